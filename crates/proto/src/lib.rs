@@ -1,0 +1,15 @@
+//! The wire of XMPP in one crate, without input, output, clock or randomness.
+//!
+//! Bytes become one top-level element at a time ([`xml::Framer`]); an element is the received
+//! bytes plus a flat index ([`xml::Tree`]); a stanza is edited as a [`stanza::Draft`] and sent as
+//! a [`stanza::Sealed`] that shares the received bytes. Streams and SASL are state machines:
+//! input in, effects out ([`stream`], [`sasl`]).
+
+pub mod jid;
+pub mod ns;
+pub mod sasl;
+pub mod stanza;
+pub mod stream;
+pub mod xml;
+
+pub use jid::{BareJid, FullJid, Jid, JidError};

@@ -1,0 +1,70 @@
+//! Every namespace that Waxwing knows, one constant and one reference each.
+
+/// Content of client streams (RFC 6120 § 4.8.2).
+pub const CLIENT: &str = "jabber:client";
+/// Content of server streams (RFC 6120 § 4.8.2).
+pub const SERVER: &str = "jabber:server";
+/// Streams (RFC 6120 § 4.8.1).
+pub const STREAM: &str = "http://etherx.jabber.org/streams";
+/// Stream error conditions (RFC 6120 § 4.9.2).
+pub const STREAMS: &str = "urn:ietf:params:xml:ns:xmpp-streams";
+/// Stanza error conditions (RFC 6120 § 8.3.2).
+pub const STANZAS: &str = "urn:ietf:params:xml:ns:xmpp-stanzas";
+/// STARTTLS (RFC 6120 § 5).
+pub const TLS: &str = "urn:ietf:params:xml:ns:xmpp-tls";
+/// SASL (RFC 6120 § 6).
+pub const SASL: &str = "urn:ietf:params:xml:ns:xmpp-sasl";
+/// Resource binding (RFC 6120 § 7).
+pub const BIND: &str = "urn:ietf:params:xml:ns:xmpp-bind";
+/// Session establishment, a no-op kept for old clients (RFC 3921 § 3).
+pub const SESSION: &str = "urn:ietf:params:xml:ns:xmpp-session";
+/// The `xml` prefix (XML Namespaces § 3).
+pub const XML: &str = "http://www.w3.org/XML/1998/namespace";
+/// Rosters (RFC 6121 § 2).
+pub const ROSTER: &str = "jabber:iq:roster";
+/// Roster versioning stream feature (RFC 6121 § 2.6.1).
+pub const ROSTER_VER: &str = "urn:xmpp:features:rosterver";
+/// Subscription pre-approval stream feature (RFC 6121 § 3.4).
+pub const PRE_APPROVAL: &str = "urn:xmpp:features:pre-approval";
+/// Data forms (XEP-0004).
+pub const DATA_FORMS: &str = "jabber:x:data";
+/// Last activity (XEP-0012).
+pub const LAST: &str = "jabber:iq:last";
+/// Service discovery information (XEP-0030).
+pub const DISCO_INFO: &str = "http://jabber.org/protocol/disco#info";
+/// Service discovery items (XEP-0030).
+pub const DISCO_ITEMS: &str = "http://jabber.org/protocol/disco#items";
+/// Private XML storage (XEP-0049).
+pub const PRIVATE: &str = "jabber:iq:private";
+/// vcard-temp (XEP-0054).
+pub const VCARD: &str = "vcard-temp";
+/// Result set management (XEP-0059).
+pub const RSM: &str = "http://jabber.org/protocol/rsm";
+/// In-band registration (XEP-0077).
+pub const REGISTER: &str = "jabber:iq:register";
+/// In-band registration stream feature (XEP-0077 § 8).
+pub const REGISTER_FEATURE: &str = "http://jabber.org/features/iq-register";
+/// Software version (XEP-0092).
+pub const VERSION: &str = "jabber:iq:version";
+/// Entity capabilities (XEP-0115).
+pub const CAPS: &str = "http://jabber.org/protocol/caps";
+/// Server information, the `FORM_TYPE` of contact addresses (XEP-0157).
+pub const SERVER_INFO: &str = "http://jabber.org/network/serverinfo";
+/// Blocking (XEP-0191).
+pub const BLOCKING: &str = "urn:xmpp:blocking";
+/// Blocking error condition (XEP-0191 § 3.6).
+pub const BLOCKING_ERRORS: &str = "urn:xmpp:blocking:errors";
+/// Ping (XEP-0199).
+pub const PING: &str = "urn:xmpp:ping";
+/// Entity time (XEP-0202).
+pub const TIME: &str = "urn:xmpp:time";
+/// Delayed delivery (XEP-0203).
+pub const DELAY: &str = "urn:xmpp:delay";
+/// Message processing hints (XEP-0334).
+pub const HINTS: &str = "urn:xmpp:hints";
+/// Chat states (XEP-0085).
+pub const CHAT_STATES: &str = "http://jabber.org/protocol/chatstates";
+/// SASL channel-binding type capability (XEP-0440).
+pub const SASL_CB: &str = "urn:xmpp:sasl-cb:0";
+/// Stream limits advertisement (XEP-0478).
+pub const STREAM_LIMITS: &str = "urn:xmpp:stream-limits:0";

@@ -1,0 +1,1 @@
+//! Stream machines (RFC 6120 § 4).

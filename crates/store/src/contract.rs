@@ -1,0 +1,1 @@
+//! The tests that each back end must pass.

@@ -1,0 +1,198 @@
+//! What Waxwing keeps.
+//!
+//! The trait speaks the domain, never rows or keys. What must be on disk before it is shown goes
+//! through one ordered commit queue ([`Commits::submit`]): the writer takes all records that wait,
+//! commits once, and completes them in order. This crate knows no XMPP rules.
+
+pub mod contract;
+mod credentials;
+mod memory;
+mod record;
+mod roster;
+mod sqlite;
+
+pub use credentials::{Account, Credentials};
+pub use memory::MemoryStore;
+pub use record::{Outcome, Record, Ticket};
+pub use roster::{Roster, RosterChange, RosterItem, Subscription};
+pub use sqlite::SqliteStore;
+
+use bytes::Bytes;
+use std::{future::Future, pin::Pin, sync::Arc};
+use waxwing_proto::{BareJid, Jid};
+
+/// A boxed future: a handful of store calls per stanza at most, far below the cost of a query.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+/// What a store call gives.
+pub type Result<T> = std::result::Result<T, StoreError>;
+
+/// Microseconds since 1970-01-01T00:00:00Z.
+pub type Micros = i64;
+
+/// Why a store call failed.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// The disk is full (or a quota of the file system is): nothing was stored; later calls may work.
+    Full,
+    /// What was compared has changed meanwhile; read again and retry.
+    Conflict,
+    /// The thing to create exists.
+    Exists,
+    /// The account does not exist.
+    NoAccount,
+    /// A named bound on what one account may keep was reached.
+    Quota(&'static str),
+    /// A failure of the back end, for the log only.
+    Backend(Arc<str>),
+}
+
+impl std::fmt::Display for StoreError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Full => f.write_str("the disk is full"),
+            Self::Conflict => f.write_str("changed meanwhile"),
+            Self::Exists => f.write_str("exists already"),
+            Self::NoAccount => f.write_str("no such account"),
+            Self::Quota(name) => write!(f, "the quota {name} is reached"),
+            Self::Backend(text) => f.write_str(text),
+        }
+    }
+}
+
+impl std::error::Error for StoreError {}
+
+/// Everything a back end does.
+pub trait Store:
+    Accounts + Rosters + Commits + Offline + Blocking + Documents + Send + Sync + 'static
+{
+}
+impl<T: Accounts + Rosters + Commits + Offline + Blocking + Documents + Send + Sync + 'static> Store
+    for T
+{
+}
+
+/// Accounts and their verifiers. `account` is always a bare JID with a localpart.
+pub trait Accounts {
+    /// Creates an account; [`StoreError::Exists`] if there is one.
+    fn account_create(
+        &self,
+        account: BareJid,
+        credentials: Credentials,
+        now: Micros,
+    ) -> BoxFuture<'_, Result<()>>;
+    /// The account, if it exists.
+    fn account(&self, account: BareJid) -> BoxFuture<'_, Result<Option<Account>>>;
+    /// Replaces the verifiers; [`StoreError::NoAccount`] if there is no account.
+    fn account_set_credentials(
+        &self,
+        account: BareJid,
+        credentials: Credentials,
+    ) -> BoxFuture<'_, Result<()>>;
+    /// Removes the account and everything kept for it; false if there was none.
+    fn account_delete(&self, account: BareJid) -> BoxFuture<'_, Result<bool>>;
+    /// Accounts of a domain in address order, after `after`, at most `count`.
+    fn accounts(
+        &self,
+        domain: String,
+        after: Option<BareJid>,
+        count: u32,
+    ) -> BoxFuture<'_, Result<Vec<BareJid>>>;
+    /// Remembers when the last resource of the account went away and the status it left (XEP-0012).
+    fn last_set(&self, account: BareJid, at: Micros, status: String) -> BoxFuture<'_, Result<()>>;
+    /// What [`Accounts::last_set`] kept.
+    fn last(&self, account: BareJid) -> BoxFuture<'_, Result<Option<(Micros, String)>>>;
+    /// A named random secret of this installation, made from `candidate` at first use and the same
+    /// ever after.
+    fn secret(&self, name: &'static str, candidate: [u8; 32]) -> BoxFuture<'_, Result<[u8; 32]>>;
+}
+
+/// Rosters (RFC 6121 § 2). Versions are per account, start at 0 (empty) and rise by one with each
+/// change, removals included.
+pub trait Rosters {
+    /// The whole roster.
+    fn roster(&self, account: BareJid) -> BoxFuture<'_, Result<Roster>>;
+    /// Changes after `since`, oldest first, one per contact (the newest); `None` if `since` is
+    /// unknown or older than what is kept.
+    fn roster_changes(
+        &self,
+        account: BareJid,
+        since: u64,
+    ) -> BoxFuture<'_, Result<Option<Vec<RosterChange>>>>;
+    /// Writes one item if the roster's version is still `expected` ([`StoreError::Conflict`]
+    /// otherwise), and gives the new version. [`StoreError::Quota`] when the roster would pass
+    /// `items_max`.
+    fn roster_put(
+        &self,
+        account: BareJid,
+        expected: u64,
+        item: RosterItem,
+        items_max: u32,
+    ) -> BoxFuture<'_, Result<u64>>;
+    /// Removes one item under the same condition; the version rises and a removal is remembered.
+    fn roster_remove(
+        &self,
+        account: BareJid,
+        expected: u64,
+        contact: BareJid,
+    ) -> BoxFuture<'_, Result<u64>>;
+}
+
+/// The ordered commit queue of `architecture` § "Life of a 1:1 message".
+pub trait Commits {
+    /// Queues a record. Never blocks and never waits; records complete in submission order, each
+    /// after its commit is on disk.
+    fn submit(&self, record: Record) -> Ticket;
+}
+
+/// Messages that wait for an account without an available resource (XEP-0160).
+pub trait Offline {
+    /// Waiting messages in order, `after` the id given (0 for the start), at most `count`, expired
+    /// ones left out: id, time of receipt, the stanza with `jabber:client` in scope.
+    fn offline(
+        &self,
+        account: BareJid,
+        after: u64,
+        count: u32,
+    ) -> BoxFuture<'_, Result<Vec<OfflineMessage>>>;
+    /// Forgets the messages up to and including `last`.
+    fn offline_remove(&self, account: BareJid, last: u64) -> BoxFuture<'_, Result<()>>;
+    /// How many wait.
+    fn offline_count(&self, account: BareJid) -> BoxFuture<'_, Result<u64>>;
+}
+
+/// One waiting message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OfflineMessage {
+    /// Its place in the queue; rises in commit order.
+    pub id: u64,
+    /// When it was received.
+    pub at: Micros,
+    /// The stanza, `jabber:client` in scope.
+    pub stanza: Bytes,
+}
+
+/// Block lists (XEP-0191).
+pub trait Blocking {
+    /// The list, in address order.
+    fn blocked(&self, account: BareJid) -> BoxFuture<'_, Result<Vec<Jid>>>;
+    /// Adds addresses; [`StoreError::Quota`] if the list would pass `items_max`.
+    fn block(&self, account: BareJid, jids: Vec<Jid>, items_max: u32) -> BoxFuture<'_, Result<()>>;
+    /// Removes addresses; `None` removes all.
+    fn unblock(&self, account: BareJid, jids: Option<Vec<Jid>>) -> BoxFuture<'_, Result<()>>;
+}
+
+/// Small XML documents of an account: vCards (XEP-0054) and private storage (XEP-0049).
+pub trait Documents {
+    /// The document under a key such as `vcard` or `private {ns}name`.
+    fn document(&self, account: BareJid, key: String) -> BoxFuture<'_, Result<Option<Bytes>>>;
+    /// Writes it; `None` removes it. [`StoreError::Quota`] if the account's documents would pass
+    /// `bytes_max` together.
+    fn document_set(
+        &self,
+        account: BareJid,
+        key: String,
+        xml: Option<Bytes>,
+        bytes_max: u64,
+    ) -> BoxFuture<'_, Result<()>>;
+}

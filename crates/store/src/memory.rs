@@ -1,0 +1,4 @@
+//! The reference implementation.
+/// All in memory.
+#[derive(Debug, Default)]
+pub struct MemoryStore;

@@ -1,0 +1,4 @@
+//! The embedded back end.
+/// SQLite.
+#[derive(Debug)]
+pub struct SqliteStore;
