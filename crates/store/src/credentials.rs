@@ -27,3 +27,9 @@ pub struct Account {
     /// When it was made.
     pub created: Micros,
 }
+
+/// The start of the hour of `at`: as exactly as the time of last activity is kept.
+pub(crate) fn coarse(at: Micros) -> Micros {
+    const HOUR: Micros = 3_600_000_000;
+    at.saturating_sub(at.rem_euclid(HOUR))
+}

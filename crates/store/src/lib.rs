@@ -14,7 +14,10 @@ mod sqlite;
 pub use credentials::{Account, Credentials};
 pub use memory::MemoryStore;
 pub use record::{Outcome, Record, Ticket};
-pub use roster::{Roster, RosterChange, RosterItem, Subscription};
+pub use roster::{
+    ROSTER_REMOVALS_MAX, ROSTER_REQUEST_BYTES_MAX, ROSTER_REQUESTS_MAX, Roster, RosterChange,
+    RosterItem, Subscription,
+};
 pub use sqlite::SqliteStore;
 
 use bytes::Bytes;
@@ -41,8 +44,11 @@ pub enum StoreError {
     Exists,
     /// The account does not exist.
     NoAccount,
-    /// A named bound on what one account may keep was reached.
+    /// A named bound on what one account may keep was reached; the names are in [`quota`].
     Quota(&'static str),
+    /// A named bound on what may wait for the disk was reached: nothing was stored; later calls
+    /// may work.
+    Overloaded(&'static str),
     /// A failure of the back end, for the log only.
     Backend(Arc<str>),
 }
@@ -55,6 +61,7 @@ impl std::fmt::Display for StoreError {
             Self::Exists => f.write_str("exists already"),
             Self::NoAccount => f.write_str("no such account"),
             Self::Quota(name) => write!(f, "the quota {name} is reached"),
+            Self::Overloaded(name) => write!(f, "the bound {name} on waiting writes is reached"),
             Self::Backend(text) => f.write_str(text),
         }
     }
@@ -62,7 +69,31 @@ impl std::fmt::Display for StoreError {
 
 impl std::error::Error for StoreError {}
 
-/// Everything a back end does.
+/// The names of the bounds that [`StoreError::Quota`] carries.
+pub mod quota {
+    /// Items of a roster as clients see it (RFC 6121 § 2).
+    pub const ROSTER_ITEMS: &str = "roster_items_max";
+    /// Unanswered subscription requests of contacts that are not in the roster.
+    pub const ROSTER_REQUESTS: &str = "roster_requests_max";
+    /// Bytes of one unanswered subscription request.
+    pub const ROSTER_REQUEST_BYTES: &str = "roster_request_bytes_max";
+    /// Messages that wait for an account.
+    pub const OFFLINE_MESSAGES: &str = "offline_messages_max";
+    /// Bytes of the messages that wait for an account.
+    pub const OFFLINE_BYTES: &str = "offline_bytes_max";
+    /// Addresses in a block list.
+    pub const BLOCKED_ITEMS: &str = "blocked_items_max";
+    /// Bytes of an account's documents and their keys.
+    pub const DOCUMENTS_BYTES: &str = "documents_bytes_max";
+}
+
+/// Everything a back end does; used as `Arc<dyn Store>`.
+///
+/// A write is queued by the call itself, not by the first poll, and its future completes after
+/// its commit is on disk; dropping the future does not undo the write. Writes complete in the
+/// order of the calls, and a read started after a write completed sees it. Every write about an
+/// account that does not exist fails with [`StoreError::NoAccount`], every such read finds
+/// nothing.
 pub trait Store:
     Accounts + Rosters + Commits + Offline + Blocking + Documents + Send + Sync + 'static
 {
@@ -71,6 +102,9 @@ impl<T: Accounts + Rosters + Commits + Offline + Blocking + Documents + Send + S
     for T
 {
 }
+
+/// The trait stays usable as an object: the back end is chosen at run time.
+const _: fn(Arc<MemoryStore>) -> Arc<dyn Store> = |store| store;
 
 /// Accounts and their verifiers. `account` is always a bare JID with a localpart.
 pub trait Accounts {
@@ -98,9 +132,10 @@ pub trait Accounts {
         after: Option<BareJid>,
         count: u32,
     ) -> BoxFuture<'_, Result<Vec<BareJid>>>;
-    /// Remembers when the last resource of the account went away and the status it left (XEP-0012).
+    /// Remembers when the last resource of the account went away and the status it left
+    /// (XEP-0012). Only the hour is kept: what is at rest need not tell a person's day exactly.
     fn last_set(&self, account: BareJid, at: Micros, status: String) -> BoxFuture<'_, Result<()>>;
-    /// What [`Accounts::last_set`] kept.
+    /// What [`Accounts::last_set`] kept: the start of that hour, and the status.
     fn last(&self, account: BareJid) -> BoxFuture<'_, Result<Option<(Micros, String)>>>;
     /// A named random secret of this installation, made from `candidate` at first use and the same
     /// ever after.
@@ -108,20 +143,22 @@ pub trait Accounts {
 }
 
 /// Rosters (RFC 6121 § 2). Versions are per account, start at 0 (empty) and rise by one with each
-/// change, removals included.
+/// change, removals and requests included.
 pub trait Rosters {
     /// The whole roster.
     fn roster(&self, account: BareJid) -> BoxFuture<'_, Result<Roster>>;
-    /// Changes after `since`, oldest first, one per contact (the newest); `None` if `since` is
-    /// unknown or older than what is kept.
+    /// Changes after `since` of the roster as clients see it, oldest first, one per contact (the
+    /// newest); `None` if `since` is unknown or older than the oldest of the
+    /// [`ROSTER_REMOVALS_MAX`] removals kept. An item that ceased to be `listed` is a removal.
     fn roster_changes(
         &self,
         account: BareJid,
         since: u64,
     ) -> BoxFuture<'_, Result<Option<Vec<RosterChange>>>>;
     /// Writes one item if the roster's version is still `expected` ([`StoreError::Conflict`]
-    /// otherwise), and gives the new version. [`StoreError::Quota`] when the roster would pass
-    /// `items_max`.
+    /// otherwise), and gives the new version. [`StoreError::Quota`] when the listed items would
+    /// pass `items_max`, the others [`ROSTER_REQUESTS_MAX`], or the request is longer than
+    /// [`ROSTER_REQUEST_BYTES_MAX`].
     fn roster_put(
         &self,
         account: BareJid,
@@ -130,6 +167,7 @@ pub trait Rosters {
         items_max: u32,
     ) -> BoxFuture<'_, Result<u64>>;
     /// Removes one item under the same condition; the version rises and a removal is remembered.
+    /// Without such an item nothing changes, and the version given is `expected`.
     fn roster_remove(
         &self,
         account: BareJid,
@@ -147,8 +185,7 @@ pub trait Commits {
 
 /// Messages that wait for an account without an available resource (XEP-0160).
 pub trait Offline {
-    /// Waiting messages in order, `after` the id given (0 for the start), at most `count`, expired
-    /// ones left out: id, time of receipt, the stanza with `jabber:client` in scope.
+    /// Waiting messages in order, `after` the id given (0 for the start), at most `count`.
     fn offline(
         &self,
         account: BareJid,
@@ -176,7 +213,7 @@ pub struct OfflineMessage {
 pub trait Blocking {
     /// The list, in address order.
     fn blocked(&self, account: BareJid) -> BoxFuture<'_, Result<Vec<Jid>>>;
-    /// Adds addresses; [`StoreError::Quota`] if the list would pass `items_max`.
+    /// Adds addresses, all or none; [`StoreError::Quota`] if the list would pass `items_max`.
     fn block(&self, account: BareJid, jids: Vec<Jid>, items_max: u32) -> BoxFuture<'_, Result<()>>;
     /// Removes addresses; `None` removes all.
     fn unblock(&self, account: BareJid, jids: Option<Vec<Jid>>) -> BoxFuture<'_, Result<()>>;
@@ -186,8 +223,8 @@ pub trait Blocking {
 pub trait Documents {
     /// The document under a key such as `vcard` or `private {ns}name`.
     fn document(&self, account: BareJid, key: String) -> BoxFuture<'_, Result<Option<Bytes>>>;
-    /// Writes it; `None` removes it. [`StoreError::Quota`] if the account's documents would pass
-    /// `bytes_max` together.
+    /// Writes it; `None` removes it. [`StoreError::Quota`] if the account's documents and their
+    /// keys would pass `bytes_max` together.
     fn document_set(
         &self,
         account: BareJid,

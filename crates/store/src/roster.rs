@@ -3,6 +3,16 @@
 use bytes::Bytes;
 use waxwing_proto::BareJid;
 
+/// How many removals of one roster are remembered for versioning (RFC 6121 § 2.6); a client that
+/// has been away for longer gets the whole roster.
+pub const ROSTER_REMOVALS_MAX: u32 = 200;
+
+/// How many unanswered subscription requests from contacts outside the roster one account keeps.
+pub const ROSTER_REQUESTS_MAX: u32 = 200;
+
+/// How long one kept subscription request may be, in bytes: enough for a nickname and a message.
+pub const ROSTER_REQUEST_BYTES_MAX: usize = 16 * 1024;
+
 /// A roster as read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Roster {
