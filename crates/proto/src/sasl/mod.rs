@@ -30,3 +30,39 @@ impl PartialEq for Verifier {
     }
 }
 impl Eq for Verifier {}
+
+// Interim names for `stream`, until the mechanisms land; whoever lands them replaces this part.
+
+/// A mechanism.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "interim")]
+pub enum Mechanism {
+    Plain,
+    Scram { hash: Hash, plus: bool },
+}
+
+/// Channel binding data of a TLS connection.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ChannelBindings {
+    /// `tls-exporter` (RFC 9266).
+    pub tls_exporter: Option<Vec<u8>>,
+    /// `tls-server-end-point` (RFC 5929 § 4).
+    pub tls_server_end_point: Option<Vec<u8>>,
+}
+
+/// Why authentication failed (RFC 6120 § 6.5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "interim")]
+pub enum Failure {
+    Aborted,
+    AccountDisabled,
+    CredentialsExpired,
+    EncryptionRequired,
+    IncorrectEncoding,
+    InvalidAuthzid,
+    InvalidMechanism,
+    MalformedRequest,
+    MechanismTooWeak,
+    NotAuthorized,
+    TemporaryAuthFailure,
+}

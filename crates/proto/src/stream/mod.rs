@@ -1,1 +1,31 @@
-//! Stream machines (RFC 6120 § 4).
+//! Stream machines (RFC 6120 § 4), without any input or output.
+//!
+//! [`C2sStream`] is one client's connection across its restarts: header, STARTTLS, SASL, binding,
+//! then stanzas. It is *pulled*: the owner reads bytes into a buffer and calls
+//! [`C2sStream::next_effect`] until it gives `None`, carrying out each [`Effect`] in order. One
+//! call takes at most one element off the buffer, so a session that must wait (its queue is full,
+//! a commit is slow) simply stops calling, then stops reading, and TCP slows the peer down.
+//!
+//! ```text
+//!   socket ─read→ BytesMut ─next_effect→ Send / StartTls / Close      carried out by the transport
+//!                              │    └──→ Authenticated / Stanza / …   news for the session
+//!                              └───────→ Credentials / Bind / Register: questions
+//!   answer(Reply) ←───────────────────── one for each question
+//! ```
+//!
+//! Three effects are questions: [`Effect::Credentials`], [`Effect::Bind`] and
+//! [`Effect::Register`]. Until [`C2sStream::answer`] is called the machine takes nothing off the
+//! buffer ([`C2sStream::awaits_answer`]); what a client pipelined meanwhile stays there. After
+//! [`Effect::StartTls`] the machine waits in the same way for [`C2sStream::tls_started`], but bytes
+//! that arrive in clear by then end the stream (threat of CVE-2011-0411).
+//!
+//! The machine has no clock: how long a stream may take to authenticate, or be idle, is its
+//! owner's business ([`C2sStream::is_authenticated`], [`C2sStream::close`]).
+
+mod c2s;
+mod error;
+
+pub use c2s::{
+    C2sSettings, C2sStream, Caps, Effect, End, HostSettings, Ids, Reply, TlsInfo, Transport,
+};
+pub use error::{StreamCondition, StreamError};

@@ -1,0 +1,130 @@
+//! Stream errors (RFC 6120 § 4.9).
+
+use crate::ns;
+use crate::xml::{Writer, XmlError};
+use bytes::{BufMut, Bytes, BytesMut};
+
+/// Why a stream ends. Every stream error is fatal (RFC 6120 § 4.9.1.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StreamError {
+    /// The condition.
+    pub condition: StreamCondition,
+    /// Human-readable text, English.
+    pub text: Option<&'static str>,
+    /// Application-specific condition: name and namespace (RFC 6120 § 4.9.4).
+    pub app: Option<(&'static str, &'static str)>,
+}
+
+impl StreamError {
+    /// The condition alone.
+    pub const fn new(condition: StreamCondition) -> Self {
+        Self {
+            condition,
+            text: None,
+            app: None,
+        }
+    }
+    /// Adds a text.
+    #[must_use]
+    pub const fn text(mut self, text: &'static str) -> Self {
+        self.text = Some(text);
+        self
+    }
+    /// Adds an application-specific condition.
+    #[must_use]
+    pub const fn app(mut self, name: &'static str, ns: &'static str) -> Self {
+        self.app = Some((name, ns));
+        self
+    }
+    /// The `<stream:error/>` element, for a stream whose header declares the prefix `stream`.
+    pub fn element(&self) -> Bytes {
+        let mut xml = Writer::new(ns::CLIENT);
+        xml.start_ns(self.condition.name(), ns::STREAMS).end();
+        if let Some(text) = self.text {
+            xml.start_ns("text", ns::STREAMS)
+                .attr("xml:lang", "en")
+                .text(text)
+                .end();
+        }
+        if let Some((name, ns)) = self.app {
+            xml.empty(name, ns);
+        }
+        let inner = xml.finish();
+        let mut out = BytesMut::with_capacity(inner.len() + 32);
+        out.put_slice(b"<stream:error>");
+        out.put_slice(&inner);
+        out.put_slice(b"</stream:error>");
+        out.freeze()
+    }
+}
+
+impl From<StreamCondition> for StreamError {
+    fn from(condition: StreamCondition) -> Self {
+        Self::new(condition)
+    }
+}
+
+impl From<XmlError> for StreamError {
+    fn from(error: XmlError) -> Self {
+        match error {
+            XmlError::NotWellFormed(text) => Self::new(StreamCondition::NotWellFormed).text(text),
+            XmlError::Restricted(text) => Self::new(StreamCondition::RestrictedXml).text(text),
+            XmlError::Encoding => Self::new(StreamCondition::UnsupportedEncoding),
+            XmlError::Limit(text) => Self::new(StreamCondition::PolicyViolation).text(text),
+        }
+    }
+}
+
+macro_rules! conditions {
+    ($($variant:ident $name:literal,)*) => {
+        /// Defined conditions (RFC 6120 § 4.9.3).
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        #[expect(
+            missing_docs,
+            reason = "each variant is the condition of RFC 6120 § 4.9.3 it is named for"
+        )]
+        pub enum StreamCondition {
+            $($variant,)*
+        }
+
+        impl StreamCondition {
+            /// Every condition, in the order of the RFC.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+
+            /// The element name on the wire.
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $name,)*
+                }
+            }
+        }
+    };
+}
+
+conditions! {
+    BadFormat "bad-format",
+    BadNamespacePrefix "bad-namespace-prefix",
+    Conflict "conflict",
+    ConnectionTimeout "connection-timeout",
+    HostGone "host-gone",
+    HostUnknown "host-unknown",
+    ImproperAddressing "improper-addressing",
+    InternalServerError "internal-server-error",
+    InvalidFrom "invalid-from",
+    InvalidNamespace "invalid-namespace",
+    InvalidXml "invalid-xml",
+    NotAuthorized "not-authorized",
+    NotWellFormed "not-well-formed",
+    PolicyViolation "policy-violation",
+    RemoteConnectionFailed "remote-connection-failed",
+    Reset "reset",
+    ResourceConstraint "resource-constraint",
+    RestrictedXml "restricted-xml",
+    SeeOtherHost "see-other-host",
+    SystemShutdown "system-shutdown",
+    UndefinedCondition "undefined-condition",
+    UnsupportedEncoding "unsupported-encoding",
+    UnsupportedFeature "unsupported-feature",
+    UnsupportedStanzaType "unsupported-stanza-type",
+    UnsupportedVersion "unsupported-version",
+}
