@@ -1,18 +1,37 @@
 //! Addresses (RFC 7622): localpart, domainpart and resourcepart, prepared and enforced once.
+//!
+//! An address in hand is valid and in the form in which addresses are compared. All three types
+//! are one shared text and a few offsets: cloning, `to_bare` and `to_domain` allocate nothing.
+//! They hash, compare and order as their text does, so maps keyed by them are looked up by
+//! `&str` (for example by [`FullJid::bare_str`]).
 
+use crate::precis;
+use idna::uts46::{AsciiDenyList, DnsLength, Hyphens, Uts46};
+use std::borrow::{Borrow, Cow};
+use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::net::Ipv6Addr;
+use std::sync::Arc;
+
+/// Octets of each part, at most, after preparation (RFC 7622 § 3.2 to § 3.4).
+pub const PART_BYTES_MAX: usize = 1023;
+
+/// Octets of each part, at most, before preparation. Preparation shortens by a third at most for
+/// what people type (full-width letters); the bound keeps it cheap.
+const RAW_PART_BYTES_MAX: usize = 3 * PART_BYTES_MAX;
 
 /// Any address: a domain, a bare JID or a full JID. Cloning is cheap (shared storage).
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Jid(std::sync::Arc<str>);
+pub struct Jid(Parts);
 
 /// An address without a resourcepart: `localpart@domainpart` or a domainpart alone.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct BareJid(std::sync::Arc<str>);
+pub struct BareJid(Parts);
 
 /// An address with a resourcepart.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct FullJid(std::sync::Arc<str>);
+pub struct FullJid(Parts);
 
 /// Why a text is not an address (RFC 7622 § 3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,116 +51,446 @@ pub enum JidError {
     Resource,
 }
 
+impl fmt::Display for JidError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Empty => "a part of the address is empty",
+            Self::TooLong => "a part of the address is longer than 1023 octets",
+            Self::Localpart => "the part before @ has a character that it may not have",
+            Self::Domainpart => "the domain is not a valid one",
+            Self::Resourcepart => "the part after / has a character that it may not have",
+            Self::Resource => "the address must have a resource, or must not have one",
+        })
+    }
+}
+
+impl std::error::Error for JidError {}
+
 impl Jid {
     /// Parses and prepares an address.
-    pub fn parse(_text: &str) -> Result<Self, JidError> {
-        todo!()
+    pub fn parse(text: &str) -> Result<Self, JidError> {
+        Parts::parse(text).map(Self)
     }
     /// The address as prepared text.
     pub fn as_str(&self) -> &str {
-        &self.0
+        self.0.as_str()
     }
     /// The localpart, if any.
     pub fn local(&self) -> Option<&str> {
-        todo!()
+        self.0.local()
     }
     /// The domainpart.
     pub fn domain(&self) -> &str {
-        todo!()
+        self.0.domain()
     }
     /// The resourcepart, if any.
     pub fn resource(&self) -> Option<&str> {
-        todo!()
+        self.0.resource()
     }
     /// Whether there is a resourcepart.
     pub fn is_full(&self) -> bool {
-        self.resource().is_some()
+        self.0.bare_end != self.0.end
     }
     /// The address without its resourcepart.
     pub fn to_bare(&self) -> BareJid {
-        todo!()
+        BareJid(self.0.bare())
     }
     /// The full JID, if this is one.
     pub fn to_full(&self) -> Option<FullJid> {
-        todo!()
+        self.is_full().then(|| FullJid(self.0.clone()))
+    }
+    /// The bare JID, if this has no resourcepart.
+    pub fn into_bare(self) -> Option<BareJid> {
+        (!self.is_full()).then_some(BareJid(self.0))
+    }
+    /// The domain alone, as an address.
+    pub fn to_domain(&self) -> BareJid {
+        BareJid(self.0.domain_only())
     }
     /// The bare address as text, without allocation.
     pub fn bare_str(&self) -> &str {
-        todo!()
+        self.0.bare_str()
     }
 }
 
 impl BareJid {
     /// Parses and prepares an address that must have no resourcepart.
-    pub fn parse(_text: &str) -> Result<Self, JidError> {
-        todo!()
+    pub fn parse(text: &str) -> Result<Self, JidError> {
+        Jid::parse(text)?.into_bare().ok_or(JidError::Resource)
     }
     /// Prepares the parts.
-    pub fn from_parts(_local: Option<&str>, _domain: &str) -> Result<Self, JidError> {
-        todo!()
+    pub fn from_parts(local: Option<&str>, domain: &str) -> Result<Self, JidError> {
+        Parts::prepare(local, domain, None).map(Self)
     }
     /// The address as prepared text.
     pub fn as_str(&self) -> &str {
-        &self.0
+        self.0.as_str()
     }
     /// The localpart, if any.
     pub fn local(&self) -> Option<&str> {
-        todo!()
+        self.0.local()
     }
     /// The domainpart.
     pub fn domain(&self) -> &str {
-        todo!()
+        self.0.domain()
     }
     /// The domain alone, as an address.
+    #[must_use]
     pub fn to_domain(&self) -> BareJid {
-        todo!()
+        BareJid(self.0.domain_only())
     }
     /// This address with a resourcepart, which is prepared.
-    pub fn with_resource(&self, _resource: &str) -> Result<FullJid, JidError> {
-        todo!()
+    pub fn with_resource(&self, resource: &str) -> Result<FullJid, JidError> {
+        let resource = prepare_resource(resource)?;
+        Ok(FullJid(Parts::join(
+            self.local(),
+            self.domain(),
+            Some(&resource),
+        )))
     }
 }
 
 impl FullJid {
     /// Parses and prepares an address that must have a resourcepart.
-    pub fn parse(_text: &str) -> Result<Self, JidError> {
-        todo!()
+    pub fn parse(text: &str) -> Result<Self, JidError> {
+        Jid::parse(text)?.to_full().ok_or(JidError::Resource)
     }
     /// The address as prepared text.
     pub fn as_str(&self) -> &str {
-        &self.0
+        self.0.as_str()
     }
     /// The localpart, if any.
     pub fn local(&self) -> Option<&str> {
-        todo!()
+        self.0.local()
     }
     /// The domainpart.
     pub fn domain(&self) -> &str {
-        todo!()
+        self.0.domain()
     }
     /// The resourcepart.
     pub fn resource(&self) -> &str {
-        todo!()
+        self.0.resource().unwrap_or_default()
     }
     /// The address without its resourcepart.
     pub fn to_bare(&self) -> BareJid {
-        todo!()
+        BareJid(self.0.bare())
+    }
+    /// The domain alone, as an address.
+    pub fn to_domain(&self) -> BareJid {
+        BareJid(self.0.domain_only())
     }
     /// The bare address as text, without allocation.
     pub fn bare_str(&self) -> &str {
-        todo!()
+        self.0.bare_str()
     }
 }
 
+/// Prepares a localpart (RFC 7622 § 3.3).
+pub fn prepare_local(local: &str) -> Result<Cow<'_, str>, JidError> {
+    check_length(local, RAW_PART_BYTES_MAX)?;
+    let prepared = precis::username(local).map_err(|precis::Disallowed| JidError::Localpart)?;
+    if prepared.bytes().any(excluded_from_local) {
+        return Err(JidError::Localpart);
+    }
+    check_length(&prepared, PART_BYTES_MAX)?;
+    Ok(prepared)
+}
+
+/// Prepares a resourcepart (RFC 7622 § 3.4).
+pub fn prepare_resource(resource: &str) -> Result<Cow<'_, str>, JidError> {
+    check_length(resource, RAW_PART_BYTES_MAX)?;
+    let prepared = precis::opaque(resource).map_err(|precis::Disallowed| JidError::Resourcepart)?;
+    check_length(&prepared, PART_BYTES_MAX)?;
+    Ok(prepared)
+}
+
+/// Prepares a domainpart (RFC 7622 § 3.2): a DNS name with U-labels in lower case, or an IP
+/// address literal. A final dot is removed.
+pub fn prepare_domain(domain: &str) -> Result<Cow<'_, str>, JidError> {
+    check_length(domain, RAW_PART_BYTES_MAX)?;
+    if let Some(literal) = domain.strip_prefix('[') {
+        let address: Ipv6Addr = literal
+            .strip_suffix(']')
+            .and_then(|literal| literal.parse().ok())
+            .ok_or(JidError::Domainpart)?;
+        return Ok(Cow::Owned(format!("[{address}]")));
+    }
+    // The dots of UTS 46, which separate labels too.
+    let domain = domain
+        .strip_suffix(['.', '\u{3002}', '\u{ff0e}', '\u{ff61}'])
+        .unwrap_or(domain);
+    if is_plain_name(domain) {
+        return Ok(if domain.bytes().any(|byte| byte.is_ascii_uppercase()) {
+            Cow::Owned(domain.to_ascii_lowercase())
+        } else {
+            Cow::Borrowed(domain)
+        });
+    }
+    if domain.is_empty() {
+        return Err(JidError::Empty);
+    }
+    prepare_international(domain).map(Cow::Owned)
+}
+
+/// What two localparts that look alike have in common (UTS 39 § 4, the skeleton): registration
+/// refuses a localpart whose skeleton another account has. Takes a prepared localpart. The result
+/// is only good for comparison; ASCII lookalikes (`l` and `1`, `m` and `rn`) share one as well.
+pub fn skeleton(local: &str) -> String {
+    unicode_security::skeleton(local).collect()
+}
+
+/// One text `[local@]domain[/resource]`, of which a window is the address. The window starts at
+/// `start`; the domain at `domain`, which is `start` when there is no localpart; the bare address
+/// ends at `bare_end`, which is `end` when there is no resourcepart.
+#[derive(Clone)]
+struct Parts {
+    text: Arc<str>,
+    start: u16,
+    domain: u16,
+    bare_end: u16,
+    end: u16,
+}
+
+// The longest text must fit the offsets.
+const _: () = assert!(3 * PART_BYTES_MAX + 2 <= u16::MAX as usize);
+
+impl Parts {
+    fn parse(text: &str) -> Result<Self, JidError> {
+        // RFC 7622 § 3.2: first the resource is cut off at the first slash, then the localpart
+        // at the first at-sign.
+        let (bare, resource) = match text.split_once('/') {
+            Some((bare, resource)) => (bare, Some(resource)),
+            None => (text, None),
+        };
+        let (local, domain) = match bare.split_once('@') {
+            Some((local, domain)) => (Some(local), domain),
+            None => (None, bare),
+        };
+        let plain = is_plain_name(domain)
+            && local.is_none_or(is_plain_local)
+            && resource.is_none_or(is_plain_resource);
+        if !plain {
+            return Self::prepare(local, domain, resource);
+        }
+        let mut shared: Arc<str> = Arc::from(text);
+        if bare.bytes().any(|byte| byte.is_ascii_uppercase())
+            && let Some(bare) =
+                Arc::get_mut(&mut shared).and_then(|text| text.get_mut(..bare.len()))
+        {
+            bare.make_ascii_lowercase();
+        }
+        Ok(Self::at(
+            shared,
+            local.map_or(0, |local| local.len() + 1),
+            bare.len(),
+        ))
+    }
+
+    fn prepare(
+        local: Option<&str>,
+        domain: &str,
+        resource: Option<&str>,
+    ) -> Result<Self, JidError> {
+        let local = local.map(prepare_local).transpose()?;
+        let domain = prepare_domain(domain)?;
+        let resource = resource.map(prepare_resource).transpose()?;
+        Ok(Self::join(local.as_deref(), &domain, resource.as_deref()))
+    }
+
+    /// Takes prepared parts.
+    fn join(local: Option<&str>, domain: &str, resource: Option<&str>) -> Self {
+        let bytes = local.map_or(0, |local| local.len() + 1)
+            + domain.len()
+            + resource.map_or(0, |resource| resource.len() + 1);
+        let mut text = String::with_capacity(bytes);
+        if let Some(local) = local {
+            text.push_str(local);
+            text.push('@');
+        }
+        let domain_start = text.len();
+        text.push_str(domain);
+        let bare_end = text.len();
+        if let Some(resource) = resource {
+            text.push('/');
+            text.push_str(resource);
+        }
+        Self::at(Arc::from(text), domain_start, bare_end)
+    }
+
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "INVARIANT: each part is checked against PART_BYTES_MAX, see the assertion above"
+    )]
+    fn at(text: Arc<str>, domain: usize, bare_end: usize) -> Self {
+        let end = text.len() as u16;
+        Self {
+            text,
+            start: 0,
+            domain: domain as u16,
+            bare_end: bare_end as u16,
+            end,
+        }
+    }
+
+    // INVARIANT: the offsets were taken from this very text, at ASCII separators or its ends.
+    fn slice(&self, from: u16, to: u16) -> &str {
+        &self.text[usize::from(from)..usize::from(to)]
+    }
+
+    fn as_str(&self) -> &str {
+        self.slice(self.start, self.end)
+    }
+
+    fn bare_str(&self) -> &str {
+        self.slice(self.start, self.bare_end)
+    }
+
+    fn local(&self) -> Option<&str> {
+        (self.domain != self.start).then(|| self.slice(self.start, self.domain - 1))
+    }
+
+    fn domain(&self) -> &str {
+        self.slice(self.domain, self.bare_end)
+    }
+
+    fn resource(&self) -> Option<&str> {
+        (self.bare_end != self.end).then(|| self.slice(self.bare_end + 1, self.end))
+    }
+
+    fn bare(&self) -> Self {
+        Self {
+            end: self.bare_end,
+            ..self.clone()
+        }
+    }
+
+    fn domain_only(&self) -> Self {
+        Self {
+            start: self.domain,
+            end: self.bare_end,
+            ..self.clone()
+        }
+    }
+}
+
+impl PartialEq for Parts {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_str() == other.as_str()
+    }
+}
+
+impl Eq for Parts {}
+
+impl Hash for Parts {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_str().hash(state);
+    }
+}
+
+impl PartialOrd for Parts {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Parts {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.as_str().cmp(other.as_str())
+    }
+}
+
+fn check_length(part: &str, bytes_max: usize) -> Result<(), JidError> {
+    match part.len() {
+        0 => Err(JidError::Empty),
+        bytes if bytes > bytes_max => Err(JidError::TooLong),
+        _ => Ok(()),
+    }
+}
+
+/// RFC 7622 § 3.3.1.
+fn excluded_from_local(byte: u8) -> bool {
+    matches!(byte, b'"' | b'&' | b'\'' | b'/' | b':' | b'<' | b'>' | b'@')
+}
+
+/// Whether preparation does no more than lower the case.
+fn is_plain_local(local: &str) -> bool {
+    (1..=PART_BYTES_MAX).contains(&local.len())
+        && local
+            .bytes()
+            .all(|byte| byte.is_ascii_graphic() && !excluded_from_local(byte))
+}
+
+/// Whether preparation changes nothing.
+fn is_plain_resource(resource: &str) -> bool {
+    (1..=PART_BYTES_MAX).contains(&resource.len())
+        && resource.bytes().all(|byte| matches!(byte, b' '..=b'~'))
+}
+
+/// Whether this is a DNS name of NR-LDH labels (RFC 5890 § 2.3.1), which an IPv4 address is as
+/// well, without a final dot; preparation does no more than lower the case.
+fn is_plain_name(domain: &str) -> bool {
+    (1..=253).contains(&domain.len())
+        && domain.split('.').all(|label| {
+            let label = label.as_bytes();
+            (1..=63).contains(&label.len())
+                && label
+                    .iter()
+                    .all(|byte| byte.is_ascii_alphanumeric() || *byte == b'-')
+                && label.first() != Some(&b'-')
+                && label.last() != Some(&b'-')
+                && label.get(2..4) != Some(b"--")
+        })
+}
+
+/// A name with A-labels or U-labels. UTS 46 maps and checks it; what it allows beyond IDNA2008
+/// (symbols, chiefly) is refused, because a domainpart consists of U-labels (RFC 7622 § 3.2).
+fn prepare_international(domain: &str) -> Result<String, JidError> {
+    let uts46 = Uts46::new();
+    let ascii = uts46
+        .to_ascii(
+            domain.as_bytes(),
+            AsciiDenyList::STD3,
+            Hyphens::Check,
+            DnsLength::Verify,
+        )
+        .map_err(|_| JidError::Domainpart)?;
+    let (unicode, outcome) =
+        uts46.to_unicode(ascii.as_bytes(), AsciiDenyList::STD3, Hyphens::Check);
+    outcome.map_err(|_| JidError::Domainpart)?;
+    for label in unicode.split('.') {
+        precis::identifier_class(label).map_err(|precis::Disallowed| JidError::Domainpart)?;
+    }
+    check_length(&unicode, PART_BYTES_MAX)?;
+    Ok(unicode.into_owned())
+}
+
 impl From<BareJid> for Jid {
-    fn from(_jid: BareJid) -> Self {
-        todo!()
+    fn from(jid: BareJid) -> Self {
+        Self(jid.0)
     }
 }
 
 impl From<FullJid> for Jid {
-    fn from(_jid: FullJid) -> Self {
-        todo!()
+    fn from(jid: FullJid) -> Self {
+        Self(jid.0)
+    }
+}
+
+impl From<&BareJid> for Jid {
+    fn from(jid: &BareJid) -> Self {
+        Self(jid.0.clone())
+    }
+}
+
+impl From<&FullJid> for Jid {
+    fn from(jid: &FullJid) -> Self {
+        Self(jid.0.clone())
+    }
+}
+
+impl From<FullJid> for BareJid {
+    fn from(jid: FullJid) -> Self {
+        Self(jid.0.bare())
     }
 }
 
@@ -163,6 +512,231 @@ macro_rules! text {
                 Self::parse(text)
             }
         }
+        impl AsRef<str> for $name {
+            fn as_ref(&self) -> &str {
+                self.as_str()
+            }
+        }
+        // Equality, order and hash are those of the text.
+        impl Borrow<str> for $name {
+            fn borrow(&self) -> &str {
+                self.as_str()
+            }
+        }
+        impl PartialEq<str> for $name {
+            fn eq(&self, text: &str) -> bool {
+                self.as_str() == text
+            }
+        }
+        impl PartialEq<&str> for $name {
+            fn eq(&self, text: &&str) -> bool {
+                self.as_str() == *text
+            }
+        }
     )*};
 }
 text!(Jid, BareJid, FullJid);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::HashMap;
+
+    fn parts(text: &str) -> Result<(Option<String>, String, Option<String>), JidError> {
+        let jid = Jid::parse(text)?;
+        let owned = |part: Option<&str>| part.map(str::to_owned);
+        Ok((
+            owned(jid.local()),
+            jid.domain().to_owned(),
+            owned(jid.resource()),
+        ))
+    }
+
+    /// RFC 7622 § 3.5, tables 1 and 2. Row 20 (a leading space in the resourcepart) is left out:
+    /// erratum 4560, `OpaqueString` allows it.
+    #[test]
+    fn rfc_7622_examples() {
+        let local = |local: &str| Ok((Some(local.to_owned()), "example.com".to_owned(), None));
+        for (given, expected) in [
+            ("juliet@example.com", local("juliet")),
+            (
+                "juliet@example.com/foo",
+                Ok((
+                    Some("juliet".into()),
+                    "example.com".into(),
+                    Some("foo".into()),
+                )),
+            ),
+            (
+                "juliet@example.com/foo bar",
+                Ok((
+                    Some("juliet".into()),
+                    "example.com".into(),
+                    Some("foo bar".into()),
+                )),
+            ),
+            (
+                "juliet@example.com/foo@bar",
+                Ok((
+                    Some("juliet".into()),
+                    "example.com".into(),
+                    Some("foo@bar".into()),
+                )),
+            ),
+            ("foo\\20bar@example.com", local("foo\\20bar")),
+            ("fussball@example.com", local("fussball")),
+            ("fußball@example.com", local("fußball")),
+            ("π@example.com", local("π")),
+            ("Σ@example.com", local("σ")),
+            ("σ@example.com", local("σ")),
+            ("ς@example.com", local("ς")),
+            (
+                "king@example.com/♚",
+                Ok((Some("king".into()), "example.com".into(), Some("♚".into()))),
+            ),
+            ("example.com", Ok((None, "example.com".into(), None))),
+            (
+                "example.com/foobar",
+                Ok((None, "example.com".into(), Some("foobar".into()))),
+            ),
+            (
+                "a.example.com/b@example.net",
+                Ok((None, "a.example.com".into(), Some("b@example.net".into()))),
+            ),
+            ("\"juliet\"@example.com", Err(JidError::Localpart)),
+            ("foo bar@example.com", Err(JidError::Localpart)),
+            ("@example.com/", Err(JidError::Empty)),
+            ("henryⅣ@example.com", Err(JidError::Localpart)),
+            ("♚@example.com", Err(JidError::Localpart)),
+            ("juliet@", Err(JidError::Empty)),
+            ("/foobar", Err(JidError::Empty)),
+        ] {
+            assert_eq!(parts(given), expected, "{given}");
+        }
+    }
+
+    #[test]
+    fn prepared_text() {
+        for (given, expected) in [
+            ("Juliet@Example.COM/Balcony", "juliet@example.com/Balcony"),
+            ("example.com.", "example.com"),
+            ("example.com./r", "example.com/r"),
+            ("a@b/ c ", "a@b/ c "),
+            ("a@b/c/d@e/", "a@b/c/d@e/"),
+            ("room@muc.example/😀🤔🫠", "room@muc.example/😀🤔🫠"),
+            (
+                "ＡＬＩＣＥ@ＥＸＡＭＰＬＥ．ＣＯＭ/Ａ",
+                "alice@example.com/Ａ",
+            ),
+            ("xn--fuball-cta.example", "fußball.example"),
+            ("FUSSBALL.example。", "fussball.example"),
+            ("BÜCHER.example", "bücher.example"),
+            ("a@127.0.0.1/r", "a@127.0.0.1/r"),
+            ("a@[::1]/r", "a@[::1]/r"),
+            ("[2001:0DB8::0001]", "[2001:db8::1]"),
+            ("a@b/e\u{301}", "a@b/é"),
+        ] {
+            assert_eq!(Jid::parse(given).expect(given), expected);
+        }
+    }
+
+    #[test]
+    fn refused() {
+        let long = "a".repeat(PART_BYTES_MAX + 1);
+        let long_label = "a".repeat(64);
+        let long_name = "a.".repeat(127) + "a";
+        for (given, expected) in [
+            ("", JidError::Empty),
+            ("@", JidError::Empty),
+            ("@b", JidError::Empty),
+            ("a@b/", JidError::Empty),
+            (".", JidError::Empty),
+            ("a@b@c", JidError::Domainpart),
+            ("a..b", JidError::Domainpart),
+            ("b..", JidError::Domainpart),
+            (".b", JidError::Domainpart),
+            ("-b", JidError::Domainpart),
+            ("b-", JidError::Domainpart),
+            ("ab--c", JidError::Domainpart),
+            ("a_b", JidError::Domainpart),
+            ("a b", JidError::Domainpart),
+            ("a:5222", JidError::Domainpart),
+            ("♚.example", JidError::Domainpart),
+            ("xn--i-7iq.example", JidError::Domainpart),
+            ("xn--a.example", JidError::Domainpart),
+            ("[::1", JidError::Domainpart),
+            ("[127.0.0.1]", JidError::Domainpart),
+            ("[fe80::1%eth0]", JidError::Domainpart),
+            ("a&b@c", JidError::Localpart),
+            ("a＠b@c", JidError::Localpart),
+            ("a\u{7f}b@c", JidError::Localpart),
+            ("a\u{200b}b@c", JidError::Localpart),
+            ("a@b/\u{7}", JidError::Resourcepart),
+            ("a@b/\u{2028}", JidError::Resourcepart),
+            (&format!("{long}@b"), JidError::TooLong),
+            (&format!("a@b/{long}"), JidError::TooLong),
+            (&format!("a@{long_label}"), JidError::Domainpart),
+            (&long_name, JidError::Domainpart),
+            (&format!("{}@b", "é".repeat(600)), JidError::TooLong),
+        ] {
+            assert_eq!(Jid::parse(given), Err(expected), "{given}");
+        }
+        let longest = "a".repeat(PART_BYTES_MAX);
+        assert!(Jid::parse(&format!("{longest}@b/{longest}")).is_ok());
+    }
+
+    #[test]
+    fn parts_share_the_text() {
+        let full = FullJid::parse("Juliet@example.com/balcony").expect("valid");
+        assert_eq!(full.to_bare(), "juliet@example.com");
+        assert_eq!(full.to_domain(), "example.com");
+        assert_eq!(
+            full.to_bare().to_domain(),
+            BareJid::parse("example.com").expect("valid")
+        );
+        assert_eq!(full.to_domain().local(), None);
+        assert_eq!(full.bare_str(), "juliet@example.com");
+        assert_eq!(full.resource(), "balcony");
+        assert!(Arc::ptr_eq(&full.0.text, &full.to_bare().0.text));
+        let again = full.to_bare().with_resource("balcony").expect("valid");
+        assert_eq!(again, full);
+        assert_eq!(Jid::from(&full).to_full(), Some(full.clone()));
+        assert_eq!(Jid::from(full.to_bare()).to_full(), None);
+        assert_eq!(BareJid::parse("a@b/c"), Err(JidError::Resource));
+        assert_eq!(FullJid::parse("a@b"), Err(JidError::Resource));
+        let accounts = HashMap::from([(BareJid::from(full.clone()), 1)]);
+        assert_eq!(accounts.get(full.bare_str()), Some(&1));
+    }
+
+    #[test]
+    fn lookalikes_share_a_skeleton() {
+        assert_eq!(skeleton("аlice"), skeleton("alice"), "Cyrillic а");
+        assert_eq!(skeleton("раураl"), skeleton("paypal"));
+        assert_ne!(skeleton("alice"), skeleton("alicia"));
+    }
+
+    proptest! {
+        #[test]
+        fn never_panics_and_is_stable(text in "\\PC{0,8}[@/.]?\\PC{0,8}[@/]?\\PC{0,8}") {
+            if let Ok(jid) = Jid::parse(&text) {
+                prop_assert_eq!(Jid::parse(jid.as_str()), Ok(jid.clone()));
+                let mut joined = jid.local().map_or(String::new(), |local| format!("{local}@"));
+                joined.push_str(jid.domain());
+                prop_assert_eq!(&joined, jid.bare_str());
+            }
+        }
+
+        #[test]
+        fn the_fast_path_agrees_with_preparation(
+            local in "[ -~]{0,6}", domain in "[a-zA-Z0-9.-]{0,6}", resource in "[ -~]{1,6}"
+        ) {
+            prop_assume!(!local.contains(['/', '@']));
+            let text = format!("{local}@{domain}/{resource}");
+            prop_assert_eq!(
+                Parts::parse(&text).ok().map(Jid),
+                Parts::prepare(Some(&local), &domain, Some(&resource)).ok().map(Jid)
+            );
+        }
+    }
+}

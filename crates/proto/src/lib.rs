@@ -7,6 +7,7 @@
 
 pub mod jid;
 pub mod ns;
+mod precis;
 pub mod sasl;
 pub mod stanza;
 pub mod stream;
