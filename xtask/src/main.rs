@@ -1,2 +1,53 @@
-//! Tasks.
-fn main() {}
+//! `cargo xtask COMMAND`: every command of a contributor's day, in Rust so that it runs wherever
+//! the server does and can be reviewed like the rest. `cargo xtask help` lists them.
+#![expect(clippy::print_stdout, reason = "a command line tool talks to its user")]
+
+mod interop;
+mod packages;
+mod process;
+mod run;
+mod tidy;
+mod tiers;
+
+use process::Fault;
+use std::process::ExitCode;
+
+const HELP: &str = "\
+cargo xtask COMMAND
+
+  run [ARG…]                 build the server and start it for trying out: data in ./data,
+                             a self-signed certificate, the domain `localhost`
+  test [TIER…]               everything that CI runs, in the same order, stopping at the first
+                             failure; with names, those tiers only
+  ci                         the same, where a skipped tier is a failure
+  interop [NAME…] [--against waxwing|prosody]
+                             other people's clients against a running server
+  tidy                       lengths, tags, layers, dead files, links: the rules rustc cannot check
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let (command, rest) = match arguments.split_first() {
+        Some((command, rest)) => (command.as_str(), rest),
+        None => ("help", [].as_slice()),
+    };
+    let result = match command {
+        "run" => run::run(rest),
+        "test" => tiers::test(rest, process::is_ci()),
+        "ci" => tiers::test(rest, true),
+        "tidy" => tidy::tidy(),
+        "interop" => interop::command(rest),
+        "help" | "--help" | "-h" => {
+            print!("{HELP}");
+            Ok(())
+        }
+        other => Err(Fault::new(format!("no command `{other}`\n\n{HELP}"))),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(fault) => {
+            eprintln!("xtask: {fault}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! The interop tier: `interop/run.py` starts a server on loopback and lets other people's clients
+//! log in. See `interop/README.md`.
+
+use crate::{
+    packages::{self, Package},
+    process::{Fault, Result, cargo, root, succeed, target},
+    tiers::Outcome,
+};
+use std::process::{Command, Stdio};
+
+const PACKAGES: &[Package] = &[
+    Package {
+        name: "openssl",
+        program: "openssl",
+    },
+    Package {
+        name: "profanity",
+        program: "profanity",
+    },
+    Package {
+        name: "python3",
+        program: "python3",
+    },
+    Package {
+        name: "tmux",
+        program: "tmux",
+    },
+];
+
+const PROSODY: Package = Package {
+    name: "prosody",
+    program: "prosody",
+};
+
+/// All interop tests against our server, as a tier.
+pub(crate) fn tier() -> Result<Outcome> {
+    run("waxwing", &[])
+}
+
+/// `cargo xtask interop [NAME…] [--against waxwing|prosody]`.
+pub(crate) fn command(arguments: &[String]) -> Result {
+    let mut names = Vec::new();
+    let mut against = "waxwing";
+    let mut rest = arguments.iter();
+    while let Some(argument) = rest.next() {
+        if argument == "--against" {
+            against = rest.next().map_or("", String::as_str);
+        } else {
+            names.push(argument.as_str());
+        }
+    }
+    if !["waxwing", "prosody"].contains(&against) {
+        return Err(Fault::new("--against takes `waxwing` or `prosody`"));
+    }
+    match run(against, &names)? {
+        Outcome::Passed => Ok(()),
+        Outcome::Skipped(why) => Err(Fault::new(format!("SKIPPED interop: {why}"))),
+    }
+}
+
+fn run(against: &str, names: &[&str]) -> Result<Outcome> {
+    if let Err(why) = packages::debian(PACKAGES)? {
+        return Ok(Outcome::Skipped(why));
+    }
+    if against == "prosody" {
+        if let Err(why) = packages::debian(&[PROSODY])? {
+            return Ok(Outcome::Skipped(why));
+        }
+    } else {
+        succeed(&mut cargo(&["build", "--package", "waxwing"]))?;
+    }
+    let python = match packages::python()? {
+        Ok(python) => python,
+        Err(why) => return Ok(Outcome::Skipped(why)),
+    };
+    let mut script = Command::new(python);
+    script
+        .arg(root().join("interop/run.py"))
+        .args(["--against", against, "--binary"])
+        .arg(target().join("debug/waxwing"))
+        .args(names)
+        .stdin(Stdio::null());
+    succeed(&mut script)?;
+    Ok(Outcome::Passed)
+}

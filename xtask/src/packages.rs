@@ -1,0 +1,116 @@
+//! What the interop tier needs from outside: Debian packages, and Python packages in a virtual
+//! environment under the build folder. Whatever is installed is said first.
+
+use crate::process::{Result, at, on_path, output, root, succeed, target};
+use std::{path::PathBuf, process::Command};
+
+/// A Debian package and a program by which its presence is known.
+pub(crate) struct Package {
+    pub(crate) name: &'static str,
+    pub(crate) program: &'static str,
+}
+
+/// Makes sure that the packages are here, or tells why they cannot be.
+pub(crate) fn debian(packages: &[Package]) -> Result<std::result::Result<(), String>> {
+    let missing: Vec<&str> = packages
+        .iter()
+        .filter(|package| !on_path(package.program))
+        .map(|package| package.name)
+        .collect();
+    if missing.is_empty() {
+        return Ok(Ok(()));
+    }
+    let list = missing.join(" ");
+    if !on_path("apt-get") {
+        return Ok(Err(format!(
+            "needs {list}, and there is no apt-get to install them"
+        )));
+    }
+    let Some(as_root) = as_root() else {
+        return Ok(Err(format!(
+            "needs {list}: run `sudo apt-get install {list}`"
+        )));
+    };
+    println!("Installing Debian packages for the interop tests: {list}");
+    let apt = |arguments: &[&str]| {
+        let mut words = as_root.iter().copied().chain([
+            "env",
+            "DEBIAN_FRONTEND=noninteractive",
+            // A package's own service must not start: the tests start what they need.
+            "RUNLEVEL=1",
+            "apt-get",
+        ]);
+        let mut command = Command::new(words.next().unwrap_or("env"));
+        command.args(words).args(arguments);
+        command.stdin(std::process::Stdio::null());
+        command
+    };
+    let install: Vec<&str> = ["install", "--yes", "--quiet", "--no-install-recommends"]
+        .into_iter()
+        .chain(missing.iter().copied())
+        .collect();
+    // A fresh machine has no package lists, an old one has stale ones: then update and try again.
+    if succeed(&mut apt(&install)).is_err() {
+        succeed(&mut apt(&["update", "--quiet"]))?;
+        succeed(&mut apt(&install))?;
+    }
+    Ok(Ok(()))
+}
+
+/// The words that make a command run as root: none for root itself, sudo where it asks nothing.
+fn as_root() -> Option<Vec<&'static str>> {
+    let is_root = output(Command::new("id").arg("-u")).is_ok_and(|id| id.trim() == "0");
+    if is_root {
+        return Some(Vec::new());
+    }
+    let mut sudo = Command::new("sudo");
+    sudo.args(["--non-interactive", "true"]);
+    let works = on_path("sudo") && output(&mut sudo).is_ok();
+    works.then(|| vec!["sudo", "--non-interactive"])
+}
+
+/// The Python of a virtual environment that has what `interop/requirements.txt` lists.
+pub(crate) fn python() -> Result<std::result::Result<PathBuf, String>> {
+    let wanted_file = root().join("interop/requirements.txt");
+    let wanted = at(&wanted_file, std::fs::read_to_string(&wanted_file))?;
+    let venv = target().join("interop-venv");
+    let stamp = venv.join("installed.txt");
+    let python = venv.join("bin/python");
+    if std::fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
+        return Ok(Ok(python));
+    }
+    println!(
+        "Installing Python packages for the interop tests into {}",
+        venv.display()
+    );
+    let venv_path = venv.to_string_lossy();
+    let mut make = Command::new("python3");
+    make.args(["-m", "venv", "--clear", &venv_path]);
+    if succeed(&mut make).is_err() {
+        // Debian's Python comes without the part that makes environments.
+        let package = [Package {
+            name: "python3-venv",
+            program: "python3-venv",
+        }];
+        if let Err(why) = debian(&package)? {
+            return Ok(Err(why));
+        }
+        succeed(&mut make)?;
+    }
+    let mut install = Command::new(&python);
+    install.args([
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        "-r",
+    ]);
+    if let Err(fault) = succeed(install.arg(&wanted_file)) {
+        return Ok(Err(format!(
+            "the Python packages cannot be installed: {fault}"
+        )));
+    }
+    at(&stamp, std::fs::write(&stamp, wanted))?;
+    Ok(Ok(python))
+}
