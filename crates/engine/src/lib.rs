@@ -1,1 +1,27 @@
-//! Stub.
+//! XMPP server logic: sessions, routing, rosters, presence and features.
+//!
+//! Knows no socket, no disk and no clock: bytes come and go through [`Connection`], what must be
+//! kept goes through [`waxwing_store::Store`], time and randomness come from [`Env`].
+
+pub mod account;
+pub mod auth;
+mod connection;
+mod engine;
+pub mod env;
+pub mod error;
+pub mod feature;
+pub mod features;
+pub mod metrics;
+pub mod outbox;
+pub mod presence;
+pub mod registry;
+pub mod roster;
+pub mod route;
+pub mod session;
+mod settings;
+pub mod subscription;
+
+pub use connection::{Connection, Event, Status};
+pub use engine::Engine;
+pub use env::Env;
+pub use settings::{Contacts, DomainSettings, Limits, Settings};

@@ -1,0 +1,375 @@
+//! A client's connection without its socket: stream machine, login, then a session.
+//!
+//! The shell owns the bytes. It calls [`Connection::handle`] with what it has read, writes what
+//! [`Connection::output`] holds and says so with [`Connection::written`], and waits for
+//! [`Connection::event`] beside its socket. After each [`Connection::on_event`] it calls
+//! [`Connection::handle`] again if input is left, because a connection that did not want input
+//! before may want it now.
+
+use crate::{
+    Engine,
+    auth::Login,
+    features::register,
+    outbox::Delivery,
+    session::{Output, Session},
+};
+use bytes::BytesMut;
+use std::{
+    future::{Future, poll_fn},
+    net::IpAddr,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+use tokio::time::{Instant, Sleep};
+use waxwing_proto::{
+    stanza::StanzaError,
+    stream::{C2sStream, Effect, Reply, StreamCondition, StreamError, TlsInfo, Transport},
+};
+use waxwing_store::{Outcome, StoreError};
+
+/// How many deliveries one event takes from the outbox, so that one write carries them.
+const BATCH: usize = 64;
+
+/// What the transport has to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Status {
+    /// Read and write.
+    Open,
+    /// Write the output, then start TLS and call [`Connection::tls_started`]. Bytes already read
+    /// must be dropped and end the connection (RFC 6120 § 5.4.3.3).
+    StartTls,
+    /// Write the output, then close.
+    Closing,
+}
+
+/// What happened inside the server.
+#[derive(Debug)]
+pub enum Event {
+    /// Somebody has something for the client.
+    Delivery(Delivery),
+    /// The oldest pending stanza's commit has ended.
+    Commit(Result<Outcome, StoreError>),
+    /// The offline queue is to be read on.
+    Offline,
+    /// A deadline has passed.
+    Deadline,
+}
+
+/// A client's connection.
+pub struct Connection {
+    engine: Engine,
+    peer: IpAddr,
+    stream: C2sStream,
+    session: Option<Box<Session>>,
+    output: Output,
+    status: Status,
+    timer: Option<Pin<Box<Sleep>>>,
+    /// When the client must have logged in.
+    login_deadline: Instant,
+    /// A failed login is answered when this has passed (back-off).
+    held_until: Option<Instant>,
+}
+
+impl Connection {
+    /// A connection that has just been accepted from `peer`.
+    pub fn new(engine: &Engine, peer: IpAddr, transport: Transport) -> Self {
+        engine.metrics().connections.inc();
+        let env = engine.env().clone();
+        let ids: waxwing_proto::stream::Ids = std::sync::Arc::new(move || env.token());
+        let login_deadline = Instant::now() + engine.settings().limits.login_timeout;
+        Self {
+            stream: C2sStream::new(engine.streams().clone(), transport, ids),
+            engine: engine.clone(),
+            peer,
+            session: None,
+            output: Output::new(),
+            status: Status::Open,
+            timer: Some(Box::pin(tokio::time::sleep_until(login_deadline))),
+            login_deadline,
+            held_until: None,
+        }
+    }
+
+    /// Processes what is in `input`, as far as [`Connection::wants_input`] holds. What is left
+    /// stays in the buffer.
+    pub async fn handle(&mut self, input: &mut BytesMut) {
+        while self.wants_input() {
+            let Some(effect) = self.stream.next_effect(input) else {
+                return;
+            };
+            self.perform(effect).await;
+        }
+    }
+
+    /// Whether the socket should be read: back-pressure on a client that sends faster than its
+    /// messages can be committed, and on one whose failed login is being delayed.
+    pub fn wants_input(&self) -> bool {
+        self.status == Status::Open
+            && self.held_until.is_none()
+            && self
+                .session
+                .as_ref()
+                .is_none_or(|session| session.wants_input())
+    }
+
+    /// Bytes to be written, in order.
+    pub fn output(&mut self) -> &mut Output {
+        &mut self.output
+    }
+
+    /// All output so far has been written to the transport.
+    pub fn written(&mut self) {
+        if let Some(session) = &mut self.session {
+            session.state.offline.written();
+        }
+    }
+
+    /// What the transport has to do once the output is written.
+    pub fn status(&self) -> Status {
+        self.status
+    }
+
+    /// Whether the client has logged in, for bounds on connections that have not.
+    pub fn is_authenticated(&self) -> bool {
+        self.stream.is_authenticated()
+    }
+
+    /// The bound session, if any.
+    pub fn session(&self) -> Option<&Session> {
+        self.session.as_deref()
+    }
+
+    /// TLS is up after [`Status::StartTls`].
+    pub fn tls_started(&mut self, info: TlsInfo) {
+        self.stream.tls_started(info);
+        if self.status == Status::StartTls {
+            self.status = Status::Open;
+        }
+    }
+
+    /// Ends the stream with an error, after what is already queued.
+    pub fn shutdown(&mut self, condition: StreamCondition) {
+        self.close(StreamError::new(condition));
+    }
+
+    /// Waits for the next event. Cancel-safe: nothing is taken that is not returned.
+    pub async fn event(&mut self) -> Event {
+        poll_fn(|cx| self.poll_event(cx)).await
+    }
+
+    /// Carries out an event.
+    pub async fn on_event(&mut self, event: Event) {
+        match event {
+            Event::Deadline => self.deadline(),
+            Event::Delivery(delivery) => self.deliver(delivery),
+            Event::Commit(outcome) => {
+                if let Some(session) = &mut self.session {
+                    session.release(outcome, &mut self.output);
+                }
+            }
+            Event::Offline => {
+                if let Some(session) = &mut self.session {
+                    crate::features::offline::read_on(session, &mut self.output).await;
+                }
+            }
+        }
+    }
+
+    /// The transport has gone, or has been closed after [`Status::Closing`].
+    pub async fn end(mut self) {
+        if let Some(session) = self.session.take() {
+            session.end().await;
+        }
+    }
+
+    fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Event> {
+        if let Some(timer) = &mut self.timer
+            && timer.as_mut().poll(cx).is_ready()
+        {
+            self.timer = None;
+            return Poll::Ready(Event::Deadline);
+        }
+        if self.status != Status::Open {
+            return Poll::Pending;
+        }
+        let Some(session) = &mut self.session else {
+            return Poll::Pending;
+        };
+        if let Poll::Ready(outcome) = session.poll_commit(cx) {
+            return Poll::Ready(Event::Commit(outcome));
+        }
+        if session.state.offline.is_due() {
+            return Poll::Ready(Event::Offline);
+        }
+        if session.state.offline.is_reading() {
+            // What is older comes first.
+            return Poll::Pending;
+        }
+        session
+            .state
+            .resource
+            .outbox
+            .poll_next(cx)
+            .map(Event::Delivery)
+    }
+
+    fn deliver(&mut self, first: Delivery) {
+        let Some(session) = &mut self.session else {
+            return;
+        };
+        let mut next = Some(first);
+        for _ in 0..BATCH {
+            let Some(delivery) = next else { return };
+            if let Err(error) = session.egress(delivery, &mut self.output) {
+                self.close(error);
+                return;
+            }
+            if session.state.offline.is_reading() {
+                return;
+            }
+            next = session.state.resource.outbox.take();
+        }
+        if let Some(delivery) = next
+            && let Err(error) = session.egress(delivery, &mut self.output)
+        {
+            self.close(error);
+        }
+    }
+
+    async fn perform(&mut self, effect: Effect) {
+        match effect {
+            Effect::Send(bytes) => self.output.push_back(bytes),
+            Effect::Opened { .. } => {}
+            Effect::StartTls => self.status = Status::StartTls,
+            Effect::Credentials { username, hash, .. } => {
+                let host = self.stream.host().unwrap_or_default();
+                let reply = match self.engine.login(self.peer, &username, host, hash).await {
+                    Login::Verify { verifier, known } => Reply::Credentials { verifier, known },
+                    Login::Refuse(failure) => Reply::Refused(failure),
+                };
+                self.stream.answer(reply);
+            }
+            Effect::Authenticated { jid, .. } => {
+                self.engine.metrics().logins.inc();
+                self.engine
+                    .gate()
+                    .succeeded(self.engine.env().now(), self.peer, &jid);
+            }
+            Effect::AuthFailed { username, .. } => self.auth_failed(username.as_deref()),
+            Effect::Bind { resource } => self.bind(resource.as_deref()).await,
+            Effect::Register(stanza) => {
+                let host = self.stream.host().unwrap_or_default();
+                let answer = register::before_login(&self.engine, self.peer, host, &stanza).await;
+                self.stream.answer(Reply::Iq(answer));
+            }
+            Effect::Stanza(stanza) => {
+                if let Some(session) = &mut self.session {
+                    let lang = self.stream.lang();
+                    if let Err(error) = session.ingress(stanza, lang, &mut self.output).await {
+                        self.close(error);
+                    }
+                }
+            }
+            Effect::Close => self.status = Status::Closing,
+        }
+    }
+
+    async fn bind(&mut self, resource: Option<&str>) {
+        let bound = match self.stream.jid().cloned() {
+            Some(account) => Session::bind(&self.engine, &account, resource).await,
+            None => Err(StanzaError::new(
+                waxwing_proto::stanza::Condition::NotAllowed,
+            )),
+        };
+        let reply = bound.map(|session| {
+            let jid = session.jid().clone();
+            self.session = Some(Box::new(session));
+            self.timer = None;
+            jid
+        });
+        self.stream.answer(Reply::Bound(reply));
+    }
+
+    /// Delays the answer to a failed login; the next effect is that answer.
+    fn auth_failed(&mut self, username: Option<&str>) {
+        self.engine.metrics().login_failures.inc();
+        let host = self.stream.host().unwrap_or_default();
+        let account = username
+            .and_then(|username| waxwing_proto::BareJid::from_parts(Some(username), host).ok());
+        let delay = self
+            .engine
+            .gate()
+            .failed(self.engine.env().now(), self.peer, account.as_ref());
+        if delay > Duration::ZERO {
+            let until = Instant::now() + delay;
+            self.held_until = Some(until);
+            self.timer = Some(Box::pin(tokio::time::sleep_until(until)));
+        }
+    }
+
+    fn deadline(&mut self) {
+        let now = Instant::now();
+        if self.held_until.take().is_some() {
+            self.timer = Some(Box::pin(tokio::time::sleep_until(
+                self.login_deadline.max(now),
+            )));
+            return;
+        }
+        if self.session.is_none() && self.status != Status::Closing {
+            self.engine.metrics().login_timeouts.inc();
+            self.close(
+                StreamError::new(StreamCondition::ConnectionTimeout)
+                    .text("Log in sooner after connecting."),
+            );
+        }
+    }
+
+    fn close(&mut self, error: StreamError) {
+        if self.status == Status::Closing {
+            return;
+        }
+        self.engine.metrics().stream_errors.inc();
+        self.stream.close(Some(error));
+        let mut nothing = BytesMut::new();
+        while let Some(effect) = self.stream.next_effect(&mut nothing) {
+            match effect {
+                Effect::Send(bytes) => self.output.push_back(bytes),
+                Effect::Close => break,
+                _ => {}
+            }
+        }
+        self.status = Status::Closing;
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.engine.metrics().connections.dec();
+    }
+}
+
+impl std::fmt::Debug for Connection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Connection")
+            .field("status", &self.status)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Connection;
+
+    /// The shell runs connections on any thread.
+    #[test]
+    fn futures_are_send() {
+        fn send<T: Send>(_: impl FnOnce(&'static mut Connection) -> T) {}
+        send(|connection| connection.event());
+        send(|connection| async move {
+            let event = connection.event().await;
+            connection.on_event(event).await;
+            connection.handle(&mut bytes::BytesMut::new()).await;
+        });
+    }
+}

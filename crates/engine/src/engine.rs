@@ -1,0 +1,138 @@
+//! One server: settings, store, table of sessions, and what is computed from them once.
+
+use crate::{
+    Env, Settings, auth::Gate, features, metrics::Metrics, registry::Registry, route::Remote,
+};
+use std::{collections::HashMap, sync::Arc};
+use waxwing_proto::{
+    sasl::Mechanism,
+    stream::{C2sSettings, HostSettings},
+    xml::Limits as XmlLimits,
+};
+use waxwing_store::{Store, StoreError};
+
+/// The server's logic. Cheap to clone; all clones are the same server.
+#[derive(Clone)]
+pub struct Engine(Arc<Inner>);
+
+struct Inner {
+    env: Env,
+    store: Arc<dyn Store>,
+    settings: Settings,
+    streams: Arc<C2sSettings>,
+    registry: Registry,
+    gate: Gate,
+    metrics: Metrics,
+    features: features::Active,
+    remote: Remote,
+    /// Key of the salts told for accounts that do not exist.
+    decoy_secret: [u8; 32],
+    started: waxwing_store::Micros,
+}
+
+impl Engine {
+    /// A server over a store. Fails only if the store does.
+    pub async fn new(
+        env: Env,
+        store: Arc<dyn Store>,
+        settings: Settings,
+    ) -> Result<Self, StoreError> {
+        let decoy_secret = store.secret("decoy-salt", env.secret()).await?;
+        let streams = Arc::new(stream_settings(&settings));
+        let limits = &settings.limits;
+        Ok(Self(Arc::new(Inner {
+            registry: Registry::new(limits.idle_accounts_max),
+            gate: Gate::new(limits),
+            metrics: Metrics::default(),
+            features: features::Active::new(),
+            remote: Remote::default(),
+            started: env.now(),
+            streams,
+            env,
+            store,
+            settings,
+            decoy_secret,
+        })))
+    }
+
+    /// Wall clock and randomness.
+    pub fn env(&self) -> &Env {
+        &self.0.env
+    }
+    /// What is kept.
+    pub fn store(&self) -> &dyn Store {
+        &*self.0.store
+    }
+    /// What the installation decided.
+    pub fn settings(&self) -> &Settings {
+        &self.0.settings
+    }
+    /// Who is here.
+    pub fn registry(&self) -> &Registry {
+        &self.0.registry
+    }
+    /// What is counted.
+    pub fn metrics(&self) -> &Metrics {
+        &self.0.metrics
+    }
+    /// When this engine was made, for XEP-0012 uptime.
+    pub fn started(&self) -> waxwing_store::Micros {
+        self.0.started
+    }
+    /// Whether `domain` is one of ours.
+    pub fn is_local(&self, domain: &str) -> bool {
+        self.0.streams.hosts.contains_key(domain)
+    }
+    pub(crate) fn streams(&self) -> &Arc<C2sSettings> {
+        &self.0.streams
+    }
+    pub(crate) fn gate(&self) -> &Gate {
+        &self.0.gate
+    }
+    pub(crate) fn features(&self) -> &features::Active {
+        &self.0.features
+    }
+    pub(crate) fn remote(&self) -> &Remote {
+        &self.0.remote
+    }
+    pub(crate) fn decoy_secret(&self) -> &[u8; 32] {
+        &self.0.decoy_secret
+    }
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Engine(..)")
+    }
+}
+
+fn stream_settings(settings: &Settings) -> C2sSettings {
+    let limits = &settings.limits;
+    let hosts: HashMap<String, HostSettings> = settings
+        .domains
+        .iter()
+        .map(|domain| {
+            let host = HostSettings {
+                caps: Some(features::disco::domain_caps(settings, domain)),
+                registration: domain.registration,
+                mechanisms: Vec::<Mechanism>::new(),
+            };
+            (domain.name.clone(), host)
+        })
+        .collect();
+    C2sSettings {
+        hosts,
+        limits_pre_auth: XmlLimits {
+            bytes_max: limits.pre_auth_bytes_max,
+            ..XmlLimits::PRE_AUTH
+        },
+        limits: XmlLimits {
+            bytes_max: limits.stanza_bytes_max,
+            ..XmlLimits::C2S
+        },
+        plaintext_allowed: settings.plaintext_allowed,
+        starttls: settings.starttls,
+        auth_failures_max: limits.auth_failures_per_stream_max,
+        idle_seconds: None,
+    }
+}

@@ -1,0 +1,198 @@
+//! The extension contract: a feature is one file with one [`Feature`] constant, listed once in
+//! [`crate::features::FEATURES`]. The type of a slot is all that it may do.
+
+use crate::{Engine, account::View, session::SessionState};
+use bytes::Bytes;
+use waxwing_proto::{
+    BareJid, Jid,
+    stanza::{Draft, Stanza, StanzaError},
+    xml::Element,
+};
+use waxwing_store::{BoxFuture, Micros, Record};
+
+/// What a feature is made of. Unused slots come from [`Feature::NONE`].
+#[derive(Debug, Clone, Copy)]
+pub struct Feature {
+    /// The XEP's short name; the file is called so.
+    pub name: &'static str,
+    /// The specifications it implements.
+    pub xeps: &'static [Xep],
+    /// What it advertises, and where.
+    pub disco: &'static [Disco],
+    /// The requests it answers.
+    pub iq: &'static [IqRoute],
+    /// Judges a stanza for its sender and for its recipient; can neither change it nor wait.
+    pub guard: Option<fn(&Draft, &GuardCx<'_>) -> Verdict>,
+    /// What a message must leave on disk before anybody sees it; cannot wait.
+    pub record: Option<fn(&Draft, &RecordCx<'_>) -> Option<Record>>,
+}
+
+impl Feature {
+    /// A feature that does nothing.
+    pub const NONE: Self = Self {
+        name: "",
+        xeps: &[],
+        disco: &[],
+        iq: &[],
+        guard: None,
+        record: None,
+    };
+}
+
+/// A specification and how much of it is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Xep {
+    /// Its number.
+    pub number: u16,
+    /// The version implemented.
+    pub version: &'static str,
+    /// Its title.
+    pub title: &'static str,
+    /// How much of it.
+    pub coverage: Coverage,
+}
+
+/// How much of a specification is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Coverage {
+    /// All that concerns a server.
+    Complete,
+    /// Less, and what is missing.
+    Partial(&'static str),
+}
+
+/// Who answers a request or advertises a feature.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Place {
+    /// An account: its bare JID, or no `to` at all.
+    Account,
+    /// The server: a domain.
+    Domain,
+}
+
+/// A feature string of service discovery (XEP-0030).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Disco {
+    /// Where it is advertised.
+    pub place: Place,
+    /// The string.
+    pub var: &'static str,
+}
+
+/// `get` or `set`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum IqKind {
+    /// A query.
+    Get,
+    /// A change.
+    Set,
+}
+
+/// Who may ask.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Who {
+    /// Only the account itself; to others the account is silent (`service-unavailable`). At a
+    /// domain: only accounts of this server.
+    Owner,
+    /// Anyone; the handler decides what they see.
+    Anyone,
+}
+
+/// One kind of request and its handler.
+#[derive(Debug, Clone, Copy)]
+pub struct IqRoute {
+    /// Who is asked.
+    pub place: Place,
+    /// `get` or `set`.
+    pub kind: IqKind,
+    /// Local name of the payload.
+    pub name: &'static str,
+    /// Namespace of the payload.
+    pub ns: &'static str,
+    /// Who may ask.
+    pub who: Who,
+    /// Answers it.
+    pub handler: IqHandler,
+}
+
+/// Answers a request. What it reports as done is on disk (promise P10).
+pub type IqHandler = for<'a> fn(IqCx<'a>) -> BoxFuture<'a, Result<Reply, StanzaError>>;
+
+/// A request and its surroundings.
+#[derive(Debug)]
+pub struct IqCx<'a> {
+    /// The server.
+    pub engine: &'a Engine,
+    /// Who asks.
+    pub from: &'a Jid,
+    /// Who is asked: an account's bare JID or a domain.
+    pub to: &'a BareJid,
+    /// The request.
+    pub request: &'a Stanza,
+    /// Its payload.
+    pub payload: Element<'a>,
+    /// The asking session; `None` for requests from other servers.
+    pub session: Option<&'a mut SessionState>,
+}
+
+impl IqCx<'_> {
+    /// Whether the account itself asks.
+    pub fn by_owner(&self) -> bool {
+        self.from.bare_str() == self.to.as_str()
+    }
+}
+
+/// A successful answer (RFC 6120 § 8.2.3, `result`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reply {
+    /// Nothing to say.
+    Empty,
+    /// A payload, written for `jabber:client`.
+    Payload(Bytes),
+}
+
+/// On whose behalf a guard judges.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// The local sender's.
+    Sender,
+    /// The local recipient's.
+    Recipient,
+}
+
+/// What a guard sees beside the stanza.
+#[derive(Debug)]
+pub struct GuardCx<'a> {
+    /// On whose behalf.
+    pub side: Side,
+    /// The account that is guarded.
+    pub account: &'a BareJid,
+    /// Its roster states and block list.
+    pub view: &'a View,
+    /// The other entity.
+    pub other: &'a Jid,
+}
+
+/// A guard's judgement.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// Let it pass.
+    Pass,
+    /// Answer with this error.
+    Refuse(StanzaError),
+    /// Drop it without an answer.
+    Drop,
+}
+
+/// What a record step sees beside the message.
+#[derive(Debug)]
+pub struct RecordCx<'a> {
+    /// The server.
+    pub engine: &'a Engine,
+    /// The local recipient.
+    pub recipient: &'a BareJid,
+    /// No resource takes the message now.
+    pub absent: bool,
+    /// When it was received.
+    pub now: Micros,
+}

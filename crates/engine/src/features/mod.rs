@@ -1,0 +1,93 @@
+//! The ordered list of features. Order is the order of this list and nothing else: guards run top
+//! to bottom, and a feature that must precede another stands before it.
+
+pub mod disco;
+pub mod offline;
+pub mod register;
+
+use crate::feature::{Feature, GuardCx, IqKind, IqRoute, Place, RecordCx, Verdict};
+use hashbrown::HashMap;
+use waxwing_proto::stanza::Draft;
+use waxwing_store::Record;
+
+/// Every feature.
+pub const FEATURES: &[Feature] = &[disco::FEATURE, offline::FEATURE];
+
+type GuardFn = fn(&Draft, &GuardCx<'_>) -> Verdict;
+type RecordFn = fn(&Draft, &RecordCx<'_>) -> Option<Record>;
+
+/// The list, indexed once at start.
+pub(crate) struct Active {
+    iq: HashMap<(Place, IqKind, &'static str, &'static str), &'static IqRoute>,
+    guards: Vec<GuardFn>,
+    records: Vec<RecordFn>,
+}
+
+impl Active {
+    pub(crate) fn new() -> Self {
+        let routes = FEATURES.iter().flat_map(|feature| feature.iq);
+        Self {
+            iq: routes
+                .map(|route| ((route.place, route.kind, route.name, route.ns), route))
+                .collect(),
+            guards: FEATURES
+                .iter()
+                .filter_map(|feature| feature.guard)
+                .collect(),
+            records: FEATURES
+                .iter()
+                .filter_map(|feature| feature.record)
+                .collect(),
+        }
+    }
+
+    /// The handler of a request. The map is small; a scan by hash needs static keys, so look by
+    /// comparing.
+    pub(crate) fn iq(
+        &self,
+        place: Place,
+        kind: IqKind,
+        name: &str,
+        ns: &str,
+    ) -> Option<&'static IqRoute> {
+        self.iq.get(&(place, kind, name, ns)).copied()
+    }
+
+    /// The first judgement that is not to pass.
+    pub(crate) fn judge(&self, draft: &Draft, cx: &GuardCx<'_>) -> Verdict {
+        self.guards
+            .iter()
+            .map(|guard| guard(draft, cx))
+            .find(|verdict| *verdict != Verdict::Pass)
+            .unwrap_or(Verdict::Pass)
+    }
+
+    /// What the message must leave on disk.
+    pub(crate) fn record(&self, draft: &Draft, cx: &RecordCx<'_>) -> Option<Record> {
+        self.records.iter().find_map(|record| record(draft, cx))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Active, FEATURES};
+    use std::collections::HashSet;
+
+    #[test]
+    fn no_two_features_claim_the_same() {
+        let mut names = HashSet::new();
+        for feature in FEATURES {
+            assert!(
+                names.insert(feature.name),
+                "{} is listed twice",
+                feature.name
+            );
+        }
+        let routes: usize = FEATURES.iter().map(|feature| feature.iq.len()).sum();
+        assert_eq!(
+            Active::new().iq.len(),
+            routes,
+            "two features claim one request"
+        );
+    }
+}

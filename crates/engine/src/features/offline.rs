@@ -1,0 +1,218 @@
+//! Messages for those who are away ([XEP-0160](https://xmpp.org/extensions/xep-0160.html), 1.0.1).
+//!
+//! A message that nobody takes is recorded before its sender's stream goes on. When a resource
+//! becomes available with a priority of zero or more, one session of the account reads the queue
+//! in order, each message with the time it was received (XEP-0203); what is newer waits meanwhile.
+//! Messages are forgotten only after they were written to the transport.
+
+use crate::{
+    Engine,
+    feature::{Coverage, Disco, Feature, Place, RecordCx, Xep},
+    outbox::Delivery,
+    route::message::Type,
+    session::{Output, Session},
+};
+use bytes::Bytes;
+use waxwing_proto::{
+    BareJid, ns,
+    stanza::{Draft, Kind, Stanza},
+    xml::{Limits, Tree, Writer},
+};
+use waxwing_store::{OfflineMessage, Record, Ticket};
+
+/// The feature.
+pub const FEATURE: Feature = Feature {
+    name: "offline",
+    xeps: &[
+        Xep {
+            number: 160,
+            version: "1.0.1",
+            title: "Best Practices for Handling Offline Messages",
+            coverage: Coverage::Complete,
+        },
+        Xep {
+            number: 203,
+            version: "2.0",
+            title: "Delayed Delivery",
+            coverage: Coverage::Complete,
+        },
+    ],
+    disco: &[Disco {
+        place: Place::Domain,
+        var: "msgoffline",
+    }],
+    record: Some(record),
+    ..Feature::NONE
+};
+
+/// Messages read from the store at a time.
+const PAGE: u32 = 50;
+
+fn record(draft: &Draft, cx: &RecordCx<'_>) -> Option<Record> {
+    if !cx.absent || !worth_keeping(draft) {
+        return None;
+    }
+    let limits = &cx.engine.settings().limits;
+    Some(Record::Offline {
+        account: cx.recipient.clone(),
+        at: cx.now,
+        stanza: draft.clone().seal().to_bytes(),
+        messages_max: limits.offline_messages_max,
+        bytes_max: limits.offline_bytes_max,
+    })
+}
+
+/// XEP-0160 § 3: normal and chat messages are kept, except those that carry nothing but a chat
+/// state, and those whose sender asks not to (XEP-0334 § 4.2, § 4.3).
+fn worth_keeping(draft: &Draft) -> bool {
+    if !matches!(Type::of(draft), Type::Normal | Type::Chat) {
+        return false;
+    }
+    let mut content = false;
+    for child in draft.root().children() {
+        match (child.ns(), child.name()) {
+            (ns::HINTS, "no-store" | "no-permanent-store") => return false,
+            // Who says `thread` says nothing yet; chat states are about now.
+            (ns::CHAT_STATES | ns::HINTS, _) | (ns::CLIENT, "thread") => {}
+            _ => content = true,
+        }
+    }
+    content
+}
+
+/// Where a session is in reading the queue.
+#[derive(Debug, Default)]
+pub struct Reader {
+    wanted: bool,
+    /// Last message handed to the transport and not yet known to be written.
+    unwritten: Option<u64>,
+    /// Last message written and not yet forgotten by the store.
+    written: Option<u64>,
+    after: u64,
+}
+
+impl Reader {
+    /// There may be messages to read.
+    pub fn want(&mut self) {
+        self.wanted = true;
+    }
+    /// Whether the store is to be asked now.
+    pub fn is_due(&self) -> bool {
+        self.written.is_some() || (self.wanted && self.unwritten.is_none())
+    }
+    /// Whether older messages are on their way, so that newer ones must wait.
+    pub fn is_reading(&self) -> bool {
+        self.wanted || self.unwritten.is_some() || self.written.is_some()
+    }
+    /// What was handed over has been written to the transport.
+    pub fn written(&mut self) {
+        if let Some(last) = self.unwritten.take() {
+            self.written = Some(last);
+        }
+    }
+}
+
+/// Forgets what was written and reads the next page.
+pub(crate) async fn read_on(session: &mut Session, out: &mut Output) {
+    let engine = session.engine().clone();
+    let account = session.state.account.clone();
+    let generation = session.state.resource.generation;
+    if let Some(last) = session.state.offline.written.take()
+        && let Err(error) = engine.store().offline_remove(account.clone(), last).await
+    {
+        engine.metrics().store_failures.inc();
+        tracing::error!(%error, "read messages could not be removed; they will be read again");
+    }
+    let reader = &mut session.state.offline;
+    if !reader.wanted {
+        return;
+    }
+    if !engine.registry().claim_offline(&account, generation) {
+        reader.wanted = false;
+        return;
+    }
+    match engine
+        .store()
+        .offline(account.clone(), reader.after, PAGE)
+        .await
+    {
+        Ok(page) if !page.is_empty() => {
+            for message in &page {
+                out.extend(delayed(message, account.domain()));
+                reader.after = message.id;
+            }
+            reader.unwritten = Some(reader.after);
+        }
+        Ok(_) => {
+            reader.wanted = false;
+            engine.registry().release_offline(&account, generation);
+        }
+        Err(error) => {
+            engine.metrics().store_failures.inc();
+            tracing::error!(%error, "waiting messages could not be read");
+            reader.wanted = false;
+            engine.registry().release_offline(&account, generation);
+        }
+    }
+}
+
+/// The message with the time of its receipt (XEP-0203 § 4, XEP-0160 § 2).
+fn delayed(message: &OfflineMessage, domain: &str) -> Option<Bytes> {
+    let mut draft = stored(message.stanza.clone())?;
+    let mut delay = Writer::new(ns::CLIENT);
+    delay
+        .start_ns("delay", ns::DELAY)
+        .attr("from", domain)
+        .attr("stamp", &stamp(message.at))
+        .text("Offline Storage")
+        .end();
+    draft.add(delay.finish());
+    Some(draft.seal().to_bytes())
+}
+
+/// Until `proto::time` lands.
+fn stamp(_at: waxwing_store::Micros) -> String {
+    todo!()
+}
+
+fn stored(stanza: Bytes) -> Option<Draft> {
+    let limits = Limits {
+        bytes_max: usize::MAX,
+        ..Limits::S2S
+    };
+    let tree = Tree::parse(stanza, ns::CLIENT, &limits).ok()?;
+    Draft::new(Stanza::new(tree, ns::CLIENT).ok()?).ok()
+}
+
+/// Stores what a session that ended had not taken, unless another one of the account gets
+/// messages: then that one has its own copy.
+pub(crate) async fn rescue(engine: &Engine, account: &BareJid, left: Vec<Delivery>) {
+    if engine.registry().takes_messages(account) {
+        return;
+    }
+    let now = engine.env().now();
+    let mut tickets: Vec<Ticket> = Vec::new();
+    for delivery in left {
+        let Delivery::Stanza(sealed) = delivery else {
+            continue;
+        };
+        if sealed.kind() != Kind::Message {
+            continue;
+        }
+        let Some(draft) = stored(sealed.to_bytes()) else {
+            continue;
+        };
+        let cx = RecordCx {
+            engine,
+            recipient: account,
+            absent: true,
+            now,
+        };
+        tickets.extend(record(&draft, &cx).map(|record| engine.store().submit(record)));
+    }
+    for ticket in tickets {
+        if let Err(error) = ticket.await {
+            tracing::warn!(%error, "a message for a session that ended could not be stored");
+        }
+    }
+}

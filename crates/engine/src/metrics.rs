@@ -1,0 +1,104 @@
+//! What the engine counts. Names and help texts are data, so that the reference page and the
+//! exporter are made from one list; no address ever becomes a label.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// How a metric behaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Only rises.
+    Counter,
+    /// Rises and falls.
+    Gauge,
+}
+
+/// One number.
+#[derive(Debug, Default)]
+pub struct Metric(AtomicU64);
+
+impl Metric {
+    /// Adds one.
+    pub fn inc(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+    /// Takes one away.
+    pub fn dec(&self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+    /// Adds `count`.
+    pub fn add(&self, count: u64) {
+        self.0.fetch_add(count, Ordering::Relaxed);
+    }
+    /// The number now.
+    pub fn value(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+macro_rules! metrics {
+    ($($(#[doc = $help:literal])+ $name:ident: $kind:ident,)*) => {
+        /// All metrics of an engine.
+        #[derive(Debug, Default)]
+        pub struct Metrics {
+            $($(#[doc = $help])+ pub $name: Metric,)*
+        }
+        impl Metrics {
+            /// Name, kind, help and value of each metric, in a fixed order.
+            pub fn all(&self) -> Vec<(&'static str, Kind, String, u64)> {
+                vec![$((
+                    stringify!($name),
+                    Kind::$kind,
+                    [$($help.trim()),+].join(" "),
+                    self.$name.value(),
+                )),*]
+            }
+        }
+    };
+}
+
+metrics! {
+    /// Client connections open now, authenticated or not.
+    connections: Gauge,
+    /// Bound sessions now.
+    sessions: Gauge,
+    /// Successful logins.
+    logins: Counter,
+    /// Failed logins.
+    login_failures: Counter,
+    /// Logins refused unheard because of too many failures before.
+    login_refusals: Counter,
+    /// Connections closed because they did not log in within `login_timeout`.
+    login_timeouts: Counter,
+    /// Accounts registered in-band.
+    registrations: Counter,
+    /// In-band registrations refused by `registrations_per_hour_max`.
+    registration_refusals: Counter,
+    /// Message stanzas received from clients.
+    messages_in: Counter,
+    /// Presence stanzas received from clients.
+    presences_in: Counter,
+    /// IQ stanzas received from clients.
+    iqs_in: Counter,
+    /// Stanzas handed to sessions.
+    deliveries: Counter,
+    /// Messages stored for accounts that were away.
+    offline_stored: Counter,
+    /// Messages refused because `offline_messages_max` or `offline_bytes_max` was reached.
+    offline_refused: Counter,
+    /// Sessions closed because `outbox_stanzas_max` or `outbox_bytes_max` was reached.
+    outbox_overflows: Counter,
+    /// Logins refused by `sessions_per_account_max`.
+    session_refusals: Counter,
+    /// Requests refused by a bound on what one account may keep (roster, block list, documents).
+    quota_refusals: Counter,
+    /// Directed presence not remembered because of `directed_presence_max`.
+    directed_presence_refusals: Counter,
+    /// Stream errors sent.
+    stream_errors: Counter,
+    /// Stanza errors sent.
+    stanza_errors: Counter,
+    /// Store calls that failed for a reason other than a bound.
+    store_failures: Counter,
+    /// Handlers that panicked; each ended one stream.
+    panics: Counter,
+}

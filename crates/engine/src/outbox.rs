@@ -1,0 +1,139 @@
+//! What waits for a session: a bounded queue that others push to without ever waiting.
+
+use bytes::Bytes;
+use futures_util::task::AtomicWaker;
+use parking_lot::Mutex;
+use std::{
+    collections::VecDeque,
+    task::{Context, Poll},
+};
+use waxwing_proto::{stanza::Sealed, stream::StreamError};
+
+/// What others may give a session.
+#[derive(Debug, Clone)]
+pub enum Delivery {
+    /// A stanza to send.
+    Stanza(Sealed),
+    /// A whole stanza made by the server for this session (roster push, block push).
+    Own(Bytes),
+    /// Messages were stored for the account meanwhile; read the offline queue again.
+    OfflineWaiting,
+    /// End the session with this stream error (replaced, removed, overloaded).
+    End(StreamError),
+}
+
+impl Delivery {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Stanza(stanza) => stanza.len(),
+            Self::Own(stanza) => stanza.len(),
+            Self::OfflineWaiting | Self::End(_) => 0,
+        }
+    }
+}
+
+/// Why a push was not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refused {
+    /// The session has ended.
+    Closed,
+    /// The queue is full; the session is being ended.
+    Full,
+}
+
+/// The queue. Any number of producers, one consumer.
+#[derive(Debug)]
+pub struct Outbox {
+    queue: Mutex<Queue>,
+    waker: AtomicWaker,
+    stanzas_max: usize,
+    bytes_max: usize,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    items: VecDeque<Delivery>,
+    bytes: usize,
+    closed: bool,
+}
+
+impl Outbox {
+    /// An empty queue with its two bounds.
+    pub fn new(stanzas_max: usize, bytes_max: usize) -> Self {
+        Self {
+            queue: Mutex::default(),
+            waker: AtomicWaker::new(),
+            stanzas_max,
+            bytes_max,
+        }
+    }
+
+    /// Queues a delivery, never waiting. At the bound the queue closes for good: what was refused
+    /// is the caller's to keep elsewhere, and the session ends with `resource-constraint`
+    /// (RFC 6120 § 4.9.3.17), as a client that does not read must not cost memory without bound.
+    pub fn push(&self, delivery: Delivery) -> Result<(), Refused> {
+        let bytes = delivery.bytes();
+        {
+            let mut queue = self.queue.lock();
+            if queue.closed {
+                return Err(Refused::Closed);
+            }
+            if queue.items.len() >= self.stanzas_max || queue.bytes + bytes > self.bytes_max {
+                queue.closed = true;
+                queue.items.push_back(Delivery::End(StreamError::new(
+                    waxwing_proto::stream::StreamCondition::ResourceConstraint,
+                )));
+                drop(queue);
+                self.waker.wake();
+                return Err(Refused::Full);
+            }
+            queue.bytes += bytes;
+            queue.items.push_back(delivery);
+        }
+        self.waker.wake();
+        Ok(())
+    }
+
+    /// Ends the session with an error, ahead of nothing: what is queued is still sent first.
+    pub fn end(&self, error: StreamError) {
+        {
+            let mut queue = self.queue.lock();
+            if queue.closed {
+                return;
+            }
+            queue.closed = true;
+            queue.items.push_back(Delivery::End(error));
+        }
+        self.waker.wake();
+    }
+
+    /// Refuses everything from now on and gives what was not taken by the consumer.
+    pub fn close(&self) -> Vec<Delivery> {
+        let mut queue = self.queue.lock();
+        queue.closed = true;
+        queue.bytes = 0;
+        std::mem::take(&mut queue.items).into()
+    }
+
+    /// Takes the next delivery (the consumer only).
+    pub fn poll_next(&self, cx: &mut Context<'_>) -> Poll<Delivery> {
+        if let Some(delivery) = self.take() {
+            return Poll::Ready(delivery);
+        }
+        self.waker.register(cx.waker());
+        // A push between the look and the registration would be missed otherwise.
+        self.take().map_or(Poll::Pending, Poll::Ready)
+    }
+
+    /// Takes the next delivery if there is one (the consumer only).
+    pub fn take(&self) -> Option<Delivery> {
+        let mut queue = self.queue.lock();
+        let delivery = queue.items.pop_front()?;
+        queue.bytes -= delivery.bytes().min(queue.bytes);
+        if queue.items.is_empty() {
+            // An idle session keeps no queue memory.
+            queue.items = VecDeque::new();
+        }
+        Some(delivery)
+    }
+}

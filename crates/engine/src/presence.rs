@@ -1,0 +1,33 @@
+//! Presence (RFC 6121 § 4).
+use crate::{
+    Engine,
+    account::View,
+    registry::Resource,
+    session::{Output, Session},
+};
+use waxwing_proto::{
+    BareJid, Jid,
+    stanza::{Draft, Stanza},
+};
+
+/// Takes a presence stanza from the client.
+pub(crate) async fn from_client(
+    _session: &mut Session,
+    _stanza: Stanza,
+    _draft: Draft,
+    _out: &mut Output,
+) {
+}
+
+/// Tells those who see the user that an available resource has gone. Does so once: the resource is
+/// unavailable afterwards.
+pub(crate) fn went_away(_engine: &Engine, _account: &BareJid, _view: &View, _resource: &Resource) {}
+
+/// Tells one entity that was sent directed presence that the resource has gone.
+pub(crate) fn tell_gone(_engine: &Engine, _resource: &Resource, _to: &Jid) {}
+
+/// Tells an account's contacts that it is being removed.
+pub(crate) async fn account_gone(_engine: &Engine, _account: &BareJid, _view: &View) {}
+
+/// Keeps when the account's last resource went away (XEP-0012).
+pub(crate) async fn remember_last(_engine: &Engine, _account: &BareJid) {}

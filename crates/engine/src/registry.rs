@@ -1,0 +1,329 @@
+//! Who is here: bare JID → account entry → resources.
+//!
+//! Sharded; a lock is held for a look-up or a swap only. Nothing is awaited, written or delivered
+//! under it, and no two shards are locked at once.
+
+use crate::{account::View, outbox::Outbox};
+use hashbrown::HashMap;
+use parking_lot::{Mutex, RwLock};
+use smallvec::SmallVec;
+use std::{
+    hash::{BuildHasher, RandomState},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicI16, AtomicU64, Ordering},
+    },
+};
+use waxwing_proto::{BareJid, FullJid, stanza::Sealed};
+
+const SHARDS: usize = 64;
+
+/// The resources of one account, as [`Registry::resources`] gives them.
+pub type Resources = SmallVec<[Arc<Resource>; 4]>;
+
+/// What everybody may know of a bound resource; the session itself is owned by its task.
+#[derive(Debug)]
+pub struct Resource {
+    /// The address.
+    pub jid: FullJid,
+    /// Tells two sessions with the same address apart.
+    pub generation: u64,
+    /// Where to put what it shall receive.
+    pub outbox: Outbox,
+    priority: AtomicI16,
+    interested: AtomicBool,
+    blocking: AtomicBool,
+    presence: Mutex<Option<Sealed>>,
+}
+
+/// Priority of a resource that has sent no available presence.
+const UNAVAILABLE: i16 = i16::MIN;
+
+impl Resource {
+    /// A connected resource, not yet available.
+    pub fn new(jid: FullJid, generation: u64, outbox: Outbox) -> Self {
+        Self {
+            jid,
+            generation,
+            outbox,
+            priority: AtomicI16::new(UNAVAILABLE),
+            interested: AtomicBool::new(false),
+            blocking: AtomicBool::new(false),
+            presence: Mutex::new(None),
+        }
+    }
+    /// Its priority (RFC 6121 § 4.7.2.3); `None` while it is not available.
+    pub fn priority(&self) -> Option<i8> {
+        i8::try_from(self.priority.load(Ordering::Acquire)).ok()
+    }
+    /// Whether it is available with a priority of zero or more, and so receives messages sent to
+    /// the bare JID.
+    pub fn takes_messages(&self) -> bool {
+        self.priority().is_some_and(|priority| priority >= 0)
+    }
+    /// Its last available presence, without `to`.
+    pub fn presence(&self) -> Option<Sealed> {
+        self.presence.lock().clone()
+    }
+    /// Remembers an available presence (`Some`) or that there is none.
+    pub fn set_presence(&self, presence: Option<(Sealed, i8)>) {
+        let (stanza, priority) = match presence {
+            Some((stanza, priority)) => (Some(stanza), i16::from(priority)),
+            None => (None, UNAVAILABLE),
+        };
+        *self.presence.lock() = stanza;
+        self.priority.store(priority, Ordering::Release);
+    }
+    /// Whether it has asked for the roster and so receives roster pushes (RFC 6121 § 2.2).
+    pub fn interested(&self) -> bool {
+        self.interested.load(Ordering::Acquire)
+    }
+    /// Remembers that it has asked for the roster.
+    pub fn set_interested(&self) {
+        self.interested.store(true, Ordering::Release);
+    }
+    /// Whether it has asked for the block list and so receives its pushes (XEP-0191 § 3.2).
+    pub fn wants_block_pushes(&self) -> bool {
+        self.blocking.load(Ordering::Acquire)
+    }
+    /// Remembers that it has asked for the block list.
+    pub fn set_wants_block_pushes(&self) {
+        self.blocking.store(true, Ordering::Release);
+    }
+}
+
+/// The table.
+#[derive(Debug)]
+pub struct Registry {
+    shards: Box<[RwLock<Shard>]>,
+    hasher: RandomState,
+    generations: AtomicU64,
+    idle_per_shard_max: usize,
+}
+
+#[derive(Debug, Default)]
+struct Shard {
+    accounts: HashMap<BareJid, Entry, RandomState>,
+}
+
+#[derive(Debug, Default)]
+struct Entry {
+    resources: Resources,
+    view: Option<Arc<View>>,
+    /// Rises with each change of what the view shows; see [`Registry::put_view`].
+    epoch: u64,
+    /// Generation of the session that is reading the offline queue.
+    offline_reader: Option<u64>,
+}
+
+impl Registry {
+    /// An empty table that keeps the views of at most about `idle_max` accounts without a session.
+    pub fn new(idle_max: usize) -> Self {
+        Self {
+            shards: (0..SHARDS).map(|_| RwLock::default()).collect(),
+            hasher: RandomState::new(),
+            generations: AtomicU64::new(1),
+            idle_per_shard_max: idle_max.div_ceil(SHARDS),
+        }
+    }
+
+    /// A number for a new session, unique in this process.
+    pub fn next_generation(&self) -> u64 {
+        self.generations.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// All resources of an account.
+    pub fn resources(&self, account: &BareJid) -> Resources {
+        let shard = self.shard(account).read();
+        shard
+            .accounts
+            .get(account)
+            .map(|entry| entry.resources.clone())
+            .unwrap_or_default()
+    }
+
+    /// One resource.
+    pub fn resource(&self, account: &BareJid, resource: &str) -> Option<Arc<Resource>> {
+        let shard = self.shard(account).read();
+        let entry = shard.accounts.get(account)?;
+        entry
+            .resources
+            .iter()
+            .find(|found| found.jid.resource() == resource)
+            .cloned()
+    }
+
+    /// Whether some resource takes messages sent to the bare JID.
+    pub fn takes_messages(&self, account: &BareJid) -> bool {
+        let shard = self.shard(account).read();
+        shard
+            .accounts
+            .get(account)
+            .is_some_and(|entry| entry.resources.iter().any(|found| found.takes_messages()))
+    }
+
+    /// Adds a session. One with the same address is replaced and given back
+    /// (RFC 6120 § 7.7.2.2); past `sessions_max` the new one is refused.
+    pub fn add(
+        &self,
+        account: &BareJid,
+        resource: Arc<Resource>,
+        sessions_max: usize,
+    ) -> Result<Option<Arc<Resource>>, TooMany> {
+        let mut shard = self.shard(account).write();
+        let entry = shard.accounts.entry(account.clone()).or_default();
+        if let Some(old) = entry
+            .resources
+            .iter_mut()
+            .find(|found| found.jid == resource.jid)
+        {
+            return Ok(Some(std::mem::replace(old, resource)));
+        }
+        if entry.resources.len() >= sessions_max {
+            return Err(TooMany);
+        }
+        entry.resources.push(resource);
+        Ok(None)
+    }
+
+    /// Removes a session; another one that has taken its address stays. True if the account has no
+    /// session left.
+    pub fn remove(&self, account: &BareJid, generation: u64) -> bool {
+        let mut shard = self.shard(account).write();
+        let idle_max = self.idle_per_shard_max;
+        let Some(entry) = shard.accounts.get_mut(account) else {
+            return true;
+        };
+        entry
+            .resources
+            .retain(|found| found.generation != generation);
+        if entry.offline_reader == Some(generation) {
+            entry.offline_reader = None;
+        }
+        if !entry.resources.is_empty() {
+            return false;
+        }
+        shard.make_room(idle_max);
+        true
+    }
+
+    /// Every bound resource, for shutdown and announcements. Locks one shard at a time.
+    pub fn every_resource(&self) -> Vec<Arc<Resource>> {
+        let mut all = Vec::new();
+        for shard in &self.shards {
+            for entry in shard.read().accounts.values() {
+                all.extend(entry.resources.iter().cloned());
+            }
+        }
+        all
+    }
+
+    /// The account's view if it is in memory; else the epoch to give back with
+    /// [`Registry::put_view`] after reading it from the store.
+    pub fn view(&self, account: &BareJid) -> Result<Arc<View>, u64> {
+        {
+            let shard = self.shard(account).read();
+            if let Some(view) = shard
+                .accounts
+                .get(account)
+                .and_then(|entry| entry.view.clone())
+            {
+                return Ok(view);
+            }
+        }
+        let mut shard = self.shard(account).write();
+        shard.make_room(self.idle_per_shard_max);
+        Err(shard.accounts.entry(account.clone()).or_default().epoch)
+    }
+
+    /// Keeps a view read from the store, unless the account changed since `epoch` was given.
+    /// False: read again.
+    pub fn put_view(&self, account: &BareJid, view: &Arc<View>, epoch: u64) -> bool {
+        let mut shard = self.shard(account).write();
+        match shard.accounts.get_mut(account) {
+            Some(entry) if entry.epoch == epoch => {
+                entry.view = Some(view.clone());
+                true
+            }
+            Some(_) => false,
+            // The entry was dropped to make room meanwhile, and changes with it: not kept.
+            None => true,
+        }
+    }
+
+    /// Forgets the view: what it shows has changed in the store. Called after the commit and
+    /// before the change is told to anybody.
+    pub fn changed(&self, account: &BareJid) {
+        let mut shard = self.shard(account).write();
+        if let Some(entry) = shard.accounts.get_mut(account) {
+            entry.epoch += 1;
+            entry.view = None;
+        }
+    }
+
+    /// Makes a session the one that reads the account's offline queue; false if another does.
+    pub fn claim_offline(&self, account: &BareJid, generation: u64) -> bool {
+        let mut shard = self.shard(account).write();
+        let Some(entry) = shard.accounts.get_mut(account) else {
+            return false;
+        };
+        if entry
+            .offline_reader
+            .is_some_and(|reader| reader != generation)
+        {
+            return false;
+        }
+        entry.offline_reader = Some(generation);
+        true
+    }
+
+    /// The session has read the offline queue to its end.
+    pub fn release_offline(&self, account: &BareJid, generation: u64) {
+        let mut shard = self.shard(account).write();
+        if let Some(entry) = shard.accounts.get_mut(account)
+            && entry.offline_reader == Some(generation)
+        {
+            entry.offline_reader = None;
+        }
+    }
+
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "INVARIANT: a remainder of the number of shards"
+    )]
+    fn shard(&self, account: &BareJid) -> &RwLock<Shard> {
+        let hash = self.hasher.hash_one(account);
+        let index = usize::try_from(hash % SHARDS as u64).unwrap_or(0);
+        &self.shards[index]
+    }
+}
+
+impl Shard {
+    /// Drops entries without sessions when there are too many of them.
+    fn make_room(&mut self, idle_max: usize) {
+        // Counting is linear, so it is done only when the table has outgrown the bound.
+        if self.accounts.len() <= idle_max {
+            return;
+        }
+        let mut idle = self
+            .accounts
+            .values()
+            .filter(|entry| entry.resources.is_empty())
+            .count();
+        if idle <= idle_max {
+            return;
+        }
+        // Down to half, so that this is rare. Which ones go does not matter: they are read again.
+        self.accounts.retain(|_, entry| {
+            let keep = !entry.resources.is_empty() || idle <= idle_max / 2;
+            if !keep {
+                idle -= 1;
+            }
+            keep
+        });
+    }
+}
+
+/// The account has as many sessions as it may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TooMany;

@@ -1,0 +1,197 @@
+//! IQ stanzas (RFC 6120 § 8.2.3, RFC 6121 § 8).
+
+use super::{Handover, Routed, Rule, guard_recipient, guard_sender};
+use crate::{
+    Engine,
+    account::View,
+    feature::{IqCx, IqKind, Place, Reply, Who},
+    outbox::Delivery,
+    session::SessionState,
+};
+use waxwing_proto::{
+    BareJid, Jid, ns,
+    stanza::{Condition, Draft, Stanza, StanzaError},
+    xml::Element,
+};
+
+/// What an IQ is (RFC 6120 § 8.2.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Type {
+    /// A query.
+    Get,
+    /// A change.
+    Set,
+    /// A successful answer.
+    Result,
+    /// A failed answer.
+    Error,
+}
+
+/// Checks the shape that RFC 6120 § 8.2.3 demands: a known type, an id, and exactly one payload in
+/// a request.
+pub fn check(stanza: &Stanza) -> Result<Type, StanzaError> {
+    let kind = match stanza.type_attr().as_deref() {
+        Some("get") => Type::Get,
+        Some("set") => Type::Set,
+        Some("result") => Type::Result,
+        Some("error") => Type::Error,
+        _ => return Err(Condition::BadRequest.into()),
+    };
+    if stanza.id().is_none() {
+        return Err(Condition::BadRequest.into());
+    }
+    let children = stanza.root().children().take(2).count();
+    let shaped = match kind {
+        Type::Get | Type::Set => children == 1,
+        Type::Result => children <= 1,
+        Type::Error => children >= 1,
+    };
+    if shaped {
+        Ok(kind)
+    } else {
+        Err(Condition::BadRequest.into())
+    }
+}
+
+/// Where an IQ is to be handled.
+#[derive(Debug)]
+pub enum Destination {
+    /// By us, on behalf of an account (its bare JID) or as a domain.
+    Here(Place, BareJid),
+    /// By somebody else.
+    There,
+}
+
+/// Decides who handles an IQ to `to`.
+pub fn destination(engine: &Engine, to: &Jid) -> Destination {
+    if !engine.is_local(to.domain()) || to.is_full() {
+        return Destination::There;
+    }
+    let place = if to.local().is_some() {
+        Place::Account
+    } else {
+        Place::Domain
+    };
+    Destination::Here(place, to.to_bare())
+}
+
+/// Answers a request on behalf of an account or a domain.
+pub async fn answer(
+    engine: &Engine,
+    draft: &Draft,
+    kind: IqKind,
+    (place, to): (Place, &BareJid),
+    from: &Jid,
+    session: Option<&mut SessionState>,
+) -> Result<Reply, StanzaError> {
+    let Some(payload) = draft.root().children().next() else {
+        return Err(Condition::BadRequest.into());
+    };
+    let owner = from.bare_str() == to.as_str();
+    if place == Place::Account && !owner {
+        let view = engine.view(to).await?;
+        // The same answer whether the account is missing, silent or has blocked the sender.
+        if !view.exists || !guard_recipient(engine, draft, to, &view, from)? {
+            return Err(Condition::ServiceUnavailable.into());
+        }
+    }
+    let route = engine
+        .features()
+        .iq(place, kind, payload.name(), payload.ns());
+    let Some(route) = route else {
+        return Err(unknown(engine, payload, place));
+    };
+    let allowed = match (route.who, place) {
+        (Who::Anyone, _) => true,
+        (Who::Owner, Place::Account) => owner,
+        (Who::Owner, Place::Domain) => engine.is_local(from.domain()),
+    };
+    if !allowed {
+        return Err(Condition::ServiceUnavailable.into());
+    }
+    let cx = IqCx {
+        engine,
+        from,
+        to,
+        request: draft.stanza(),
+        payload,
+        session,
+    };
+    (route.handler)(cx).await
+}
+
+/// RFC 6120 § 8.4: a namespace that we do not know is `service-unavailable`.
+fn unknown(_engine: &Engine, _payload: Element<'_>, _place: Place) -> StanzaError {
+    Condition::ServiceUnavailable.into()
+}
+
+/// Takes an IQ for a full JID or another domain.
+pub async fn route(
+    engine: &Engine,
+    sender: Option<(&BareJid, &View)>,
+    draft: Draft,
+    kind: Type,
+) -> Result<Routed, StanzaError> {
+    let (Some(from), Some(to)) = (draft.from().cloned(), draft.to().cloned()) else {
+        return Err(Condition::BadRequest.into());
+    };
+    if !guard_sender(engine, &draft, sender, &to)? {
+        return Ok(Routed::Done);
+    }
+    if !engine.is_local(to.domain()) {
+        return Err(engine.remote().unreachable());
+    }
+    let account = to.to_bare();
+    if forged_push(&draft, kind, &from, &account) {
+        return Err(Condition::ServiceUnavailable.into());
+    }
+    if to.local().is_some() {
+        let view = engine.view(&account).await?;
+        if view.exists && !guard_recipient(engine, &draft, &account, &view, &from)? {
+            return Ok(Routed::Done);
+        }
+    }
+    let stanza = draft.stanza().clone();
+    let sealed = draft.seal();
+    Ok(Routed::Handover(
+        Handover {
+            stanza,
+            sealed,
+            from,
+            to,
+            rule: Rule::Iq,
+        },
+        None,
+    ))
+}
+
+/// Roster and block list pushes are the server's alone; clients are known to believe others
+/// (RFC 6121 § 2.1.6).
+fn forged_push(draft: &Draft, kind: Type, from: &Jid, account: &BareJid) -> bool {
+    kind == Type::Set
+        && from.bare_str() != account.as_str()
+        && draft
+            .root()
+            .children()
+            .any(|payload| matches!(payload.ns(), ns::ROSTER | ns::BLOCKING))
+}
+
+/// Delivers to the resource named (RFC 6121 § 8.5.3).
+pub(super) fn hand_over(engine: &Engine, handover: &Handover) -> Result<(), StanzaError> {
+    let found = handover
+        .to
+        .resource()
+        .and_then(|resource| engine.registry().resource(&handover.to.to_bare(), resource));
+    let taken = found.is_some_and(|resource| {
+        resource
+            .outbox
+            .push(Delivery::Stanza(handover.sealed.clone()))
+            .is_ok()
+    });
+    if taken {
+        engine.metrics().deliveries.inc();
+        Ok(())
+    } else {
+        Err(Condition::ServiceUnavailable.into())
+    }
+}

@@ -1,0 +1,263 @@
+//! Messages (RFC 6121 § 5 and § 8).
+
+use super::{Handover, Routed, Rule, guard_recipient, guard_sender};
+use crate::{
+    Engine,
+    account::View,
+    error,
+    feature::RecordCx,
+    outbox::Delivery,
+    registry::{Resource, Resources},
+};
+use std::sync::Arc;
+use waxwing_proto::{
+    BareJid, Jid,
+    stanza::{Condition, Draft, StanzaError},
+};
+use waxwing_store::Ticket;
+
+/// Message types (RFC 6121 § 5.2.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Type {
+    /// Outside of a conversation; also what an unknown type counts as.
+    Normal,
+    /// In a conversation between two.
+    Chat,
+    /// In a room.
+    Groupchat,
+    /// Needs no answer and is never stored.
+    Headline,
+    /// Reports an error about an earlier message.
+    Error,
+}
+
+impl Type {
+    /// The type of a message (RFC 6121 § 5.2.2: missing or unknown is `normal`).
+    pub fn of(draft: &Draft) -> Self {
+        match draft.stanza().type_attr().as_deref() {
+            Some("chat") => Self::Chat,
+            Some("groupchat") => Self::Groupchat,
+            Some("headline") => Self::Headline,
+            Some("error") => Self::Error,
+            _ => Self::Normal,
+        }
+    }
+}
+
+/// Takes a message whose `from` is stamped and whose `to` is set.
+pub async fn route(
+    engine: &Engine,
+    sender: Option<(&BareJid, &View)>,
+    draft: Draft,
+) -> Result<Routed, StanzaError> {
+    let (Some(from), Some(to)) = (draft.from().cloned(), draft.to().cloned()) else {
+        return Err(Condition::BadRequest.into());
+    };
+    let kind = Type::of(&draft);
+    if !guard_sender(engine, &draft, sender, &to)? {
+        return Ok(Routed::Done);
+    }
+    if !engine.is_local(to.domain()) {
+        return Err(engine.remote().unreachable());
+    }
+    if to.local().is_none() {
+        return to_server(kind);
+    }
+    let account = to.to_bare();
+    let view = engine.view(&account).await?;
+    if !view.exists {
+        return nobody(kind);
+    }
+    if !guard_recipient(engine, &draft, &account, &view, &from)? {
+        return Ok(Routed::Done);
+    }
+    let ticket = record(engine, &draft, &account, &to, kind);
+    let rule = if ticket.is_some() {
+        Rule::Stored
+    } else {
+        Rule::Message(kind)
+    };
+    let stanza = draft.stanza().clone();
+    let sealed = draft.seal();
+    Ok(Routed::Handover(
+        Handover {
+            stanza,
+            sealed,
+            from,
+            to,
+            rule,
+        },
+        ticket,
+    ))
+}
+
+/// Delivers to those who are here now (RFC 6121 § 8.5.2, § 8.5.3).
+pub(super) fn hand_over(
+    engine: &Engine,
+    handover: &mut Handover,
+    kind: Type,
+) -> Result<Option<Ticket>, StanzaError> {
+    let account = handover.to.to_bare();
+    let resources = engine.registry().resources(&account);
+    let targets = match choose(kind, handover.to.resource(), &resources) {
+        Choice::Deliver(targets) => targets,
+        Choice::Store => Resources::new(),
+        Choice::Refuse => return Err(Condition::ServiceUnavailable.into()),
+        Choice::Drop => return Ok(None),
+    };
+    let mut taken = false;
+    for target in targets {
+        if target
+            .outbox
+            .push(Delivery::Stanza(handover.sealed.clone()))
+            .is_ok()
+        {
+            engine.metrics().deliveries.inc();
+            taken = true;
+        }
+    }
+    if taken {
+        Ok(None)
+    } else {
+        found_nobody(engine, handover, &account, kind)
+    }
+}
+
+/// Tells the best resource that messages were stored although somebody is here: the recipient came
+/// while the commit was under way, after having read the queue.
+pub(super) fn nudge(engine: &Engine, account: &BareJid) {
+    let best = engine
+        .registry()
+        .resources(account)
+        .into_iter()
+        .filter(|resource| resource.takes_messages())
+        .max_by_key(|resource| (resource.priority(), resource.generation));
+    if let Some(resource) = best {
+        // A closed outbox means that the session is ending; the next one reads the queue anyway.
+        let _ = resource.outbox.push(Delivery::OfflineWaiting);
+    }
+}
+
+/// What RFC 6121 § 8.5 says to do with a message to an account that exists.
+#[derive(Debug)]
+enum Choice {
+    Deliver(Resources),
+    Store,
+    Refuse,
+    Drop,
+}
+
+fn choose(kind: Type, resource: Option<&str>, resources: &[Arc<Resource>]) -> Choice {
+    if let Some(resource) = resource {
+        // § 8.5.3.1: a connected resource that matches gets it, whatever its priority.
+        let matched = resources
+            .iter()
+            .find(|found| found.jid.resource() == resource);
+        if let Some(found) = matched {
+            return Choice::Deliver(Resources::from_iter([found.clone()]));
+        }
+        // § 8.5.3.2.1: only chat messages are treated as if sent to the bare JID.
+        match kind {
+            Type::Chat => {}
+            Type::Error | Type::Headline => return Choice::Drop,
+            Type::Normal | Type::Groupchat => return Choice::Refuse,
+        }
+    }
+    match kind {
+        // § 8.5.2.1.1 and § 8.5.2.2.1
+        Type::Error => return Choice::Drop,
+        Type::Groupchat => return Choice::Refuse,
+        Type::Normal | Type::Chat | Type::Headline => {}
+    }
+    let targets: Resources = resources
+        .iter()
+        .filter(|found| found.takes_messages())
+        .cloned()
+        .collect();
+    match kind {
+        _ if !targets.is_empty() => Choice::Deliver(targets),
+        Type::Headline => Choice::Drop,
+        _ => Choice::Store,
+    }
+}
+
+fn record(
+    engine: &Engine,
+    draft: &Draft,
+    account: &BareJid,
+    to: &Jid,
+    kind: Type,
+) -> Option<Ticket> {
+    let resources = engine.registry().resources(account);
+    let absent = matches!(choose(kind, to.resource(), &resources), Choice::Store);
+    let cx = RecordCx {
+        engine,
+        recipient: account,
+        absent,
+        now: engine.env().now(),
+    };
+    engine
+        .features()
+        .record(draft, &cx)
+        .map(|record| engine.store().submit(record))
+}
+
+/// All who were here when the message came have gone or are overloaded: store it now, or refuse it.
+fn found_nobody(
+    engine: &Engine,
+    handover: &mut Handover,
+    account: &BareJid,
+    kind: Type,
+) -> Result<Option<Ticket>, StanzaError> {
+    if matches!(kind, Type::Headline | Type::Error) {
+        return Ok(None);
+    }
+    let draft = Draft::new(handover.stanza.clone()).map(|mut draft| {
+        draft.set_from(handover.from.clone());
+        draft.set_to(handover.to.clone());
+        draft
+    })?;
+    let cx = RecordCx {
+        engine,
+        recipient: account,
+        absent: true,
+        now: engine.env().now(),
+    };
+    match engine.features().record(&draft, &cx) {
+        Some(record) => {
+            handover.rule = Rule::Stored;
+            Ok(Some(engine.store().submit(record)))
+        }
+        // Not worth storing (a chat state, a hint): dropped, as XEP-0160 § 3 says.
+        None => Ok(None),
+    }
+}
+
+/// A message to the server itself: it has no mailbox.
+fn to_server(kind: Type) -> Result<Routed, StanzaError> {
+    match kind {
+        Type::Error | Type::Headline => Ok(Routed::Done),
+        Type::Normal | Type::Chat | Type::Groupchat => Err(Condition::ServiceUnavailable.into()),
+    }
+}
+
+/// No such account (RFC 6121 § 8.5.1). An error rather than silence: nothing that was not accepted
+/// goes unanswered.
+fn nobody(kind: Type) -> Result<Routed, StanzaError> {
+    match kind {
+        Type::Error => Ok(Routed::Done),
+        _ => Err(Condition::ServiceUnavailable.into()),
+    }
+}
+
+/// The error for a message whose commit failed. XEP-0160 § 2: a full queue is
+/// `service-unavailable`.
+pub(crate) fn commit_error(engine: &Engine, failure: &waxwing_store::StoreError) -> StanzaError {
+    match failure {
+        waxwing_store::StoreError::Quota(_) | waxwing_store::StoreError::NoAccount => {
+            engine.metrics().offline_refused.inc();
+            Condition::ServiceUnavailable.into()
+        }
+        other => error::from_store(engine, other),
+    }
+}

@@ -1,0 +1,130 @@
+//! Routing (RFC 6120 § 10, RFC 6121 § 8): guard(sender) → guard(recipient) → record → hand over.
+//!
+//! The functions here work for any sender: a session calls them for its client; a server stream
+//! will call them for a remote domain. Where a stanza goes is decided when it is handed over, not
+//! before its commit, because who is here may change meanwhile.
+
+pub mod iq;
+pub mod message;
+pub mod presence;
+mod remote;
+
+pub use remote::Remote;
+
+use crate::{
+    Engine,
+    account::View,
+    feature::{GuardCx, Side, Verdict},
+};
+use std::sync::Arc;
+use waxwing_proto::{
+    BareJid, Jid,
+    stanza::{Draft, Sealed, Stanza, StanzaError},
+};
+use waxwing_store::Ticket;
+
+/// What routing decided for one stanza.
+#[derive(Debug)]
+pub enum Routed {
+    /// Nothing more to do: dropped as the specification says, or done.
+    Done,
+    /// Hand it over, after the commit of the record if there is one.
+    Handover(Handover, Option<Ticket>),
+}
+
+/// A stanza on its last step.
+#[derive(Debug)]
+pub struct Handover {
+    /// The stanza as received, for an error answer.
+    pub stanza: Stanza,
+    /// Its wire form.
+    pub sealed: Sealed,
+    /// The sender.
+    pub from: Jid,
+    /// The recipient.
+    pub to: Jid,
+    /// How it is delivered.
+    pub rule: Rule,
+}
+
+/// Which rules of RFC 6121 § 8.5 apply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rule {
+    /// A message of this type.
+    Message(message::Type),
+    /// A message that is on disk for when the recipient returns.
+    Stored,
+    /// An IQ to a full JID.
+    Iq,
+    /// Directed presence or an error about presence.
+    Presence,
+}
+
+impl Handover {
+    /// Delivers. An error is for the sender; a ticket means that the stanza found nobody, is being
+    /// stored, and must be handed over again after the commit.
+    pub fn run(&mut self, engine: &Engine) -> Result<Option<Ticket>, StanzaError> {
+        match self.rule {
+            Rule::Message(kind) => message::hand_over(engine, self, kind),
+            Rule::Stored => {
+                message::nudge(engine, &self.to.to_bare());
+                Ok(None)
+            }
+            Rule::Iq => iq::hand_over(engine, self).map(|()| None),
+            Rule::Presence => {
+                presence::hand_over(engine, self);
+                Ok(None)
+            }
+        }
+    }
+}
+
+/// Asks the guards of the sender's account, if the sender is local.
+pub(crate) fn guard_sender(
+    engine: &Engine,
+    draft: &Draft,
+    sender: Option<(&BareJid, &View)>,
+    to: &Jid,
+) -> Result<bool, StanzaError> {
+    let Some((account, view)) = sender else {
+        return Ok(true);
+    };
+    judge(
+        engine,
+        draft,
+        &GuardCx {
+            side: Side::Sender,
+            account,
+            view,
+            other: to,
+        },
+    )
+}
+
+/// Asks the guards of a local recipient's account. False: drop the stanza without a word.
+pub(crate) fn guard_recipient(
+    engine: &Engine,
+    draft: &Draft,
+    account: &BareJid,
+    view: &Arc<View>,
+    from: &Jid,
+) -> Result<bool, StanzaError> {
+    judge(
+        engine,
+        draft,
+        &GuardCx {
+            side: Side::Recipient,
+            account,
+            view,
+            other: from,
+        },
+    )
+}
+
+fn judge(engine: &Engine, draft: &Draft, cx: &GuardCx<'_>) -> Result<bool, StanzaError> {
+    match engine.features().judge(draft, cx) {
+        Verdict::Pass => Ok(true),
+        Verdict::Drop => Ok(false),
+        Verdict::Refuse(error) => Err(error),
+    }
+}

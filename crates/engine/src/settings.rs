@@ -1,0 +1,144 @@
+//! What an installation decides. The shell reads these from its file; see `docs/config.md`.
+
+use std::time::Duration;
+
+/// All settings of an engine.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The virtual hosts; at least one.
+    pub domains: Vec<DomainSettings>,
+    /// Named bounds.
+    pub limits: Limits,
+    /// Whether clients may log in without TLS. For tests and for a reverse proxy on the same
+    /// machine; never for a listener that others reach.
+    pub plaintext_allowed: bool,
+    /// Whether STARTTLS can be offered (a certificate is configured).
+    pub starttls: bool,
+    /// Software version told to clients (XEP-0092).
+    pub version: String,
+}
+
+/// One virtual host.
+#[derive(Debug, Clone)]
+pub struct DomainSettings {
+    /// Its name, prepared as a domainpart.
+    pub name: String,
+    /// Whether strangers may register an account in-band (XEP-0077).
+    pub registration: bool,
+    /// Contact addresses told to anyone (XEP-0157).
+    pub contacts: Contacts,
+}
+
+/// Contact addresses (XEP-0157), each a URI such as `mailto:` or `xmpp:`.
+#[derive(Debug, Clone, Default)]
+pub struct Contacts {
+    /// For reports of abuse.
+    pub abuse: Vec<String>,
+    /// For administrative matters.
+    pub admin: Vec<String>,
+    /// For comments.
+    pub feedback: Vec<String>,
+    /// For sales.
+    pub sales: Vec<String>,
+    /// For reports of security holes.
+    pub security: Vec<String>,
+    /// Where people get help.
+    pub support: Vec<String>,
+}
+
+/// Named bounds, each with the default given by [`Limits::default`].
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Bytes of one stanza on an authenticated client stream.
+    pub stanza_bytes_max: usize,
+    /// Bytes of one element before authentication.
+    pub pre_auth_bytes_max: usize,
+    /// Time to authenticate and bind.
+    pub login_timeout: Duration,
+    /// Sessions of one account at a time.
+    pub sessions_per_account_max: usize,
+    /// Stanzas waiting to be written to one session.
+    pub outbox_stanzas_max: usize,
+    /// Bytes waiting to be written to one session.
+    pub outbox_bytes_max: usize,
+    /// Stanzas of one session waiting for their commit; then its socket is not read.
+    pub pending_stanzas_max: usize,
+    /// Contacts in one roster.
+    pub roster_items_max: u32,
+    /// Groups of one contact.
+    pub roster_groups_max: usize,
+    /// Bytes of a contact's or group's name.
+    pub roster_name_bytes_max: usize,
+    /// Entities that one session may send directed presence to.
+    pub directed_presence_max: usize,
+    /// Messages waiting for one account.
+    pub offline_messages_max: u32,
+    /// Bytes of messages waiting for one account.
+    pub offline_bytes_max: u64,
+    /// Addresses on one block list.
+    pub blocked_max: u32,
+    /// Bytes of one account's vCard and private XML together.
+    pub documents_bytes_max: u64,
+    /// Accounts without a session whose roster and block list stay in memory.
+    pub idle_accounts_max: usize,
+    /// Accounts registered in-band from one address (IPv6: /64) in an hour.
+    pub registrations_per_hour_max: u32,
+    /// Failed logins on one stream, before it is closed (RFC 6120 § 6.4.5).
+    pub auth_failures_per_stream_max: u32,
+    /// Failed logins of one address (IPv6: /64) in a minute, before attempts are refused unheard.
+    pub auth_failures_per_address_max: u32,
+    /// Failed logins at one account in a minute, before strange addresses are refused unheard.
+    pub auth_failures_per_account_max: u32,
+    /// PBKDF2 iterations of new verifiers.
+    pub scram_iterations: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            stanza_bytes_max: 256 * 1024,
+            pre_auth_bytes_max: 10_000,
+            login_timeout: Duration::from_secs(30),
+            sessions_per_account_max: 20,
+            outbox_stanzas_max: 4096,
+            outbox_bytes_max: 4 * 1024 * 1024,
+            pending_stanzas_max: 256,
+            roster_items_max: 2000,
+            roster_groups_max: 32,
+            roster_name_bytes_max: 1023,
+            directed_presence_max: 500,
+            offline_messages_max: 1000,
+            offline_bytes_max: 16 * 1024 * 1024,
+            blocked_max: 2000,
+            documents_bytes_max: 4 * 1024 * 1024,
+            idle_accounts_max: 10_000,
+            registrations_per_hour_max: 5,
+            auth_failures_per_stream_max: 3,
+            auth_failures_per_address_max: 20,
+            auth_failures_per_account_max: 20,
+            scram_iterations: 10_000,
+        }
+    }
+}
+
+impl Settings {
+    /// Settings for one domain with all defaults.
+    pub fn for_domain(name: &str) -> Self {
+        Self {
+            domains: vec![DomainSettings {
+                name: name.to_owned(),
+                registration: false,
+                contacts: Contacts::default(),
+            }],
+            limits: Limits::default(),
+            plaintext_allowed: false,
+            starttls: true,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        }
+    }
+
+    /// The settings of a virtual host, if `name` is one.
+    pub fn domain(&self, name: &str) -> Option<&DomainSettings> {
+        self.domains.iter().find(|domain| domain.name == name)
+    }
+}

@@ -1,0 +1,1 @@
+//! Subscription states (RFC 6121 § 3).
