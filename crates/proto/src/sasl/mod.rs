@@ -1,68 +1,38 @@
-//! SASL mechanisms, server side (RFC 6120 § 6, RFC 5802, RFC 7677).
+//! SASL for XMPP (RFC 6120 § 6): SCRAM (RFC 5802, RFC 7677) with channel binding, and PLAIN (RFC
+//! 4616).
+//!
+//! The server's side is [`Exchange`]: messages and nonces in, [`Step`]s out. It needs the
+//! account's [`Verifier`] on the way and asks for it; nothing here reads a store, a clock or a
+//! source of randomness. An account that does not exist gets [`Verifier::fake`], and then all
+//! bytes and all work are as for one that does. [`client`] is the other side.
+//!
+//! Parsers accept what the grammars say and nothing else: with SCRAM, leniency is how one side's
+//! view of the negotiation comes to differ from the other's.
 
-/// The hashes of the SCRAM family.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Hash {
-    /// SCRAM-SHA-1 (RFC 5802).
-    Sha1,
-    /// SCRAM-SHA-256 (RFC 7677).
-    Sha256,
-    /// SCRAM-SHA-512 (the same construction).
-    Sha512,
-}
+pub mod client;
 
-/// What the server keeps of a password for one hash (RFC 5802 § 3): never the password.
-#[derive(Clone)]
-pub struct Verifier {
-    /// Salt, 16 bytes or more.
-    pub salt: Vec<u8>,
-    /// PBKDF2 iterations.
-    pub iterations: u32,
-    /// `H(ClientKey)`.
-    pub stored_key: Vec<u8>,
-    /// `HMAC(SaltedPassword, "Server Key")`.
-    pub server_key: Vec<u8>,
-}
+mod base64;
+mod channel_binding;
+mod exchange;
+mod failure;
+mod hash;
+mod mechanism;
+mod scram;
+mod verifier;
 
-impl PartialEq for Verifier {
-    fn eq(&self, _other: &Self) -> bool {
-        todo!("constant time")
-    }
-}
-impl Eq for Verifier {}
+pub use base64::{decode, decode_initial, encode};
+pub use channel_binding::{BindingType, ChannelBindings};
+pub use exchange::{Exchange, Offer, Step};
+pub use failure::Failure;
+pub use hash::Hash;
+pub use mechanism::Mechanism;
+pub use verifier::{
+    ITERATIONS_DEFAULT, PASSWORD_BYTES_MAX, PasswordError, SALT_BYTES, Verifier, Verifiers,
+};
 
-// Interim names for `stream`, until the mechanisms land; whoever lands them replaces this part.
+/// Octets of one decoded SASL message, at most. A PLAIN message with the longest names and
+/// password fits.
+pub const MESSAGE_BYTES_MAX: usize = 5 * 1024;
 
-/// A mechanism.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[expect(missing_docs, reason = "interim")]
-pub enum Mechanism {
-    Plain,
-    Scram { hash: Hash, plus: bool },
-}
-
-/// Channel binding data of a TLS connection.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ChannelBindings {
-    /// `tls-exporter` (RFC 9266).
-    pub tls_exporter: Option<Vec<u8>>,
-    /// `tls-server-end-point` (RFC 5929 § 4).
-    pub tls_server_end_point: Option<Vec<u8>>,
-}
-
-/// Why authentication failed (RFC 6120 § 6.5).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[expect(missing_docs, reason = "interim")]
-pub enum Failure {
-    Aborted,
-    AccountDisabled,
-    CredentialsExpired,
-    EncryptionRequired,
-    IncorrectEncoding,
-    InvalidAuthzid,
-    InvalidMechanism,
-    MalformedRequest,
-    MechanismTooWeak,
-    NotAuthorized,
-    TemporaryAuthFailure,
-}
+/// Octets of the client's nonce, at most; clients use 24 to 64.
+pub const NONCE_BYTES_MAX: usize = 256;
