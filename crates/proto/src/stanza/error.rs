@@ -1,7 +1,9 @@
 //! Stanza errors (RFC 6120 § 8.3).
 
-use super::Stanza;
+use super::{Kind, Stanza};
 use crate::Jid;
+use crate::ns;
+use crate::xml::{Element, Writer};
 use bytes::Bytes;
 
 /// What the sender may do about an error (RFC 6120 § 8.3.2).
@@ -19,35 +21,89 @@ pub enum ErrorType {
     Wait,
 }
 
-/// Defined conditions (RFC 6120 § 8.3.3).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(
-    missing_docs,
-    reason = "each variant is the condition of RFC 6120 § 8.3.3 it is named for"
-)]
-pub enum Condition {
-    BadRequest,
-    Conflict,
-    FeatureNotImplemented,
-    Forbidden,
-    Gone,
-    InternalServerError,
-    ItemNotFound,
-    JidMalformed,
-    NotAcceptable,
-    NotAllowed,
-    NotAuthorized,
-    PolicyViolation,
-    RecipientUnavailable,
-    Redirect,
-    RegistrationRequired,
-    RemoteServerNotFound,
-    RemoteServerTimeout,
-    ResourceConstraint,
-    ServiceUnavailable,
-    SubscriptionRequired,
-    UndefinedCondition,
-    UnexpectedRequest,
+impl ErrorType {
+    /// The value of the `type` attribute.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Auth => "auth",
+            Self::Cancel => "cancel",
+            Self::Continue => "continue",
+            Self::Modify => "modify",
+            Self::Wait => "wait",
+        }
+    }
+}
+
+macro_rules! conditions {
+    ($($variant:ident, $name:literal, $kind:ident;)*) => {
+        /// Defined conditions (RFC 6120 § 8.3.3).
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        #[expect(
+            missing_docs,
+            reason = "each variant is the condition of RFC 6120 § 8.3.3 it is named for"
+        )]
+        pub enum Condition {
+            $($variant,)*
+        }
+
+        impl Condition {
+            /// Every condition, in the order of RFC 6120 § 8.3.3.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+
+            /// The condition's element name.
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $name,)*
+                }
+            }
+
+            /// The type that RFC 6120 § 8.3.3 says it SHOULD have; where that leaves a choice,
+            /// the first one named.
+            pub fn default_type(self) -> ErrorType {
+                match self {
+                    $(Self::$variant => ErrorType::$kind,)*
+                }
+            }
+        }
+    };
+}
+
+conditions! {
+    BadRequest, "bad-request", Modify;
+    Conflict, "conflict", Cancel;
+    FeatureNotImplemented, "feature-not-implemented", Cancel;
+    Forbidden, "forbidden", Auth;
+    Gone, "gone", Cancel;
+    InternalServerError, "internal-server-error", Cancel;
+    ItemNotFound, "item-not-found", Cancel;
+    JidMalformed, "jid-malformed", Modify;
+    NotAcceptable, "not-acceptable", Modify;
+    NotAllowed, "not-allowed", Cancel;
+    NotAuthorized, "not-authorized", Auth;
+    PolicyViolation, "policy-violation", Modify;
+    RecipientUnavailable, "recipient-unavailable", Wait;
+    Redirect, "redirect", Modify;
+    RegistrationRequired, "registration-required", Auth;
+    RemoteServerNotFound, "remote-server-not-found", Cancel;
+    RemoteServerTimeout, "remote-server-timeout", Wait;
+    ResourceConstraint, "resource-constraint", Wait;
+    ServiceUnavailable, "service-unavailable", Cancel;
+    SubscriptionRequired, "subscription-required", Auth;
+    UndefinedCondition, "undefined-condition", Cancel;
+    UnexpectedRequest, "unexpected-request", Wait;
+}
+
+impl Condition {
+    /// The condition that an `<error/>` element names.
+    pub fn of(error: Element<'_>) -> Option<Self> {
+        let named = |child: Element<'_>| {
+            Self::ALL
+                .iter()
+                .copied()
+                .find(|condition| child.is(condition.name(), ns::STANZAS))
+        };
+        error.children().find_map(named)
+    }
 }
 
 /// An error answer in the making.
@@ -65,8 +121,13 @@ pub struct StanzaError {
 
 impl StanzaError {
     /// The condition with its default type.
-    pub fn new(_condition: Condition) -> Self {
-        todo!()
+    pub fn new(condition: Condition) -> Self {
+        Self {
+            condition,
+            kind: condition.default_type(),
+            text: None,
+            app: None,
+        }
     }
     /// Adds a text.
     #[must_use]
@@ -88,17 +149,47 @@ impl StanzaError {
     }
     /// The `<error/>` element alone, for `jabber:client`.
     pub fn element(&self) -> Bytes {
-        todo!()
+        let mut writer = Writer::new(ns::CLIENT);
+        self.write(&mut writer);
+        writer.finish()
+    }
+    /// Writes the `<error/>` element where the stanza's content namespace is in scope.
+    pub fn write(&self, writer: &mut Writer) {
+        writer.start("error").attr("type", self.kind.name());
+        writer.empty(self.condition.name(), ns::STANZAS);
+        if let Some(text) = self.text {
+            writer
+                .start_ns("text", ns::STANZAS)
+                .attr("xml:lang", "en")
+                .text(text)
+                .end();
+        }
+        if let Some((name, ns)) = self.app {
+            writer.empty(name, ns);
+        }
+        writer.end();
     }
     /// The whole error stanza that answers `stanza` (RFC 6120 § 8.3.1: same kind, same id, `from`
     /// and `to` as given); `None` when an error must not be answered (type `error`, IQ `result`).
-    pub fn answer(
-        &self,
-        _stanza: &Stanza,
-        _from: Option<&Jid>,
-        _to: Option<&Jid>,
-    ) -> Option<Bytes> {
-        todo!()
+    /// The payload is left out, as the RFC allows.
+    pub fn answer(&self, stanza: &Stanza, from: Option<&Jid>, to: Option<&Jid>) -> Option<Bytes> {
+        let unanswerable = match stanza.type_attr().as_deref() {
+            Some("error") => true,
+            Some("result") => stanza.kind() == Kind::Iq,
+            _ => false,
+        };
+        if unanswerable {
+            return None;
+        }
+        let mut writer = Writer::new(ns::CLIENT);
+        writer
+            .start(stanza.kind().name())
+            .attr_opt("to", to.map(Jid::as_str))
+            .attr_opt("from", from.map(Jid::as_str))
+            .attr_opt("id", stanza.id().as_deref())
+            .attr("type", "error");
+        self.write(&mut writer);
+        Some(writer.finish())
     }
 }
 

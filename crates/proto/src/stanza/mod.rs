@@ -2,6 +2,7 @@
 
 mod draft;
 mod error;
+mod head;
 mod sealed;
 
 pub use draft::Draft;
@@ -22,6 +23,23 @@ pub enum Kind {
     Iq,
 }
 
+impl Kind {
+    /// The stanza's element name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Message => "message",
+            Self::Presence => "presence",
+            Self::Iq => "iq",
+        }
+    }
+    /// The kind that has this element name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Message, Self::Presence, Self::Iq]
+            .into_iter()
+            .find(|kind| kind.name() == name)
+    }
+}
+
 /// A received stanza: a tree whose root is a stanza in the stream's content namespace.
 #[derive(Debug, Clone)]
 pub struct Stanza {
@@ -33,16 +51,10 @@ impl Stanza {
     /// The tree as a stanza of the content namespace `ns`; gives the tree back if it is none.
     pub fn new(tree: Tree, ns: &str) -> Result<Self, Tree> {
         let root = tree.root();
-        let kind = match root.name() {
-            "message" => Kind::Message,
-            "presence" => Kind::Presence,
-            "iq" => Kind::Iq,
-            _ => return Err(tree),
-        };
-        if root.ns() != ns {
-            return Err(tree);
+        match Kind::from_name(root.name()).filter(|_| root.ns() == ns) {
+            Some(kind) => Ok(Self { kind, tree }),
+            None => Err(tree),
         }
-        Ok(Self { kind, tree })
     }
     /// Which stanza.
     pub fn kind(&self) -> Kind {
@@ -55,6 +67,11 @@ impl Stanza {
     /// The tree.
     pub fn tree(&self) -> &Tree {
         &self.tree
+    }
+    /// The first child `name` of the stanza's own namespace, whether that is `jabber:client` or
+    /// `jabber:server`: `body`, `subject`, `error`, `show` and their like.
+    pub fn content(&self, name: &str) -> Option<Element<'_>> {
+        self.root().child(name, self.root().ns())
     }
     /// The `id` attribute.
     pub fn id(&self) -> Option<Cow<'_, str>> {

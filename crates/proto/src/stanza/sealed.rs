@@ -1,46 +1,171 @@
 //! A stanza's immutable wire form.
 
-use super::Kind;
+use super::{Kind, head};
 use crate::Jid;
-use bytes::{Bytes, BytesMut};
+use crate::ns;
+use crate::xml::{Limits, Tree};
+use bytes::{BufMut, Bytes, BytesMut};
+use smallvec::SmallVec;
+use std::sync::Arc;
 
 /// A stanza ready to send: a rendered start tag and shared content. Cloning is cheap.
 #[derive(Debug, Clone)]
 pub struct Sealed {
-    kind: Kind,
+    shared: Arc<Shared>,
+    /// Another start tag than the shared one.
+    head: Option<Bytes>,
+}
+
+/// What all recipients of a stanza have in common.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) kind: Kind,
+    pub(super) head: Bytes,
+    /// Where, in `head`, the attributes after `to` begin; `None` if that is not known because
+    /// `head` is a whole stanza in somebody's own order.
+    pub(super) after_to: Option<usize>,
+    /// What follows the start tag, end tag included.
+    pub(super) rest: SmallVec<[Bytes; 3]>,
 }
 
 impl Sealed {
     /// From one whole stanza that we wrote ourselves (`jabber:client` in scope).
-    pub fn from_bytes(_kind: Kind, _xml: Bytes) -> Self {
-        todo!()
+    pub fn from_bytes(kind: Kind, xml: Bytes) -> Self {
+        Self::new(Shared {
+            kind,
+            head: xml,
+            after_to: None,
+            rest: SmallVec::new(),
+        })
     }
+
+    pub(super) fn new(shared: Shared) -> Self {
+        Self {
+            shared: Arc::new(shared),
+            head: None,
+        }
+    }
+
     /// Which stanza.
     pub fn kind(&self) -> Kind {
-        self.kind
+        self.shared.kind
     }
+
     /// The same stanza with another `to`, sharing everything but the start tag.
-    pub fn with_to(&self, _to: &Jid) -> Self {
-        todo!()
+    pub fn with_to(&self, to: &Jid) -> Self {
+        let mut copies = self.fan_out(std::slice::from_ref(to));
+        copies.next().unwrap_or_else(|| self.clone())
     }
+
+    /// The same stanza once for each `to`, sharing everything but the start tags; these share one
+    /// buffer, so that their number costs no allocations.
+    pub fn fan_out<'a>(&self, to: &'a [Jid]) -> impl ExactSizeIterator<Item = Self> + use<'a> {
+        let shared = self.split();
+        let kind = shared.kind;
+        let after = shared
+            .after_to
+            .and_then(|at| shared.head.get(at..))
+            .unwrap_or_default();
+        let bytes = to
+            .iter()
+            .map(|to| head::begin_len(kind, Some(to)) + after.len())
+            .sum();
+        let mut heads = Vec::with_capacity(bytes);
+        let mut ends: SmallVec<[usize; 8]> = SmallVec::with_capacity(to.len());
+        for to in to {
+            head::begin(&mut heads, kind, Some(to));
+            heads.extend_from_slice(after);
+            ends.push(heads.len());
+        }
+        let heads = Bytes::from(heads);
+        let mut start = 0;
+        ends.into_iter().map(move |end| {
+            let head = heads.slice(start..end);
+            start = end;
+            Self {
+                shared: Arc::clone(&shared),
+                head: Some(head),
+            }
+        })
+    }
+
     /// The slices in wire order; some may be empty.
     pub fn chunks(&self) -> impl Iterator<Item = &Bytes> {
-        std::iter::empty()
+        let head = self.head.as_ref().unwrap_or(&self.shared.head);
+        std::iter::once(head).chain(&self.shared.rest)
     }
+
     /// Bytes on the wire.
     pub fn len(&self) -> usize {
-        todo!()
+        self.chunks().map(Bytes::len).sum()
     }
+
     /// Never true of a stanza; here because `len` is.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+
     /// Appends the wire form.
-    pub fn write_to(&self, _out: &mut BytesMut) {
-        todo!()
+    pub fn write_to(&self, out: &mut BytesMut) {
+        out.reserve(self.len());
+        for chunk in self.chunks() {
+            out.put_slice(chunk);
+        }
     }
-    /// The stanza as one buffer, for storing.
+
+    /// The stanza as one buffer, for storing: an element that stands alone where `jabber:client`
+    /// is in scope. Not copied if it is one buffer already.
     pub fn to_bytes(&self) -> Bytes {
-        todo!()
+        if self.head.is_none() && self.shared.rest.is_empty() {
+            return self.shared.head.clone();
+        }
+        let mut out = Vec::with_capacity(self.len());
+        for chunk in self.chunks() {
+            out.extend_from_slice(chunk);
+        }
+        Bytes::from(out)
+    }
+
+    /// With a start tag in our order, so that `to` can be exchanged.
+    fn split(&self) -> Arc<Shared> {
+        if self.shared.after_to.is_some() {
+            return Arc::clone(&self.shared);
+        }
+        let kind = self.shared.kind;
+        let whole = self.shared.head.clone();
+        let limits = Limits {
+            bytes_max: usize::MAX,
+            depth_max: usize::MAX,
+            nodes_max: usize::MAX,
+            ..Limits::S2S
+        };
+        let Ok(tree) = Tree::parse(whole.clone(), ns::CLIENT, &limits) else {
+            debug_assert!(false, "a stanza of our own is not well-formed");
+            return Arc::clone(&self.shared);
+        };
+        let root = tree.root();
+        let (start, end) = root.content();
+        let empty = start == whole.len();
+        let mut head = Vec::with_capacity(start);
+        head::begin(&mut head, kind, None);
+        let after_to = head.len();
+        for (name, written) in root.raw_attributes() {
+            if name != Some(b"to") {
+                head.push(b' ');
+                head.extend_from_slice(written);
+            }
+        }
+        head.extend_from_slice(if empty { b"/>" } else { b">" });
+        let mut rest = SmallVec::new();
+        if !empty {
+            rest.push(whole.slice(start..end));
+            rest.push(Bytes::from_static(head::end(kind)));
+        }
+        Arc::new(Shared {
+            kind,
+            head: Bytes::from(head),
+            after_to: Some(after_to),
+            rest,
+        })
     }
 }

@@ -3,7 +3,7 @@
 /// Bounds on one top-level element.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Bytes of the element on the wire.
+    /// Bytes of the element on the wire; at most 2^31 - 1, whatever is asked for.
     pub bytes_max: usize,
     /// Nesting depth; the top-level element has depth 1.
     pub depth_max: usize,
@@ -11,7 +11,7 @@ pub struct Limits {
     pub nodes_max: usize,
     /// Attributes (namespace declarations included) of one element.
     pub attributes_max: usize,
-    /// Bytes of one qualified name.
+    /// Bytes of one qualified name; at most 65 535, whatever is asked for.
     pub name_bytes_max: usize,
 }
 
@@ -37,4 +37,13 @@ impl Limits {
         bytes_max: 512 * 1024,
         ..Self::C2S
     };
+
+    /// The bounds that the index can represent: 32-bit offsets, 16-bit name lengths.
+    pub(super) fn representable(self) -> Self {
+        Self {
+            bytes_max: self.bytes_max.min(0x7FFF_FFFF),
+            name_bytes_max: self.name_bytes_max.min(0xFFFF),
+            ..self
+        }
+    }
 }
