@@ -82,3 +82,6 @@ impl Stanza {
         self.root().attr("type")
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -52,6 +52,7 @@ impl Sealed {
     }
 
     /// The same stanza with another `to`, sharing everything but the start tag.
+    #[must_use]
     pub fn with_to(&self, to: &Jid) -> Self {
         let mut copies = self.fan_out(std::slice::from_ref(to));
         copies.next().unwrap_or_else(|| self.clone())

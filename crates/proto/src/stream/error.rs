@@ -71,6 +71,7 @@ impl From<XmlError> for StreamError {
             XmlError::Restricted(text) => Self::new(StreamCondition::RestrictedXml).text(text),
             XmlError::Encoding => Self::new(StreamCondition::UnsupportedEncoding),
             XmlError::Limit(text) => Self::new(StreamCondition::PolicyViolation).text(text),
+            XmlError::BadFormat(text) => Self::new(StreamCondition::BadFormat).text(text),
         }
     }
 }

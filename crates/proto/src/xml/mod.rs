@@ -27,3 +27,6 @@ pub use limits::Limits;
 pub(crate) use render::stanza_content;
 pub use tree::{Attribute, Element, Node, Tree};
 pub use write::Writer;
+
+#[cfg(test)]
+mod tests;
