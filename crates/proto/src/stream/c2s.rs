@@ -1,225 +1,187 @@
 //! A client's stream as the server sees it (RFC 6120 § 4–7).
 
-use super::StreamError;
-use crate::sasl::{ChannelBindings, Failure, Hash, Mechanism, Verifier};
-use crate::stanza::{Stanza, StanzaError};
-use crate::xml::Limits;
-use crate::{BareJid, FullJid};
+use super::auth::{self, Auth, Outcome};
+use super::bind::{self, Request};
+use super::effect::{Effect, End, Reply};
+use super::settings::{C2sSettings, HostSettings, Ids, TlsInfo, Transport};
+use super::{StreamCondition, StreamError, features, header};
+use crate::sasl::{ChannelBindings, Failure, Mechanism, Offer};
+use crate::stanza::{Condition, Stanza};
+use crate::xml::{Frame, Framer, Tree, Writer};
+use crate::{BareJid, FullJid, ns};
 use bytes::{Bytes, BytesMut};
-use std::collections::HashMap;
+use std::collections::VecDeque;
 use std::sync::Arc;
-
-/// Gives a fresh unpredictable text (at least 128 bits, printable ASCII without `,` `"` `&` `<`)
-/// for each call: stream ids and SCRAM nonces. One source serves all streams.
-pub type Ids = Arc<dyn Fn() -> String + Send + Sync>;
-
-/// What all client streams of a listener share.
-#[derive(Debug, Clone)]
-pub struct C2sSettings {
-    /// The domains served, by prepared domainpart.
-    pub hosts: HashMap<String, HostSettings>,
-    /// Bounds on an element before authentication.
-    pub limits_pre_auth: Limits,
-    /// Bounds on an element after authentication.
-    pub limits: Limits,
-    /// Whether STARTTLS is offered on [`Transport::Plain`]: a certificate is configured.
-    pub starttls: bool,
-    /// Whether a client may authenticate on [`Transport::Plain`]. For listeners on loopback only.
-    pub plaintext_allowed: bool,
-    /// Failed authentications after which a stream is closed (RFC 6120 § 6.4.5).
-    pub auth_failures_max: u32,
-    /// Seconds of silence after which a stream counts as idle, advertised by XEP-0478.
-    pub idle_seconds: Option<u32>,
-}
-
-impl Default for C2sSettings {
-    /// No host, STARTTLS, no plaintext, three tries.
-    fn default() -> Self {
-        Self {
-            hosts: HashMap::new(),
-            limits_pre_auth: Limits::PRE_AUTH,
-            limits: Limits::C2S,
-            starttls: true,
-            plaintext_allowed: false,
-            auth_failures_max: 3,
-            idle_seconds: None,
-        }
-    }
-}
-
-/// What client streams to one domain offer.
-#[derive(Debug, Clone, Default)]
-pub struct HostSettings {
-    /// Entity capabilities of the domain, shown in stream features (XEP-0115 § 6.3).
-    pub caps: Option<Caps>,
-    /// Whether accounts may be made in-band before authentication (XEP-0077).
-    pub registration: bool,
-    /// SASL mechanisms, best first. `-PLUS` ones are offered only where channel binding works.
-    pub mechanisms: Vec<Mechanism>,
-}
-
-/// A verification string made with SHA-1 (XEP-0115 § 5).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Caps {
-    /// The software's URI.
-    pub node: String,
-    /// The verification string.
-    pub ver: String,
-}
-
-/// What carries the stream.
-#[derive(Debug, Clone)]
-pub enum Transport {
-    /// TCP without TLS.
-    Plain,
-    /// TLS from the first byte (XEP-0368), or any transport that is as good: tests in memory.
-    Tls(TlsInfo),
-}
-
-/// What the stream needs to know of its TLS connection.
-#[derive(Debug, Clone, Default)]
-pub struct TlsInfo {
-    /// Data for the channel bindings that the connection has.
-    pub bindings: ChannelBindings,
-}
-
-/// What the owner of a stream must do, in order.
-#[derive(Debug, Clone)]
-pub enum Effect {
-    /// Send these bytes.
-    Send(Bytes),
-    /// `<proceed/>` was sent: flush, start TLS on the transport, then call
-    /// [`C2sStream::tls_started`].
-    StartTls,
-    /// A stream header was accepted (again after each restart).
-    Opened {
-        /// The domain that the client talks to.
-        host: String,
-    },
-    /// A question: the verifier of an account of [`C2sStream::host`]; answered by
-    /// [`Reply::Credentials`] or [`Reply::Refused`].
-    Credentials {
-        /// The localpart, prepared if it can be one; otherwise no account can have it.
-        username: String,
-        /// For which hash.
-        hash: Hash,
-        /// Which mechanism asks.
-        mechanism: Mechanism,
-    },
-    /// SASL succeeded; `<success/>` is the next thing sent.
-    Authenticated {
-        /// Who the client is.
-        jid: BareJid,
-        /// How.
-        mechanism: Mechanism,
-    },
-    /// SASL failed; the failure is the next thing sent. For back-off and metrics.
-    AuthFailed {
-        /// Who the client claimed to be, if it came so far.
-        username: Option<String>,
-        /// Why.
-        failure: Failure,
-    },
-    /// A question: bind this resource, or one of the server's choice; answered by
-    /// [`Reply::Bound`].
-    Bind {
-        /// The resourcepart wished for, as received.
-        resource: Option<String>,
-    },
-    /// A question: an IQ `get` or `set` of `jabber:iq:register` before authentication; answered by
-    /// [`Reply::Iq`].
-    Register(Stanza),
-    /// A stanza of the bound client. Addresses and attributes are unchecked.
-    Stanza(Stanza),
-    /// All is sent, stream error and end tag included: flush and close the transport. Last.
-    Close,
-}
-
-/// The answer to a question.
-pub enum Reply {
-    /// To [`Effect::Credentials`].
-    Credentials {
-        /// The account's verifier; for an unknown account one made up from its name, so that
-        /// nothing tells the two apart.
-        verifier: Verifier,
-        /// Whether the account exists; authentication fails at its end if not.
-        known: bool,
-    },
-    /// To [`Effect::Credentials`]: the exchange fails at once (back-off:
-    /// `temporary-auth-failure`).
-    Refused(Failure),
-    /// To [`Effect::Bind`]: the address, or why not (RFC 6120 § 7.6.2, 7.7.2).
-    Bound(Result<FullJid, StanzaError>),
-    /// To [`Effect::Register`]: the whole IQ that answers, for `jabber:client`.
-    Iq(Bytes),
-}
-
-/// How a stream ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum End {
-    /// The peer sent its end tag, or a stream error.
-    Peer,
-    /// We ended it without an error.
-    Local,
-    /// We ended it with this error.
-    Error(StreamError),
-    /// STARTTLS failed (RFC 6120 § 5.4.2.2).
-    TlsFailure,
-}
 
 /// One stream of a client, across its restarts. See the [module](super) for how it is driven.
 pub struct C2sStream {
     settings: Arc<C2sSettings>,
     ids: Ids,
     transport: Transport,
+    framer: Framer,
+    phase: Phase,
+    /// Effects that are due before any more input is looked at.
+    due: VecDeque<Effect>,
+    /// Whether our header of this stream (since the last restart) is sent.
+    header_sent: bool,
+    host: Option<String>,
+    lang: Option<String>,
+    auth: Option<Box<Auth>>,
+    account: Option<BareJid>,
+    bound: Option<FullJid>,
+    end: Option<End>,
+}
+
+/// What the stream waits for.
+enum Phase {
+    /// The client's header, for the first time or after a restart.
+    Header,
+    /// STARTTLS, SASL or registration.
+    Negotiation,
+    /// [`Reply::Credentials`].
+    Credentials,
+    /// [`Reply::Iq`].
+    Registration,
+    /// An empty input to give [`Effect::StartTls`] (`false`), then `tls_started` (`true`).
+    Tls { asked: bool },
+    /// A bind request.
+    Binding,
+    /// [`Reply::Bound`] for this request.
+    Bind(Box<Stanza>),
+    /// Stanzas.
+    Bound,
+    /// Nothing: the stream is at its end.
+    Ended,
 }
 
 impl C2sStream {
     /// A stream that waits for the client's header.
     pub fn new(settings: Arc<C2sSettings>, transport: Transport, ids: Ids) -> Self {
         Self {
+            framer: Framer::new(settings.limits_pre_auth),
             settings,
             ids,
             transport,
+            phase: Phase::Header,
+            due: VecDeque::new(),
+            header_sent: false,
+            host: None,
+            lang: None,
+            auth: None,
+            account: None,
+            bound: None,
+            end: None,
         }
     }
 
     /// The next effect of what is in `input`, or of earlier input; `None` when more bytes, an
     /// answer or TLS are needed, and forever after [`Effect::Close`].
-    pub fn next_effect(&mut self, _input: &mut BytesMut) -> Option<Effect> {
-        todo!()
+    pub fn next_effect(&mut self, input: &mut BytesMut) -> Option<Effect> {
+        loop {
+            if let Some(effect) = self.due.pop_front() {
+                return Some(effect);
+            }
+            match self.phase {
+                Phase::Ended => {
+                    input.clear();
+                    return None;
+                }
+                // Bytes in clear behind `<starttls/>` would be taken for encrypted ones
+                // (CVE-2011-0411): there is no way to say so, `<proceed/>` being sent.
+                Phase::Tls { .. } if !input.is_empty() => self.finish(End::TlsFailure),
+                Phase::Tls { asked: false } => {
+                    self.phase = Phase::Tls { asked: true };
+                    return Some(Effect::StartTls);
+                }
+                Phase::Tls { asked: true }
+                | Phase::Credentials
+                | Phase::Registration
+                | Phase::Bind(_) => return None,
+                Phase::Header | Phase::Negotiation | Phase::Binding | Phase::Bound => {
+                    match self.framer.next(input) {
+                        Ok(None) => return None,
+                        Ok(Some(frame)) => {
+                            if let Some(effect) = self.frame(frame, input) {
+                                return Some(effect);
+                            }
+                        }
+                        Err(error) => self.fail(error.into()),
+                    }
+                }
+            }
+        }
     }
 
     /// Answers the question asked last. An answer to no question is ignored, so that one which
     /// comes after the stream has ended does no harm.
-    pub fn answer(&mut self, _reply: Reply) {
-        todo!()
+    pub fn answer(&mut self, reply: Reply) {
+        match (std::mem::replace(&mut self.phase, Phase::Ended), reply) {
+            (Phase::Credentials, Reply::Credentials { verifier, known }) => {
+                self.phase = Phase::Negotiation;
+                let host = self.host.as_deref().unwrap_or_default();
+                let auth = self.auth.get_or_insert_default();
+                let outcome = auth.verifier(verifier, known, host);
+                self.sasl(outcome);
+            }
+            (Phase::Credentials, Reply::Refused(failure)) => {
+                self.phase = Phase::Negotiation;
+                self.sasl(Outcome::Failure(failure));
+            }
+            (Phase::Registration, Reply::Iq(iq)) => {
+                self.phase = Phase::Negotiation;
+                self.due.push_back(Effect::Send(iq));
+            }
+            (Phase::Bind(request), Reply::Bound(Ok(jid))) => {
+                self.phase = Phase::Bound;
+                self.due
+                    .push_back(Effect::Send(bind::bound(&request, &jid)));
+                self.bound = Some(jid);
+            }
+            (Phase::Bind(request), Reply::Bound(Err(error))) => {
+                self.phase = Phase::Binding;
+                self.send(bind::refusal(&request, &error));
+            }
+            (phase, _) => self.phase = phase,
+        }
     }
 
     /// TLS is up after [`Effect::StartTls`]; nothing that was read in clear may be in the input.
-    pub fn tls_started(&mut self, _info: TlsInfo) {
-        todo!()
+    pub fn tls_started(&mut self, info: TlsInfo) {
+        if matches!(self.phase, Phase::Tls { .. }) {
+            self.transport = Transport::Tls(info);
+            self.restart();
+        }
     }
 
     /// Ends the stream: the next effects send what is due (a header first if none was sent,
     /// RFC 6120 § 4.9.1.2) and close.
-    pub fn close(&mut self, _error: Option<StreamError>) {
-        todo!()
+    pub fn close(&mut self, error: Option<StreamError>) {
+        match (&self.phase, error) {
+            (Phase::Ended, _) => {}
+            // Between `<proceed/>` and TLS nothing can be said.
+            (Phase::Tls { .. }, Some(error)) => self.finish(End::Error(error)),
+            (Phase::Tls { .. }, None) => self.finish(End::Local),
+            (_, Some(error)) => self.fail(error),
+            (_, None) => self.say_goodbye(b"", End::Local),
+        }
     }
 
     /// Whether a question is unanswered: input is held, so there is no point in reading more.
     pub fn awaits_answer(&self) -> bool {
-        todo!()
+        matches!(
+            self.phase,
+            Phase::Credentials | Phase::Registration | Phase::Bind(_)
+        )
     }
 
     /// Whether SASL has succeeded.
     pub fn is_authenticated(&self) -> bool {
-        todo!()
+        self.account.is_some()
     }
 
     /// Whether a resource is bound.
     pub fn is_bound(&self) -> bool {
-        todo!()
+        self.bound.is_some()
     }
 
     /// Whether the transport is TLS.
@@ -229,26 +191,277 @@ impl C2sStream {
 
     /// How the stream ended, if it has.
     pub fn end(&self) -> Option<End> {
-        todo!()
+        self.end
     }
 
     /// The domain that the client talks to, from its first accepted header on.
     pub fn host(&self) -> Option<&str> {
-        todo!()
+        self.host.as_deref()
     }
 
     /// `xml:lang` of the client's latest header, the default for its stanzas (RFC 6120 § 4.7.4).
     pub fn lang(&self) -> Option<&str> {
-        todo!()
+        self.lang.as_deref()
     }
 
     /// The authenticated account.
     pub fn jid(&self) -> Option<&BareJid> {
-        todo!()
+        self.account.as_ref()
     }
 
     /// The bound address.
     pub fn full_jid(&self) -> Option<&FullJid> {
-        todo!()
+        self.bound.as_ref()
     }
+
+    /// Takes one frame; gives a stanza directly, everything else by way of `due`.
+    fn frame(&mut self, frame: Frame, input: &BytesMut) -> Option<Effect> {
+        match frame {
+            Frame::Open(tree) => self.header(&tree),
+            Frame::Close => self.say_goodbye(b"", End::Peer),
+            Frame::Element(tree) if tree.root().is("error", ns::STREAM) => {
+                self.say_goodbye(b"", End::Peer);
+            }
+            Frame::Element(tree) => match self.phase {
+                Phase::Bound => return self.stanza(tree),
+                Phase::Binding => self.binding(tree),
+                _ => self.negotiation(tree, input),
+            },
+        }
+        None
+    }
+
+    /// Answers the client's header with ours and the features (RFC 6120 § 4.3.2).
+    fn header(&mut self, tree: &Tree) {
+        let header = match header::judge(tree, self.host.as_deref(), &self.settings) {
+            Ok(header) => header,
+            Err(error) => return self.fail(error),
+        };
+        let Some(offers) = self.settings.hosts.get(&header.host) else {
+            return self.fail(StreamCondition::HostUnknown.into());
+        };
+        let mut out = Vec::with_capacity(1024);
+        let to = self.account.as_ref().or(header.from.as_ref());
+        header::write(
+            &mut out,
+            &(self.ids)(),
+            Some(&header.host),
+            to.map(BareJid::as_str),
+        );
+        if self.account.is_some() {
+            features::write_after_auth(&mut out, &self.settings, offers);
+            self.phase = Phase::Binding;
+        } else {
+            features::write_before_auth(&mut out, &self.settings, offers, &self.transport);
+            self.phase = Phase::Negotiation;
+        }
+        self.header_sent = true;
+        self.lang = header.lang;
+        self.host = Some(header.host.clone());
+        self.due.push_back(Effect::Opened { host: header.host });
+        self.due.push_back(Effect::Send(out.into()));
+    }
+
+    /// An element before authentication.
+    fn negotiation(&mut self, tree: Tree, input: &BytesMut) {
+        let root = tree.root();
+        if root.is("starttls", ns::TLS) {
+            return self.start_tls(input);
+        }
+        if root.ns() == ns::SASL {
+            let outcome = self.sasl_element(&tree);
+            return self.sasl(outcome);
+        }
+        match Stanza::new(tree, ns::CLIENT) {
+            Ok(stanza) if self.may_authenticate() && bind::is_registration(&stanza) => {
+                if self.offers().is_some_and(|offers| offers.registration) {
+                    self.phase = Phase::Registration;
+                    self.due.push_back(Effect::Register(stanza));
+                } else {
+                    // XEP-0077 § 3.1 wants this answer rather than the end of the stream.
+                    let error = Condition::ServiceUnavailable.into();
+                    self.send(bind::refusal(&stanza, &error));
+                }
+            }
+            // RFC 6120 § 4.9.3.12: "XML stanzas or other outbound data" before authentication.
+            _ => self.fail(StreamCondition::NotAuthorized.into()),
+        }
+    }
+
+    /// `<starttls/>` (RFC 6120 § 5.4.2).
+    fn start_tls(&mut self, input: &BytesMut) {
+        // Whatever is behind `<starttls/>` was sent in clear; a client waits for `<proceed/>`.
+        if !input.is_empty() || !features::may_start_tls(&self.settings, &self.transport) {
+            let failure = element("failure", ns::TLS, |_| {});
+            return self.say_goodbye(&failure, End::TlsFailure);
+        }
+        let proceed = element("proceed", ns::TLS, |_| {});
+        self.due.push_back(Effect::Send(proceed));
+        self.phase = Phase::Tls { asked: false };
+    }
+
+    /// An element of SASL's namespace before authentication.
+    fn sasl_element(&mut self, tree: &Tree) -> Outcome {
+        let (Some(domain), Some(offers)) = (self.host.as_deref(), self.offers()) else {
+            return Outcome::Failure(Failure::TemporaryAuthFailure);
+        };
+        let none = ChannelBindings::default();
+        let mechanisms = features::mechanisms(&self.settings, offers, &self.transport);
+        let offer = self.may_authenticate().then_some(Offer {
+            mechanisms: &mechanisms,
+            bindings: self.transport.bindings().unwrap_or(&none),
+            domain,
+        });
+        let auth = self.auth.get_or_insert_default();
+        auth.element(tree.root(), offer, || (self.ids)())
+    }
+
+    /// Carries out what SASL wants (RFC 6120 § 6.4).
+    fn sasl(&mut self, outcome: Outcome) {
+        match outcome {
+            Outcome::Challenge(data) => self.due.push_back(Effect::Send(auth::challenge(&data))),
+            Outcome::Ask {
+                username,
+                hash,
+                mechanism,
+            } => {
+                self.phase = Phase::Credentials;
+                self.due.push_back(Effect::Credentials {
+                    username,
+                    hash,
+                    mechanism,
+                });
+            }
+            Outcome::Failure(failure) => self.sasl_failed(failure),
+            Outcome::Success {
+                jid,
+                mechanism,
+                data,
+            } => self.sasl_succeeded(jid, mechanism, data.as_deref()),
+        }
+    }
+
+    fn sasl_failed(&mut self, failure: Failure) {
+        let (username, failures) = self.auth.get_or_insert_default().failed();
+        self.due.push_back(Effect::AuthFailed { username, failure });
+        self.due.push_back(Effect::Send(auth::failure(failure)));
+        if failures >= self.settings.auth_failures_max {
+            let error = StreamError::new(StreamCondition::PolicyViolation);
+            self.fail(error.text("too many failed authentications"));
+        }
+    }
+
+    fn sasl_succeeded(&mut self, jid: BareJid, mechanism: Mechanism, data: Option<&[u8]>) {
+        self.due.push_back(Effect::Authenticated {
+            jid: jid.clone(),
+            mechanism,
+        });
+        self.due.push_back(Effect::Send(auth::success(data)));
+        self.account = Some(jid);
+        self.auth = None;
+        self.framer.set_limits(self.settings.limits);
+        self.restart();
+    }
+
+    /// An element between authentication and binding (RFC 6120 § 7.1).
+    fn binding(&mut self, tree: Tree) {
+        let Ok(stanza) = Stanza::new(tree, ns::CLIENT) else {
+            return self.fail(StreamCondition::NotAuthorized.into());
+        };
+        match self.request(&stanza) {
+            Some(Request::Bind) => {
+                let resource = bind::resource(&stanza);
+                self.phase = Phase::Bind(Box::new(stanza));
+                self.due.push_back(Effect::Bind { resource });
+            }
+            Some(Request::Session) => self.send(Some(bind::session(&stanza))),
+            Some(Request::Malformed) => {
+                self.send(bind::refusal(&stanza, &Condition::BadRequest.into()));
+            }
+            None => self.fail(StreamCondition::NotAuthorized.into()),
+        }
+    }
+
+    /// An element of a bound client.
+    fn stanza(&mut self, tree: Tree) -> Option<Effect> {
+        let stanza = match Stanza::new(tree, ns::CLIENT) {
+            Ok(stanza) => stanza,
+            Err(tree) => {
+                let name = tree.root().name();
+                // A stanza's name with another namespace is a stanza gone astray
+                // (RFC 6120 § 4.9.3.10); anything else is of a kind that we do not know.
+                self.fail(if matches!(name, "message" | "presence" | "iq") {
+                    StreamCondition::InvalidNamespace.into()
+                } else {
+                    StreamCondition::UnsupportedStanzaType.into()
+                });
+                return None;
+            }
+        };
+        let Some(request) = self.request(&stanza) else {
+            return Some(Effect::Stanza(stanza));
+        };
+        bind::answer_when_bound(&stanza, request).map(Effect::Send)
+    }
+
+    /// What an IQ wants of the stream itself.
+    fn request(&self, stanza: &Stanza) -> Option<Request> {
+        let account = self.account.as_ref()?;
+        bind::request(stanza, &[account.domain(), account.as_str()])
+    }
+
+    /// Waits for a new header on the same connection (RFC 6120 § 4.3.3).
+    fn restart(&mut self) {
+        self.framer.restart();
+        self.header_sent = false;
+        self.phase = Phase::Header;
+    }
+
+    fn may_authenticate(&self) -> bool {
+        features::may_authenticate(&self.settings, &self.transport)
+    }
+
+    fn offers(&self) -> Option<&HostSettings> {
+        self.settings.hosts.get(self.host.as_deref()?)
+    }
+
+    fn send(&mut self, bytes: Option<Bytes>) {
+        self.due.extend(bytes.map(Effect::Send));
+    }
+
+    /// Ends the stream with an error.
+    fn fail(&mut self, error: StreamError) {
+        self.say_goodbye(&error.element(), End::Error(error));
+    }
+
+    /// Sends a header if none was sent, some last words and the end tag, and closes.
+    fn say_goodbye(&mut self, last: &[u8], end: End) {
+        let mut out = Vec::with_capacity(512);
+        if !self.header_sent {
+            let any = || self.settings.hosts.keys().min().map(String::as_str);
+            let from = self.host.as_deref().or_else(any);
+            let to = self.account.as_ref().map(BareJid::as_str);
+            header::write(&mut out, &(self.ids)(), from, to);
+        }
+        out.extend_from_slice(last);
+        out.extend_from_slice(header::END_TAG);
+        self.due.push_back(Effect::Send(out.into()));
+        self.finish(end);
+    }
+
+    /// Closes without a word.
+    fn finish(&mut self, end: End) {
+        self.phase = Phase::Ended;
+        self.end = Some(end);
+        self.auth = None;
+        self.due.push_back(Effect::Close);
+    }
+}
+
+/// One element of ours.
+fn element(name: &str, ns: &'static str, content: impl FnOnce(&mut Writer)) -> Bytes {
+    let mut xml = Writer::new(ns::CLIENT);
+    xml.start_ns(name, ns);
+    content(&mut xml);
+    xml.finish()
 }

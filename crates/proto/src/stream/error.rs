@@ -2,7 +2,7 @@
 
 use crate::ns;
 use crate::xml::{Writer, XmlError};
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 
 /// Why a stream ends. Every stream error is fatal (RFC 6120 § 4.9.1.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,11 +50,9 @@ impl StreamError {
             xml.empty(name, ns);
         }
         let inner = xml.finish();
-        let mut out = BytesMut::with_capacity(inner.len() + 32);
-        out.put_slice(b"<stream:error>");
-        out.put_slice(&inner);
-        out.put_slice(b"</stream:error>");
-        out.freeze()
+        [b"<stream:error>", &*inner, b"</stream:error>"]
+            .concat()
+            .into()
     }
 }
 
@@ -69,9 +67,9 @@ impl From<XmlError> for StreamError {
         match error {
             XmlError::NotWellFormed(text) => Self::new(StreamCondition::NotWellFormed).text(text),
             XmlError::Restricted(text) => Self::new(StreamCondition::RestrictedXml).text(text),
+            XmlError::BadFormat(text) => Self::new(StreamCondition::BadFormat).text(text),
             XmlError::Encoding => Self::new(StreamCondition::UnsupportedEncoding),
             XmlError::Limit(text) => Self::new(StreamCondition::PolicyViolation).text(text),
-            XmlError::BadFormat(text) => Self::new(StreamCondition::BadFormat).text(text),
         }
     }
 }

@@ -22,10 +22,19 @@
 //! The machine has no clock: how long a stream may take to authenticate, or be idle, is its
 //! owner's business ([`C2sStream::is_authenticated`], [`C2sStream::close`]).
 
+mod auth;
+mod bind;
 mod c2s;
+mod effect;
 mod error;
+mod features;
+mod header;
+mod settings;
 
-pub use c2s::{
-    C2sSettings, C2sStream, Caps, Effect, End, HostSettings, Ids, Reply, TlsInfo, Transport,
-};
+pub use c2s::C2sStream;
+pub use effect::{Effect, End, Reply};
 pub use error::{StreamCondition, StreamError};
+pub use settings::{C2sSettings, Caps, HostSettings, Ids, TlsInfo, Transport};
+
+#[cfg(test)]
+mod tests;

@@ -93,6 +93,11 @@ impl Tree {
         &self.0.bytes
     }
 
+    /// The default namespace that the top-level element itself declares.
+    pub fn declared_default_ns(&self) -> Option<&str> {
+        declarations(self).find_map(|(prefix, ns)| prefix.is_empty().then_some(ns))
+    }
+
     /// Whether no prefix of the stream's header is used, so that the bytes mean the same wherever
     /// the default namespace is the same.
     pub fn is_self_contained(&self) -> bool {

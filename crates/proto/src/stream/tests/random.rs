@@ -1,0 +1,98 @@
+//! Any bytes at all.
+
+use super::*;
+
+/// Conversations that go well or badly, over TLS.
+fn conversations() -> Vec<String> {
+    let open = HEADER.replace("example.org", "open.example");
+    let register = "<iq type='get' id='r1'><query xmlns='jabber:iq:register'/></iq>";
+    let session =
+        "<iq type='set' id='s'><session xmlns='urn:ietf:params:xml:ns:xmpp-session'/></iq>";
+    vec![
+        [
+            HEADER, PLAIN, HEADER, BIND, session, MESSAGE, " ", MESSAGE, END,
+        ]
+        .concat(),
+        [HEADER, PLAIN_WRONG, PLAIN, HEADER, MESSAGE].concat(),
+        [HEADER, PLAIN_WRONG, PLAIN_WRONG, PLAIN_WRONG, PLAIN].concat(),
+        [&open, register, PLAIN, HEADER].concat(),
+        [
+            HEADER,
+            PLAIN,
+            HEADER,
+            BIND,
+            BIND,
+            "<foo xmlns='bar'/>",
+            MESSAGE,
+        ]
+        .concat(),
+        [HEADER, STARTTLS].concat(),
+        [HEADER, MESSAGE].concat(),
+    ]
+}
+
+/// The body of a fuzz target: [`Server::judge`] holds for any bytes in any pieces.
+fn drive(transport: Transport, bytes: &[u8], cuts: &[usize]) -> String {
+    let mut server = Server::new(settings(), transport);
+    let mut rest = bytes;
+    for cut in cuts {
+        let (piece, others) = rest.split_at(rest.len().min(*cut));
+        server.feed(piece);
+        rest = others;
+    }
+    server.feed(rest);
+    server.log
+}
+
+proptest! {
+    #[test]
+    fn pieces_do_not_matter(
+        which in 0..7_usize,
+        cuts in prop::collection::vec(0..60_usize, 0..60),
+    ) {
+        let all = conversations();
+        let conversation = all[which % all.len()].as_bytes();
+        let whole = drive(tls(), conversation, &[]);
+        prop_assert_eq!(&drive(tls(), conversation, &cuts), &whole);
+        prop_assert_eq!(&drive(tls(), conversation, &vec![1; conversation.len()]), &whole);
+    }
+
+    #[test]
+    fn any_bytes(bytes in prop::collection::vec(any::<u8>(), 0..200), plain: bool) {
+        drive(if plain { Transport::Plain } else { tls() }, &bytes, &[7, 1, 30]);
+    }
+
+    #[test]
+    fn conversations_spoilt(
+        which in 0..7_usize,
+        edits in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0..3_u8), 1..6),
+        cuts in prop::collection::vec(0..200_usize, 0..6),
+        plain: bool,
+    ) {
+        let all = conversations();
+        let mut bytes = all[which % all.len()].clone().into_bytes();
+        for (at, byte, how) in edits {
+            let at = at.index(bytes.len());
+            match how {
+                0 => bytes[at] = byte,
+                1 => bytes.insert(at, byte),
+                _ => drop(bytes.drain(at..bytes.len().min(at + usize::from(byte) / 8))),
+            }
+            bytes.push(b' ');
+        }
+        drive(if plain { Transport::Plain } else { tls() }, &bytes, &cuts);
+    }
+
+    /// Whole elements in any order.
+    #[test]
+    fn elements_in_any_order(order in prop::collection::vec(0..9_usize, 0..12), plain: bool) {
+        const PARTS: [&str; 9] = [
+            HEADER, HEADER, PLAIN, PLAIN_WRONG, STARTTLS, BIND, MESSAGE, END,
+            "<abort xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>",
+        ];
+        let mut server = Server::new(settings(), if plain { Transport::Plain } else { tls() });
+        for part in order {
+            server.feed(PARTS[part].as_bytes());
+        }
+    }
+}
