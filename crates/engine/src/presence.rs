@@ -31,3 +31,15 @@ pub(crate) async fn account_gone(_engine: &Engine, _account: &BareJid, _view: &V
 
 /// Keeps when the account's last resource went away (XEP-0012).
 pub(crate) async fn remember_last(_engine: &Engine, _account: &BareJid) {}
+
+/// Hides the user from `blocked`, which has just been put on the block list: the contact, if it
+/// sees the user's presence, is sent unavailable presence for each of the user's available resources,
+/// and the user's resources get the contact's (XEP-0191 § 3.3). Called after the block is
+/// committed and [`crate::registry::Registry::changed`] was called.
+pub(crate) async fn hide_from(_engine: &Engine, _account: &BareJid, _blocked: &Jid) {}
+
+/// Shows the user again to `unblocked`, which has just been taken off the block list: the
+/// contact, if it sees the user's presence, is sent the presence of each of the user's available
+/// resources, and the user's resources get the contact's (XEP-0191 § 3.4). Called after the
+/// change is committed and [`crate::registry::Registry::changed`] was called.
+pub(crate) async fn show_to(_engine: &Engine, _account: &BareJid, _unblocked: &Jid) {}

@@ -1,1 +1,136 @@
-//! The tests that each back end must pass.
+//! The tests that each back end must pass: functions over a store, and a model-based comparison
+//! with [`crate::MemoryStore`].
+
+mod accounts;
+mod model;
+mod offline;
+mod roster;
+mod state;
+
+pub(crate) use {
+    accounts::*,
+    model::{agrees_with_memory, calls as model_calls},
+    offline::*,
+    roster::*,
+    state::*,
+};
+
+use crate::{Credentials, Micros, Record, RosterItem, Store, StoreError, Subscription};
+use bytes::Bytes;
+use waxwing_proto::{BareJid, sasl::Verifier};
+
+/// Makes one test per function of the contract; `$open` gives a fresh store and whatever must
+/// outlive it.
+macro_rules! contract_tests {
+    ($open:expr; $($test:ident),* $(,)?) => {$(
+        #[tokio::test]
+        async fn $test() {
+            let (store, _guard) = $open;
+            $crate::contract::$test(&store).await;
+        }
+    )*};
+    ($open:expr) => {
+        $crate::contract::contract_tests! { $open;
+            accounts_are_made_once_and_listed_by_domain,
+            verifiers_are_replaced,
+            a_removed_account_leaves_nothing,
+            every_write_needs_the_account,
+            last_activity_is_kept_to_the_hour,
+            secrets_stay_what_they_were_first,
+            roster_changes_follow_versions,
+            a_changed_roster_is_a_conflict,
+            requests_are_kept_but_not_seen,
+            an_item_that_is_unlisted_is_a_removal,
+            rosters_have_bounds,
+            only_so_many_removals_are_remembered,
+            ids_rise_even_when_the_clock_does_not,
+            one_refused_record_does_not_refuse_others,
+            waiting_messages_are_paged_and_removed,
+            offline_quotas_count_what_waits,
+            block_lists_are_sets_with_a_bound,
+            documents_have_a_bound_together,
+        }
+    };
+}
+pub(crate) use contract_tests;
+
+pub(crate) const DAY: Micros = 1_790_000_000_000_000;
+
+pub(crate) fn jid(text: &str) -> BareJid {
+    BareJid::parse(text).unwrap()
+}
+
+pub(crate) fn credentials(seed: u8) -> Credentials {
+    let verifier = |size: usize| Verifier {
+        salt: vec![seed; 16],
+        iterations: 4096 + u32::from(seed),
+        stored_key: vec![seed.wrapping_add(1); size],
+        server_key: vec![seed.wrapping_add(2); size],
+    };
+    Credentials {
+        sha1: verifier(20),
+        sha256: verifier(32),
+        sha512: verifier(64),
+    }
+}
+
+/// A verifier by its parts.
+pub(crate) fn parts(verifier: &Verifier) -> (&[u8], u32, &[u8], &[u8]) {
+    let Verifier {
+        salt,
+        iterations,
+        stored_key,
+        server_key,
+    } = verifier;
+    (salt, *iterations, stored_key, server_key)
+}
+
+pub(crate) fn item(contact: &str) -> RosterItem {
+    RosterItem {
+        jid: jid(contact),
+        name: "Name".into(),
+        groups: vec!["a".into(), "b\n".into()],
+        subscription: Subscription::Both,
+        ask: false,
+        approved: true,
+        request: None,
+        listed: true,
+    }
+}
+
+pub(crate) fn request(contact: &str) -> RosterItem {
+    RosterItem {
+        name: String::new(),
+        groups: Vec::new(),
+        subscription: Subscription::None,
+        approved: false,
+        request: Some(Bytes::from_static(b"<presence type='subscribe'/>")),
+        listed: false,
+        ..item(contact)
+    }
+}
+
+pub(crate) fn message(account: &str, at: Micros, stanza: &str) -> Record {
+    Record::Offline {
+        account: jid(account),
+        at,
+        stanza: Bytes::copy_from_slice(stanza.as_bytes()),
+        messages_max: 100,
+        bytes_max: 10_000,
+    }
+}
+
+pub(crate) async fn create(store: &impl Store, account: &str) -> BareJid {
+    let account = jid(account);
+    store
+        .account_create(account.clone(), credentials(1), DAY)
+        .await
+        .unwrap();
+    account
+}
+
+/// The name of an error, for comparisons.
+#[track_caller]
+pub(crate) fn error<T: std::fmt::Debug>(result: Result<T, StoreError>) -> String {
+    format!("{:?}", result.unwrap_err())
+}

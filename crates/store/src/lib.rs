@@ -4,11 +4,13 @@
 //! through one ordered commit queue ([`Commits::submit`]): the writer takes all records that wait,
 //! commits once, and completes them in order. This crate knows no XMPP rules.
 
-pub mod contract;
+#[cfg(test)]
+mod contract;
 mod credentials;
 mod memory;
 mod record;
 mod roster;
+mod sql;
 mod sqlite;
 
 pub use credentials::{Account, Credentials};
@@ -18,7 +20,7 @@ pub use roster::{
     ROSTER_REMOVALS_MAX, ROSTER_REQUEST_BYTES_MAX, ROSTER_REQUESTS_MAX, Roster, RosterChange,
     RosterItem, Subscription,
 };
-pub use sqlite::SqliteStore;
+pub use sqlite::{READS_WAITING_MAX, SqliteStore, WRITES_WAITING_BYTES_MAX, WRITES_WAITING_MAX};
 
 use bytes::Bytes;
 use std::{future::Future, pin::Pin, sync::Arc};
@@ -104,7 +106,8 @@ impl<T: Accounts + Rosters + Commits + Offline + Blocking + Documents + Send + S
 }
 
 /// The trait stays usable as an object: the back end is chosen at run time.
-const _: fn(Arc<MemoryStore>) -> Arc<dyn Store> = |store| store;
+const _: fn(Arc<MemoryStore>, Arc<SqliteStore>) -> [Arc<dyn Store>; 2] =
+    |memory, sqlite| [memory, sqlite];
 
 /// Accounts and their verifiers. `account` is always a bare JID with a localpart.
 pub trait Accounts {

@@ -272,3 +272,61 @@ impl Documents for MemoryStore {
         self.write(move |state| state.document_set(&account, key, xml, bytes_max))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::contract::{self, DAY, create, jid, message};
+
+    mod contract_of_memory {
+        crate::contract::contract_tests! { (crate::MemoryStore::new(), ()) }
+    }
+
+    #[tokio::test]
+    async fn held_writes_are_neither_seen_nor_told() {
+        let store = MemoryStore::new();
+        create(&store, "alice@a.example").await;
+        store.hold();
+        let mut ticket = store.submit(message("alice@a.example", DAY, "one"));
+        let mut put = store.roster_put(jid("alice@a.example"), 0, contract::item("b@b.example"), 9);
+        assert_eq!(store.held(), 2, "queued by the call, not by the first poll");
+        assert!(futures_poll(&mut ticket).is_pending());
+        assert!(futures_poll(&mut put).is_pending());
+        assert_eq!(
+            store.offline_count(jid("alice@a.example")).await.unwrap(),
+            0
+        );
+
+        assert_eq!(store.release_some(1), 1);
+        assert!(futures_poll(&mut ticket).is_ready());
+        assert!(futures_poll(&mut put).is_pending());
+        store.release();
+        assert_eq!(put.await.unwrap(), 1);
+        assert_eq!(
+            store.offline_count(jid("alice@a.example")).await.unwrap(),
+            1
+        );
+    }
+
+    #[tokio::test]
+    async fn a_failed_write_leaves_no_trace() {
+        let store = MemoryStore::new();
+        create(&store, "alice@a.example").await;
+        store.fail_next(StoreError::Full);
+        let failed = store.submit(message("alice@a.example", DAY, "one")).await;
+        assert!(matches!(failed, Err(StoreError::Full)), "{failed:?}");
+        assert_eq!(
+            store.offline_count(jid("alice@a.example")).await.unwrap(),
+            0
+        );
+        store
+            .submit(message("alice@a.example", DAY, "two"))
+            .await
+            .unwrap();
+    }
+
+    fn futures_poll<F: Future + Unpin>(future: &mut F) -> std::task::Poll<F::Output> {
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        std::pin::Pin::new(future).poll(&mut context)
+    }
+}

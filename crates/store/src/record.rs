@@ -50,9 +50,13 @@ impl Ticket {
 impl Future for Ticket {
     type Output = Result<Outcome>;
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        Pin::new(&mut self.0).poll(cx).map(|received| {
-            received
-                .unwrap_or_else(|_| Err(crate::StoreError::Backend("the writer has ended".into())))
-        })
+        Pin::new(&mut self.0)
+            .poll(cx)
+            .map(|received| received.unwrap_or_else(|_| Err(writer_ended())))
     }
+}
+
+/// The outcome of a write that nobody will do any more.
+pub(crate) fn writer_ended() -> crate::StoreError {
+    crate::StoreError::Backend("the store is closed".into())
 }

@@ -20,7 +20,7 @@ impl BindingType {
 }
 
 /// What a connection can be bound to. Empty without TLS.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct ChannelBindings {
     /// 32 octets exported with the label `EXPORTER-Channel-Binding` (RFC 9266 § 2).
     pub exporter: Option<Vec<u8>>,
@@ -47,5 +47,11 @@ impl ChannelBindings {
             BindingType::TlsExporter => self.exporter.as_deref(),
             BindingType::TlsServerEndPoint => self.server_end_point.as_deref(),
         }
+    }
+}
+
+impl std::fmt::Debug for ChannelBindings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.types()).finish()
     }
 }

@@ -294,3 +294,496 @@ impl From<Malformed> for Failure {
         Self::MalformedRequest
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::client::{ClientBinding, ClientError, ScramClient, plain};
+    use super::*;
+    use proptest::prelude::*;
+
+    const SERVER_NONCE: &str = "%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0";
+    const CLIENT_NONCE: &str = "rOprNGfwEbeRWgbNEkqO";
+    const SECRET: [u8; 32] = [7; 32];
+
+    fn bindings() -> ChannelBindings {
+        ChannelBindings {
+            exporter: Some((0..32).collect()),
+            server_end_point: Some(vec![9; 32]),
+        }
+    }
+
+    /// What the account `user` with the password `pencil` has.
+    fn verifier(hash: Hash, iterations: u32) -> Verifier {
+        let salt = base64::strict("W22ZaJ0SNY7soEsUEjb6gQ==").expect("base64");
+        Verifier::derive(hash, "pencil", &salt, iterations).expect("password")
+    }
+
+    fn start(mechanism: Mechanism, mechanisms: &[Mechanism], initial: &[u8]) -> (Exchange, Step) {
+        let bindings = bindings();
+        let offer = Offer {
+            mechanisms,
+            bindings: &bindings,
+            domain: "example.com",
+        };
+        Exchange::start(mechanism, offer, SERVER_NONCE, Some(initial))
+    }
+
+    /// Answers the question for a verifier as an engine with the one account `user` would.
+    fn look_up(exchange: &mut Exchange, step: Step, iterations: u32) -> Step {
+        let Step::NeedVerifier { username, hash } = step else {
+            return step;
+        };
+        let fake = Verifier::fake(hash, &SECRET, &username, iterations);
+        match username.as_str() {
+            "user" => exchange.verifier(verifier(hash, iterations), true),
+            _ => exchange.verifier(fake, false),
+        }
+    }
+
+    /// A whole exchange with raw messages; the first step that is no challenge is the outcome.
+    fn run(
+        mechanism: Mechanism,
+        mechanisms: &[Mechanism],
+        first: &str,
+        last: impl FnOnce(String) -> String,
+    ) -> Step {
+        let (mut exchange, step) = start(mechanism, mechanisms, first.as_bytes());
+        match look_up(&mut exchange, step, 4096) {
+            Step::Challenge(challenge) => {
+                let challenge = String::from_utf8(challenge).expect("UTF-8");
+                exchange.response(last(challenge).as_bytes())
+            }
+            step => step,
+        }
+    }
+
+    #[track_caller]
+    fn check_vector(mechanism: Mechanism, first: &str, challenge: &str, last: &str, data: &str) {
+        let step = run(mechanism, &Mechanism::ALL, first, |got| {
+            assert_eq!(got, challenge);
+            last.to_owned()
+        });
+        let data = Some(data.as_bytes().to_vec());
+        assert_eq!(
+            step,
+            Step::Success {
+                username: "user".to_owned(),
+                data
+            }
+        );
+    }
+
+    #[test]
+    fn rfc_5802_example() {
+        let salt = base64::strict("QSXCR+Q6sek8bf92").expect("base64");
+        let bindings = ChannelBindings::default();
+        let (mut exchange, step) = Exchange::start(
+            Mechanism::ScramSha1,
+            Offer {
+                mechanisms: &[Mechanism::ScramSha1],
+                bindings: &bindings,
+                domain: "example.com",
+            },
+            "3rfcNHYJY1ZVvWVs7j",
+            Some(b"n,,n=user,r=fyko+d2lbbFgONRv9qkxdawL"),
+        );
+        assert_eq!(
+            step,
+            Step::NeedVerifier {
+                username: "user".to_owned(),
+                hash: Hash::Sha1
+            }
+        );
+        let verifier = Verifier::derive(Hash::Sha1, "pencil", &salt, 4096).expect("password");
+        assert_eq!(
+            exchange.verifier(verifier, true),
+            Step::Challenge(
+                b"r=fyko+d2lbbFgONRv9qkxdawL3rfcNHYJY1ZVvWVs7j,s=QSXCR+Q6sek8bf92,i=4096".to_vec()
+            )
+        );
+        let last = b"c=biws,r=fyko+d2lbbFgONRv9qkxdawL3rfcNHYJY1ZVvWVs7j,\
+                     p=v0X8v3Bz2T0CJGbJQyF0X+HI4Ts=";
+        assert_eq!(
+            exchange.response(last),
+            Step::Success {
+                username: "user".to_owned(),
+                data: Some(b"v=rmF9pqV8S7suAoZWja4dJRkFsKQ=".to_vec())
+            }
+        );
+    }
+
+    /// RFC 7677 § 3; the same made with SHA-512, and with a channel binding of the octets 0 to
+    /// 31, by Python's hashlib and hmac.
+    #[test]
+    fn rfc_7677_example_and_its_variants() {
+        let challenge = format!("r={CLIENT_NONCE}{SERVER_NONCE},s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096");
+        check_vector(
+            Mechanism::ScramSha256,
+            "n,,n=user,r=rOprNGfwEbeRWgbNEkqO",
+            &challenge,
+            "c=biws,r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,\
+             p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ=",
+            "v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=",
+        );
+        check_vector(
+            Mechanism::ScramSha512,
+            "n,,n=user,r=rOprNGfwEbeRWgbNEkqO",
+            &challenge,
+            "c=biws,r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,\
+             p=gMGXRcevScNtxZ6/8lQYpGtnsNAc3mGcmNomv+xnoOMw+3R2xNJdMNnzMlTN8PPC6wdp\
+             6dybEmDYXYTxwnYPJQ==",
+            "v=ZQnYEgWQMFmmsM8aQMF0nDDCy/AgCzkwk8CmMZYcMg0vSVlKDanekLtifDSeVGT4+5Zx\
+             XnJq199RVG2rR7N7Zw==",
+        );
+        check_vector(
+            Mechanism::ScramSha256Plus,
+            "p=tls-exporter,,n=user,r=rOprNGfwEbeRWgbNEkqO",
+            &challenge,
+            "c=cD10bHMtZXhwb3J0ZXIsLAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f,\
+             r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,\
+             p=QC6CS20quADQRb3mT99YUH+n3VJxUvzuK0K0E1Vrs2M=",
+            "v=2GiAgapEppLVlUXbxUDksL3VgYHzuqiK5tR4mhJGgvs=",
+        );
+    }
+
+    #[test]
+    fn first_messages_refused() {
+        use Failure::{InvalidAuthzid, InvalidMechanism, MalformedRequest, NotAuthorized};
+        use Mechanism::{Plain, ScramSha256, ScramSha256Plus};
+        let scram = &[ScramSha256];
+        let both = &[ScramSha256Plus, ScramSha256, Plain];
+        for (mechanism, offered, first, expected) in [
+            (ScramSha256, &both[2..], "n,,n=user,r=abc", InvalidMechanism),
+            (Plain, scram, "\0user\0pencil", InvalidMechanism),
+            (ScramSha256, both, "y,,n=user,r=abc", NotAuthorized),
+            (
+                ScramSha256,
+                both,
+                "p=tls-exporter,,n=user,r=abc",
+                MalformedRequest,
+            ),
+            (ScramSha256Plus, both, "n,,n=user,r=abc", MalformedRequest),
+            (ScramSha256Plus, both, "y,,n=user,r=abc", MalformedRequest),
+            (
+                ScramSha256Plus,
+                both,
+                "p=tls-unique,,n=user,r=abc",
+                MalformedRequest,
+            ),
+            (ScramSha256, both, "n,,m=x,n=user,r=abc", MalformedRequest),
+            (
+                ScramSha256,
+                both,
+                "n,a=mallory@example.com,n=user,r=abc",
+                InvalidAuthzid,
+            ),
+            (
+                ScramSha256,
+                both,
+                "n,a=user@evil.example,n=user,r=abc",
+                InvalidAuthzid,
+            ),
+            (
+                ScramSha256,
+                both,
+                "n,a=user@example.com/r,n=user,r=abc",
+                InvalidAuthzid,
+            ),
+            (ScramSha256, both, "n,a=user,n=user,r=abc", InvalidAuthzid),
+            (ScramSha256, both, "n,a=@,n=user,r=abc", InvalidAuthzid),
+            (
+                Plain,
+                both,
+                "mallory@example.com\0user\0pencil",
+                InvalidAuthzid,
+            ),
+            (Plain, both, "user\0user\0pencil", InvalidAuthzid),
+            (Plain, both, "", MalformedRequest),
+            (Plain, both, "user\0pencil", MalformedRequest),
+            (Plain, both, "\0user", MalformedRequest),
+            (Plain, both, "\0\0pencil", MalformedRequest),
+            (Plain, both, "\0user\0", MalformedRequest),
+            (Plain, both, "\0user\0pencil\0", MalformedRequest),
+            (Plain, both, "\0user\0pencil\0x", MalformedRequest),
+        ] {
+            let (mut exchange, step) = start(mechanism, offered, first.as_bytes());
+            assert_eq!(step, Step::Failure(expected), "{first:?}");
+            let after = exchange.response(b"n,,n=user,r=abc");
+            assert_eq!(after, Step::Failure(MalformedRequest), "over is over");
+        }
+        let long = format!("\0user\0{}", "x".repeat(MESSAGE_BYTES_MAX));
+        for bad in [b"\0user\0\xff".as_slice(), long.as_bytes()] {
+            assert_eq!(start(Plain, both, bad).1, Step::Failure(MalformedRequest));
+        }
+    }
+
+    #[test]
+    fn plain_passwords() {
+        let outcome = |message: &[u8]| {
+            let (mut exchange, step) = start(Mechanism::Plain, &Mechanism::ALL, message);
+            look_up(&mut exchange, step, 16)
+        };
+        let success = Step::Success {
+            username: "user".to_owned(),
+            data: None,
+        };
+        let refused = Step::Failure(Failure::NotAuthorized);
+        assert_eq!(outcome(&plain("user", "pencil")), success);
+        assert_eq!(
+            outcome(&plain("USER", "pencil")),
+            success,
+            "the name is prepared"
+        );
+        assert_eq!(outcome(b"user@example.com\0user\0pencil"), success);
+        assert_eq!(outcome(b"User@EXAMPLE.com\0user\0pencil"), success);
+        assert_eq!(outcome(&plain("user", "Pencil")), refused);
+        assert_eq!(outcome(&plain("user", "pen\u{7}cil")), refused);
+        assert_eq!(outcome(&plain("nobody", "pencil")), refused);
+        assert_eq!(outcome(&plain("user@evil.example", "pencil")), refused);
+    }
+
+    /// Each client-final-message here is wrong in one way; the server always answers.
+    #[test]
+    fn last_messages_refused() {
+        use Failure::{MalformedRequest, NotAuthorized};
+        type Change = fn(&str) -> String;
+        let cases: &[(&str, Change, Failure)] = &[
+            ("proof not base64", |m| format!("{m}*"), MalformedRequest),
+            (
+                "proof missing",
+                |m| m.split(",p=").next().unwrap_or_default().into(),
+                MalformedRequest,
+            ),
+            (
+                "proof empty",
+                |m| format!("{},p=", m.split(",p=").next().unwrap()),
+                NotAuthorized,
+            ),
+            (
+                "proof too long",
+                |m| m.replace(",p=", ",p=AAAA"),
+                NotAuthorized,
+            ),
+            (
+                "foreign binding",
+                |m| m.replace("c=biws", "c=eSws"),
+                NotAuthorized,
+            ),
+            (
+                "binding not base64",
+                |m| m.replace("c=biws", "c=biw"),
+                MalformedRequest,
+            ),
+            (
+                "binding with data",
+                |m| m.replace("c=biws", "c=biwsAAAA"),
+                NotAuthorized,
+            ),
+            (
+                "client nonce alone",
+                |m| m.replace(SERVER_NONCE, ""),
+                NotAuthorized,
+            ),
+            (
+                "longer nonce",
+                |m| m.replace(SERVER_NONCE, "%x"),
+                NotAuthorized,
+            ),
+            (
+                "mandatory extension",
+                |m| m.replace(",p=", ",m=x,p="),
+                MalformedRequest,
+            ),
+            (
+                "unsigned extension",
+                |m| m.replace(",p=", ",x=x,p="),
+                NotAuthorized,
+            ),
+            ("second proof", |m| format!("{m},p=AAAA"), MalformedRequest),
+            ("empty", |_| String::new(), MalformedRequest),
+        ];
+        for (what, change, expected) in cases {
+            let mut client = ScramClient::new(
+                Hash::Sha256,
+                ClientBinding::Unsupported,
+                "user",
+                "pencil",
+                CLIENT_NONCE,
+            );
+            let first = String::from_utf8(client.first()).expect("UTF-8");
+            let step = run(
+                Mechanism::ScramSha256,
+                &Mechanism::ALL,
+                &first,
+                |challenge| {
+                    let last = client.last(challenge.as_bytes()).expect("challenge");
+                    change(std::str::from_utf8(&last).expect("UTF-8"))
+                },
+            );
+            assert_eq!(step, Step::Failure(*expected), "{what}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_user_looks_like_a_known_one() {
+        // The third can be no localpart, the fourth is somebody else's address.
+        let names = ["user", "nobody", "no body", "user@evil.example"];
+        let shapes = names.map(|name| {
+            let challenge = || {
+                let first = format!("n,,n={name},r=abc");
+                let (mut exchange, step) =
+                    start(Mechanism::ScramSha256, &Mechanism::ALL, first.as_bytes());
+                let Step::Challenge(challenge) = look_up(&mut exchange, step, 4096) else {
+                    panic!("no challenge for {name}")
+                };
+                let last = b"c=biws,r=abc%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,\
+                             p=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+                assert_eq!(
+                    exchange.response(last),
+                    Step::Failure(Failure::NotAuthorized)
+                );
+                challenge
+            };
+            assert_eq!(challenge(), challenge(), "asking twice tells nothing");
+            challenge().len()
+        });
+        assert_eq!(shapes, [shapes[0]; 4]);
+        let salt = |hash, name| Verifier::fake(hash, &SECRET, name, 1).salt;
+        assert_eq!(
+            salt(Hash::Sha1, "a"),
+            salt(Hash::Sha512, "a"),
+            "one salt for an account"
+        );
+        assert_ne!(salt(Hash::Sha1, "a"), salt(Hash::Sha1, "b"));
+    }
+
+    /// Even somebody who knew a fake verifier's keys would not get in.
+    #[test]
+    fn unknown_stays_unknown() {
+        let (mut exchange, step) = start(
+            Mechanism::Plain,
+            &Mechanism::ALL,
+            &plain("nobody", "pencil"),
+        );
+        assert!(matches!(step, Step::NeedVerifier { .. }));
+        let step = exchange.verifier(verifier(Hash::Sha256, 16), false);
+        assert_eq!(step, Step::Failure(Failure::NotAuthorized));
+        let (mut exchange, _) = start(
+            Mechanism::Plain,
+            &Mechanism::ALL,
+            &plain("no body", "pencil"),
+        );
+        let step = exchange.verifier(verifier(Hash::Sha256, 16), true);
+        assert_eq!(step, Step::Failure(Failure::NotAuthorized));
+    }
+
+    #[test]
+    fn out_of_turn() {
+        let first = b"n,,n=user,r=abc";
+        let (mut exchange, _) = start(Mechanism::ScramSha1, &Mechanism::ALL, first);
+        assert_eq!(
+            exchange.response(first),
+            Step::Failure(Failure::MalformedRequest)
+        );
+        let late = exchange.verifier(verifier(Hash::Sha1, 16), true);
+        assert_eq!(late, Step::Failure(Failure::TemporaryAuthFailure));
+    }
+
+    #[test]
+    fn secrets_are_not_printed() {
+        let (exchange, _) = start(Mechanism::Plain, &Mechanism::ALL, &plain("user", "pencil"));
+        let printed = format!("{exchange:?} {:?}", verifier(Hash::Sha1, 16));
+        assert!(
+            !printed.contains("pencil") && !printed.contains("salt"),
+            "{printed}"
+        );
+    }
+
+    #[test]
+    fn the_client_checks_the_server() {
+        let new = || ScramClient::new(Hash::Sha1, ClientBinding::Unsupported, "u", "p", "abc");
+        for (challenge, expected) in [
+            ("r=abc,s=AAAA,i=1", ClientError::Message),
+            ("r=xabc,s=AAAA,i=1", ClientError::Message),
+            ("r=abcd,s=AAAA,i=0", ClientError::Message),
+            ("r=abcd,s=AAAA,i=4000000000", ClientError::Iterations),
+        ] {
+            assert_eq!(
+                new().last(challenge.as_bytes()),
+                Err(expected),
+                "{challenge}"
+            );
+        }
+        let mut client = new();
+        client.last(b"r=abcd,s=AAAA,i=1").expect("challenge");
+        assert_eq!(client.finish(b"v=AAAA"), Err(ClientError::Server));
+        assert_eq!(client.finish(b"v=AAAA"), Err(ClientError::Message));
+    }
+
+    /// The client's and the server's side, with each message changed by `change`.
+    fn both_sides(
+        mechanism: Mechanism,
+        name: &str,
+        mut change: impl FnMut(usize, &mut Vec<u8>),
+    ) -> Result<(), String> {
+        let binding = match mechanism {
+            _ if !mechanism.plus() => ClientBinding::Unsupported,
+            Mechanism::ScramSha1Plus => {
+                ClientBinding::Bound(BindingType::TlsServerEndPoint, vec![9; 32])
+            }
+            _ => ClientBinding::Bound(BindingType::TlsExporter, (0..32).collect()),
+        };
+        let hash = mechanism.hash();
+        let mut client = ScramClient::new(hash, binding, name, "pencil", CLIENT_NONCE);
+        let mut message = client.first();
+        change(0, &mut message);
+        let (mut exchange, step) = start(mechanism, &Mechanism::ALL, &message);
+        let Step::NeedVerifier { username, .. } = step else {
+            return Err(format!("{step:?}"));
+        };
+        let known = jid::prepare_local(name).is_ok_and(|name| name == username);
+        let Step::Challenge(mut challenge) = exchange.verifier(verifier(hash, 2), known) else {
+            return Err("no challenge".to_owned());
+        };
+        change(1, &mut challenge);
+        let mut last = client.last(&challenge).map_err(|error| error.to_string())?;
+        change(2, &mut last);
+        match exchange.response(&last) {
+            Step::Success { data, .. } => client
+                .finish(&data.unwrap_or_default())
+                .map_err(|error| error.to_string()),
+            step => Err(format!("{step:?}")),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn honest_sides_agree(which in 0..6usize, name in "[a-zA-Z0-9,=.äß]{1,8}") {
+            prop_assert_eq!(both_sides(Mechanism::ALL[which], &name, |_, _| ()), Ok(()));
+        }
+
+        /// One octet changed in any message: no success. (Two spellings of one name are one
+        /// account, but the messages are signed as sent.)
+        #[test]
+        fn changed_messages_never_succeed(
+            which in 0..6usize, message in 0..3usize, at in any::<prop::sample::Index>(), mask in 1..=255u8
+        ) {
+            let outcome = both_sides(Mechanism::ALL[which], "user", |number, bytes| {
+                if number == message {
+                    let at = at.index(bytes.len());
+                    bytes[at] ^= mask;
+                }
+            });
+            prop_assert!(outcome.is_err());
+        }
+
+        #[test]
+        fn never_panics(first in prop::collection::vec(any::<u8>(), 0..64), last in "\\PC{0,64}") {
+            for mechanism in Mechanism::ALL {
+                let (mut exchange, step) = start(mechanism, &Mechanism::ALL, &first);
+                look_up(&mut exchange, step, 2);
+                exchange.response(last.as_bytes());
+            }
+        }
+    }
+}

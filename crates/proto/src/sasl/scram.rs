@@ -214,11 +214,15 @@ fn is_nonce(nonce: &&str) -> bool {
     !nonce.is_empty() && nonce.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
-/// `attr-val`: an extension, which is ignored (RFC 5802 § 5.1), but for `m`, which must not be.
+/// `attr-val`: an extension, which is ignored (RFC 5802 § 5.1). The attributes that RFC 5802
+/// defines, `m` included, are none.
 fn is_extension(attribute: &str) -> bool {
     match attribute.as_bytes() {
         [name, b'=', value @ ..] => {
-            name.is_ascii_alphabetic() && *name != b'm' && !value.is_empty() && !value.contains(&0)
+            name.is_ascii_alphabetic()
+                && !b"aceimnprsv".contains(name)
+                && !value.is_empty()
+                && !value.contains(&0)
         }
         _ => false,
     }

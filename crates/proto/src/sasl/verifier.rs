@@ -165,3 +165,67 @@ impl fmt::Debug for Verifier {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn derive(password: &str) -> Result<Verifier, PasswordError> {
+        Verifier::derive(Hash::Sha256, password, b"0123456789abcdef", 2)
+    }
+
+    #[test]
+    fn passwords_are_prepared() {
+        let plain = derive("pass word å").expect("password");
+        assert_eq!(
+            derive("pass\u{a0}word A\u{30a}").map(|other| other == plain),
+            Ok(false)
+        );
+        assert_eq!(derive("pass\u{a0}word a\u{30a}"), Ok(plain.clone()));
+        assert!(plain.check_password(Hash::Sha256, "pass\u{2003}word å"));
+        assert!(!plain.check_password(Hash::Sha256, "pass word a"));
+        assert!(!plain.check_password(Hash::Sha512, "pass word å"));
+        let long = "x".repeat(PASSWORD_BYTES_MAX);
+        assert!(derive(&long).is_ok());
+        for bad in ["", "a\nb", "\u{7f}", "\u{378}", &format!("{long}x")] {
+            assert_eq!(derive(bad), Err(PasswordError), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn any_difference_counts() {
+        let one = derive("pencil").expect("password");
+        let salt = Verifier {
+            salt: b"0123456789abcdeF".to_vec(),
+            ..one.clone()
+        };
+        let iterations = Verifier {
+            iterations: 3,
+            ..one.clone()
+        };
+        let stored_key = Verifier {
+            stored_key: vec![0; 32],
+            ..one.clone()
+        };
+        let server_key = Verifier {
+            server_key: Vec::new(),
+            ..one.clone()
+        };
+        for other in [salt, iterations, stored_key, server_key] {
+            assert!(one != other);
+        }
+        assert!(one == one.clone());
+    }
+
+    #[test]
+    fn one_password_for_all_hashes() {
+        let all = Verifiers::derive("pencil", b"0123456789abcdef", 2).expect("password");
+        for hash in Hash::ALL {
+            assert!(all.get(hash).check_password(hash, "pencil"));
+            assert_eq!(all.get(hash).stored_key.len(), hash.output_bytes());
+        }
+        let fake = Verifier::fake(Hash::Sha1, &[1; 32], "nobody", 2);
+        assert_eq!((fake.salt.len(), fake.stored_key.len()), (SALT_BYTES, 20));
+        assert!(!fake.check_password(Hash::Sha1, "pencil"));
+    }
+}

@@ -1,0 +1,201 @@
+use super::{DAY, create, credentials, error, item, jid, message, parts};
+use crate::Store;
+use bytes::Bytes;
+
+pub(crate) async fn accounts_are_made_once_and_listed_by_domain(store: &impl Store) {
+    for name in ["carol", "alice", "bob"] {
+        create(store, &format!("{name}@a.example")).await;
+    }
+    create(store, "dave@b.example").await;
+    let again = store
+        .account_create(jid("bob@a.example"), credentials(9), DAY + 1)
+        .await;
+    assert_eq!(error(again), "Exists");
+    let bob = store.account(jid("bob@a.example")).await.unwrap().unwrap();
+    assert_eq!(
+        (bob.created, parts(&bob.credentials.sha1).1),
+        (DAY, 4097),
+        "the first stays"
+    );
+    assert!(store.account(jid("eve@a.example")).await.unwrap().is_none());
+
+    let list = async |domain: &str, after: Option<&str>, count| {
+        let list = store
+            .accounts(domain.into(), after.map(jid), count)
+            .await
+            .unwrap();
+        list.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let all = ["alice@a.example", "bob@a.example", "carol@a.example"];
+    assert_eq!(list("a.example", None, 10).await, all);
+    assert_eq!(list("a.example", None, 2).await, all[..2]);
+    assert_eq!(list("a.example", Some("bob@a.example"), 10).await, all[2..]);
+    assert_eq!(
+        list("a.example", Some("b@a.example"), 1).await,
+        all[1..2],
+        "not a member"
+    );
+    assert!(list("c.example", None, 10).await.is_empty());
+}
+
+pub(crate) async fn verifiers_are_replaced(store: &impl Store) {
+    let alice = create(store, "alice@a.example").await;
+    store
+        .account_set_credentials(alice.clone(), credentials(7))
+        .await
+        .unwrap();
+    let account = store.account(alice).await.unwrap().unwrap();
+    let (kept, wanted) = (&account.credentials, &credentials(7));
+    assert_eq!(parts(&kept.sha1), parts(&wanted.sha1));
+    assert_eq!(parts(&kept.sha256), parts(&wanted.sha256));
+    assert_eq!(parts(&kept.sha512), parts(&wanted.sha512));
+    assert_eq!(account.created, DAY);
+}
+
+pub(crate) async fn a_removed_account_leaves_nothing(store: &impl Store) {
+    let alice = create(store, "alice@a.example").await;
+    let bob = create(store, "bob@a.example").await;
+    for account in [&alice, &bob] {
+        store
+            .last_set(account.clone(), DAY, "bye".into())
+            .await
+            .unwrap();
+        store
+            .roster_put(account.clone(), 0, item("x@b.example"), 10)
+            .await
+            .unwrap();
+        store
+            .roster_put(account.clone(), 1, item("y@b.example"), 10)
+            .await
+            .unwrap();
+        store
+            .roster_remove(account.clone(), 2, jid("y@b.example"))
+            .await
+            .unwrap();
+        store
+            .submit(message(account.as_str(), DAY, "<message/>"))
+            .await
+            .unwrap();
+        store
+            .block(account.clone(), vec![jid("z@b.example").into()], 10)
+            .await
+            .unwrap();
+        let xml = Some(Bytes::from_static(b"<vCard/>"));
+        store
+            .document_set(account.clone(), "vcard".into(), xml, 100)
+            .await
+            .unwrap();
+    }
+    assert!(store.account_delete(alice.clone()).await.unwrap());
+    assert!(
+        !store.account_delete(alice.clone()).await.unwrap(),
+        "gone already"
+    );
+
+    for recreated in [false, true] {
+        if recreated {
+            create(store, "alice@a.example").await;
+        }
+        assert_eq!(
+            store.account(alice.clone()).await.unwrap().is_some(),
+            recreated
+        );
+        assert_eq!(store.last(alice.clone()).await.unwrap(), None);
+        assert_eq!(
+            store.roster(alice.clone()).await.unwrap(),
+            crate::Roster::default()
+        );
+        assert_eq!(
+            store.roster_changes(alice.clone(), 0).await.unwrap(),
+            Some(vec![])
+        );
+        assert_eq!(store.offline_count(alice.clone()).await.unwrap(), 0);
+        assert!(
+            store
+                .offline(alice.clone(), 0, 10)
+                .await
+                .unwrap()
+                .is_empty()
+        );
+        assert!(store.blocked(alice.clone()).await.unwrap().is_empty());
+        assert_eq!(
+            store.document(alice.clone(), "vcard".into()).await.unwrap(),
+            None
+        );
+    }
+    assert_eq!(
+        store.roster(bob.clone()).await.unwrap().items.len(),
+        1,
+        "others keep theirs"
+    );
+    assert_eq!(store.offline_count(bob.clone()).await.unwrap(), 1);
+    assert_eq!(store.blocked(bob).await.unwrap().len(), 1);
+}
+
+pub(crate) async fn every_write_needs_the_account(store: &impl Store) {
+    let nobody = jid("nobody@a.example");
+    let contact = jid("x@b.example");
+    let errors = [
+        error(
+            store
+                .account_set_credentials(nobody.clone(), credentials(1))
+                .await,
+        ),
+        error(store.last_set(nobody.clone(), DAY, String::new()).await),
+        error(
+            store
+                .roster_put(nobody.clone(), 0, item("x@b.example"), 10)
+                .await,
+        ),
+        error(
+            store
+                .roster_remove(nobody.clone(), 0, contact.clone())
+                .await,
+        ),
+        error(
+            store
+                .submit(message(nobody.as_str(), DAY, "<message/>"))
+                .await,
+        ),
+        error(store.offline_remove(nobody.clone(), 1).await),
+        error(
+            store
+                .block(nobody.clone(), vec![contact.clone().into()], 10)
+                .await,
+        ),
+        error(store.block(nobody.clone(), vec![], 10).await),
+        error(store.unblock(nobody.clone(), None).await),
+        error(
+            store
+                .document_set(nobody.clone(), "vcard".into(), None, 100)
+                .await,
+        ),
+    ];
+    assert_eq!(errors, ["NoAccount"; 10]);
+}
+
+pub(crate) async fn last_activity_is_kept_to_the_hour(store: &impl Store) {
+    let alice = create(store, "alice@a.example").await;
+    assert_eq!(store.last(alice.clone()).await.unwrap(), None);
+    let hour = 1_790_002_800_000_000;
+    for (at, kept) in [
+        (hour, hour),
+        (hour + 3_599_999_999, hour),
+        (-1, -3_600_000_000),
+    ] {
+        store
+            .last_set(alice.clone(), at, "gone home".into())
+            .await
+            .unwrap();
+        assert_eq!(
+            store.last(alice.clone()).await.unwrap(),
+            Some((kept, "gone home".into()))
+        );
+    }
+}
+
+pub(crate) async fn secrets_stay_what_they_were_first(store: &impl Store) {
+    assert_eq!(store.secret("a", [1; 32]).await.unwrap(), [1; 32]);
+    assert_eq!(store.secret("a", [2; 32]).await.unwrap(), [1; 32]);
+    assert_eq!(store.secret("b", [2; 32]).await.unwrap(), [2; 32]);
+}

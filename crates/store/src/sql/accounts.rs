@@ -1,0 +1,172 @@
+//! Accounts, verifiers, last activity, secrets of the installation.
+
+use super::{Executor, Param, address, bound, damaged};
+use crate::{Account, Credentials, Micros, Result, StoreError, credentials::coarse};
+use waxwing_proto::{BareJid, sasl::Verifier};
+
+const CREATE: &str = "INSERT INTO account (jid, domain, created) VALUES (?1, ?2, ?3) \
+     ON CONFLICT (jid) DO NOTHING";
+const PUT_CREDENTIAL: &str = "INSERT INTO credential \
+     (account, hash, salt, iterations, stored_key, server_key) VALUES (?1, ?2, ?3, ?4, ?5, ?6) \
+     ON CONFLICT (account, hash) DO UPDATE SET salt = excluded.salt, \
+     iterations = excluded.iterations, stored_key = excluded.stored_key, \
+     server_key = excluded.server_key";
+const ACCOUNT: &str = "SELECT a.created, c.hash, c.salt, c.iterations, c.stored_key, c.server_key \
+     FROM account a JOIN credential c ON c.account = a.jid WHERE a.jid = ?1 ORDER BY c.hash";
+const EXISTS: &str = "SELECT 1 FROM account WHERE jid = ?1";
+const DELETE: &str = "DELETE FROM account WHERE jid = ?1";
+const OF_DOMAIN: &str =
+    "SELECT jid FROM account WHERE domain = ?1 AND jid > ?2 ORDER BY jid LIMIT ?3";
+const SET_LAST: &str = "UPDATE account SET last_at = ?2, last_status = ?3 WHERE jid = ?1";
+const LAST: &str =
+    "SELECT last_at, last_status FROM account WHERE jid = ?1 AND last_at IS NOT NULL";
+const SECRET: &str = "SELECT value FROM secret WHERE name = ?1";
+const ADD_SECRET: &str =
+    "INSERT INTO secret (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO NOTHING";
+
+pub(super) fn create(
+    db: &mut dyn Executor,
+    account: &BareJid,
+    credentials: &Credentials,
+    now: Micros,
+) -> Result<()> {
+    let params = [account.as_str().into(), account.domain().into(), now.into()];
+    if db.execute(CREATE, &params)? == 0 {
+        return Err(StoreError::Exists);
+    }
+    put_credentials(db, account, credentials)
+}
+
+pub(super) fn account(db: &mut dyn Executor, account: &BareJid) -> Result<Option<Account>> {
+    let rows = db.query(ACCOUNT, &[account.as_str().into()])?;
+    if rows.is_empty() {
+        return Ok(None);
+    }
+    let mut created = 0;
+    let (mut sha1, mut sha256, mut sha512) = (None, None, None);
+    for mut row in rows {
+        created = row.int()?;
+        let hash = row.int()?;
+        let verifier = Verifier {
+            salt: row.bytes()?,
+            iterations: u32::try_from(row.int()?).map_err(|_| damaged("iterations"))?,
+            stored_key: row.bytes()?,
+            server_key: row.bytes()?,
+        };
+        match hash {
+            1 => sha1 = Some(verifier),
+            2 => sha256 = Some(verifier),
+            3 => sha512 = Some(verifier),
+            _ => return Err(damaged("a verifier has an unknown hash")),
+        }
+    }
+    let (Some(sha1), Some(sha256), Some(sha512)) = (sha1, sha256, sha512) else {
+        return Err(damaged("an account lacks a verifier"));
+    };
+    Ok(Some(Account {
+        credentials: Credentials {
+            sha1,
+            sha256,
+            sha512,
+        },
+        created,
+    }))
+}
+
+pub(super) fn set_credentials(
+    db: &mut dyn Executor,
+    account: &BareJid,
+    credentials: &Credentials,
+) -> Result<()> {
+    require(db, account)?;
+    put_credentials(db, account, credentials)
+}
+
+pub(super) fn delete(db: &mut dyn Executor, account: &BareJid) -> Result<bool> {
+    // Everything else of the account references it and goes with it.
+    let deleted = db.execute(DELETE, &[account.as_str().into()])? > 0;
+    if deleted {
+        db.erase_log();
+    }
+    Ok(deleted)
+}
+
+pub(super) fn of_domain(
+    db: &mut dyn Executor,
+    domain: &str,
+    after: Option<&BareJid>,
+    count: u32,
+) -> Result<Vec<BareJid>> {
+    // Every address sorts after the empty text.
+    let after = after.map_or("", BareJid::as_str);
+    let rows = db.query(
+        OF_DOMAIN,
+        &[domain.into(), after.into(), bound(count).into()],
+    )?;
+    rows.into_iter()
+        .map(|mut row| address(&row.text()?))
+        .collect()
+}
+
+pub(super) fn set_last(
+    db: &mut dyn Executor,
+    account: &BareJid,
+    at: Micros,
+    status: &str,
+) -> Result<()> {
+    let params = [account.as_str().into(), coarse(at).into(), status.into()];
+    if db.execute(SET_LAST, &params)? == 0 {
+        return Err(StoreError::NoAccount);
+    }
+    Ok(())
+}
+
+pub(super) fn last(db: &mut dyn Executor, account: &BareJid) -> Result<Option<(Micros, String)>> {
+    let row = db.query_first(LAST, &[account.as_str().into()])?;
+    row.map(|mut row| Ok((row.int()?, row.text()?))).transpose()
+}
+
+pub(super) fn secret(
+    db: &mut dyn Executor,
+    name: &'static str,
+    candidate: &[u8; 32],
+) -> Result<[u8; 32]> {
+    db.execute(ADD_SECRET, &[name.into(), Param::Bytes(candidate)])?;
+    let row = db.query_first(SECRET, &[name.into()])?;
+    let value = row.ok_or_else(|| damaged("a secret vanished"))?.bytes()?;
+    value
+        .try_into()
+        .map_err(|_| damaged("a secret is not 32 bytes long"))
+}
+
+/// [`StoreError::NoAccount`] unless the account exists.
+pub(super) fn require(db: &mut dyn Executor, account: &BareJid) -> Result<()> {
+    match db.query_first(EXISTS, &[account.as_str().into()])? {
+        Some(_) => Ok(()),
+        None => Err(StoreError::NoAccount),
+    }
+}
+
+fn put_credentials(
+    db: &mut dyn Executor,
+    account: &BareJid,
+    credentials: &Credentials,
+) -> Result<()> {
+    let verifiers = [
+        (1, &credentials.sha1),
+        (2, &credentials.sha256),
+        (3, &credentials.sha512),
+    ];
+    for (hash, verifier) in verifiers {
+        let params = [
+            account.as_str().into(),
+            Param::Int(hash),
+            verifier.salt.as_slice().into(),
+            i64::from(verifier.iterations).into(),
+            verifier.stored_key.as_slice().into(),
+            verifier.server_key.as_slice().into(),
+        ];
+        db.execute(PUT_CREDENTIAL, &params)?;
+    }
+    Ok(())
+}

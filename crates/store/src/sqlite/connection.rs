@@ -1,0 +1,234 @@
+//! One SQLite connection: settings, statements, and what its errors mean.
+
+use crate::{
+    Result, StoreError,
+    sql::{Executor, Param, Row, Value},
+};
+use rusqlite::{
+    ErrorCode, OpenFlags,
+    types::{ToSqlOutput, ValueRef},
+};
+use std::{path::Path, time::Duration};
+
+/// How long a statement waits for another process or thread that holds the write lock.
+const LOCK_WAIT: Duration = Duration::from_secs(10);
+/// Prepared statements kept per connection: more than there are.
+const STATEMENTS_KEPT: usize = 128;
+/// `WXWG`, in the file's header: this SQLite database is Waxwing's.
+pub(super) const APPLICATION_ID: i64 = 0x5758_5747;
+
+/// Settings that are not kept in the file. `secure_delete`: what was deleted is overwritten.
+/// The log is copied into the file by the checkpoint thread only, away from commits.
+const SETTINGS: &str = "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; \
+     PRAGMA secure_delete = ON; PRAGMA temp_store = MEMORY; PRAGMA wal_autocheckpoint = 0; \
+     PRAGMA journal_size_limit = 16777216; PRAGMA cache_size = -8192; \
+     PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON;";
+
+/// A connection that knows after an error whether it can still be trusted.
+pub(super) struct Connection {
+    inner: rusqlite::Connection,
+    /// The error after which the whole transaction is to be given up.
+    fault: Option<StoreError>,
+    /// Whether the operating system reported an error: what the disk holds is not known.
+    poisoned: bool,
+    erase_log: bool,
+}
+
+impl Connection {
+    /// Opens an existing file with all settings but the journal mode, which the file keeps.
+    pub(super) fn open(path: &Path) -> Result<Self> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let open = || {
+            let inner = rusqlite::Connection::open_with_flags(path, flags)?;
+            inner.busy_timeout(LOCK_WAIT)?;
+            inner.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
+            inner.execute_batch(SETTINGS)?;
+            Ok(inner)
+        };
+        let inner = open().map_err(|error| store_error(&error))?;
+        Ok(Self {
+            inner,
+            fault: None,
+            poisoned: false,
+            erase_log: false,
+        })
+    }
+
+    /// Opens an existing file for reading only.
+    pub(super) fn open_reader(path: &Path) -> Result<Self> {
+        let mut connection = Self::open(path)?;
+        connection.script("PRAGMA query_only = ON; PRAGMA cache_size = -4096;")?;
+        Ok(connection)
+    }
+
+    /// A number setting of the file.
+    pub(super) fn pragma(&self, name: &str) -> Result<i64> {
+        self.inner
+            .pragma_query_value(None, name, |row| row.get(0))
+            .map_err(|error| store_error(&error))
+    }
+
+    /// Puts the file into WAL mode, if it is not.
+    pub(super) fn use_wal(&self) -> Result<()> {
+        let mode = self
+            .inner
+            .query_row("PRAGMA journal_mode = WAL", [], |row| {
+                row.get::<_, String>(0)
+            })
+            .map_err(|error| store_error(&error))?;
+        if mode == "wal" {
+            return Ok(());
+        }
+        Err(StoreError::Backend(
+            format!("the file system does not support SQLite's WAL mode (it stays in {mode})")
+                .into(),
+        ))
+    }
+
+    /// Copies the log into the file; gives how many pages the log held. With `truncate`, waits for
+    /// readers and empties the log.
+    pub(super) fn checkpoint(&self, truncate: bool) -> Result<u64> {
+        let mode = if truncate {
+            "PRAGMA wal_checkpoint(TRUNCATE)"
+        } else {
+            "PRAGMA wal_checkpoint(PASSIVE)"
+        };
+        let pages = self
+            .inner
+            .query_row(mode, [], |row| row.get::<_, i64>(1))
+            .map_err(|error| store_error(&error))?;
+        Ok(u64::try_from(pages).unwrap_or(0))
+    }
+
+    /// Looks for damage; gives what was found.
+    pub(super) fn integrity(&self) -> Result<Vec<String>> {
+        let read = || {
+            let mut statement = self.inner.prepare("PRAGMA quick_check(20)")?;
+            let lines = statement.query_map([], |row| row.get::<_, String>(0))?;
+            lines.collect::<rusqlite::Result<Vec<_>>>()
+        };
+        let mut lines = read().map_err(|error| store_error(&error))?;
+        lines.retain(|line| line != "ok");
+        Ok(lines)
+    }
+
+    /// Copies the database to `to`, an empty file or none.
+    pub(super) fn vacuum_into(&self, to: &str) -> Result<()> {
+        let done = self.inner.execute("VACUUM INTO ?1", [to]);
+        done.map(drop).map_err(|error| store_error(&error))
+    }
+
+    /// Whether a transaction is open: SQLite ends it by itself after some errors.
+    pub(super) fn in_transaction(&self) -> bool {
+        !self.inner.is_autocommit()
+    }
+
+    /// The error after which the transaction is to be given up, once.
+    pub(super) fn take_fault(&mut self) -> Option<StoreError> {
+        self.fault.take()
+    }
+
+    /// Whether the connection must be replaced.
+    pub(super) fn is_poisoned(&self) -> bool {
+        self.poisoned
+    }
+
+    /// Whether a deletion is to be made good in the log, once.
+    pub(super) fn take_erase_log(&mut self) -> bool {
+        std::mem::take(&mut self.erase_log)
+    }
+
+    fn failed(&mut self, error: &rusqlite::Error) -> StoreError {
+        let result = store_error(error);
+        match error.sqlite_error_code() {
+            Some(ErrorCode::SystemIoFailure | ErrorCode::NotADatabase) => {
+                self.poisoned = true;
+                self.fault = Some(result.clone());
+            }
+            Some(ErrorCode::DiskFull | ErrorCode::OutOfMemory) => {
+                self.fault = Some(result.clone());
+            }
+            _ => {}
+        }
+        result
+    }
+}
+
+impl Executor for Connection {
+    fn execute(&mut self, sql: &'static str, params: &[Param<'_>]) -> Result<u64> {
+        let done = self
+            .inner
+            .prepare_cached(sql)
+            .and_then(|mut statement| statement.execute(rusqlite::params_from_iter(params)));
+        match done {
+            Ok(changed) => Ok(u64::try_from(changed).unwrap_or(u64::MAX)),
+            Err(error) => Err(self.failed(&error)),
+        }
+    }
+
+    fn query(&mut self, sql: &'static str, params: &[Param<'_>]) -> Result<Vec<Row>> {
+        rows(&self.inner, sql, params).map_err(|error| self.failed(&error))
+    }
+
+    fn script(&mut self, sql: &str) -> Result<()> {
+        let sql = sql.replace(" BYTES", " BLOB");
+        self.inner
+            .execute_batch(&sql)
+            .map_err(|error| self.failed(&error))
+    }
+
+    fn erase_log(&mut self) {
+        self.erase_log = true;
+    }
+}
+
+impl rusqlite::ToSql for Param<'_> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::Borrowed(match self {
+            Self::Null => ValueRef::Null,
+            Self::Int(value) => ValueRef::Integer(*value),
+            Self::Text(value) => ValueRef::Text(value.as_bytes()),
+            Self::Bytes(value) => ValueRef::Blob(value),
+        }))
+    }
+}
+
+fn rows(
+    connection: &rusqlite::Connection,
+    sql: &'static str,
+    params: &[Param<'_>],
+) -> rusqlite::Result<Vec<Row>> {
+    let mut statement = connection.prepare_cached(sql)?;
+    let columns = statement.column_count();
+    let mut found = statement.query(rusqlite::params_from_iter(params))?;
+    let mut rows = Vec::new();
+    while let Some(row) = found.next()? {
+        let mut values = Vec::with_capacity(columns);
+        for column in 0..columns {
+            values.push(match row.get_ref(column)? {
+                ValueRef::Integer(value) => Value::Int(value),
+                ValueRef::Text(text) => Value::Text(
+                    std::str::from_utf8(text)
+                        .map_err(|error| rusqlite::Error::Utf8Error(column, error))?
+                        .to_owned(),
+                ),
+                ValueRef::Blob(bytes) => Value::Bytes(bytes.to_owned()),
+                // The schema has no floating point; the reader of the row will say so.
+                ValueRef::Null | ValueRef::Real(_) => Value::Null,
+            });
+        }
+        rows.push(Row::new(values));
+    }
+    Ok(rows)
+}
+
+fn store_error(error: &rusqlite::Error) -> StoreError {
+    match error.sqlite_error() {
+        Some(code) if code.code == ErrorCode::DiskFull => StoreError::Full,
+        // The only foreign keys are those to the account.
+        Some(code) if code.extended_code == rusqlite::ffi::SQLITE_CONSTRAINT_FOREIGNKEY => {
+            StoreError::NoAccount
+        }
+        _ => StoreError::Backend(error.to_string().into()),
+    }
+}

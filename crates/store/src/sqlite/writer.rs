@@ -1,0 +1,173 @@
+//! The one thread that writes: takes all that waits, commits once, then completes in order.
+
+use super::{checkpoint::Checkpoints, connection::Connection, queue::Queue};
+use crate::{
+    Result, StoreError,
+    sql::{Executor, Ids},
+};
+use std::{path::PathBuf, sync::Arc};
+use tokio::sync::oneshot;
+
+/// Writes in one transaction: beyond this, waiting longer costs more than a further sync.
+const WRITES_PER_COMMIT_MAX: usize = 256;
+
+const BEGIN: &str = "BEGIN IMMEDIATE";
+const COMMIT: &str = "COMMIT";
+const ROLLBACK: &str = "ROLLBACK";
+const SAVEPOINT: &str = "SAVEPOINT one";
+const RELEASE: &str = "RELEASE one";
+const ROLLBACK_TO: &str = "ROLLBACK TO one";
+/// Changes nothing but makes a commit with frames of its own in the log.
+const TOUCH: &str = "UPDATE sequence SET last = last";
+
+/// A queued write.
+pub(super) type Write = Box<dyn Work>;
+
+/// A write and whoever waits for it.
+pub(super) trait Work: Send {
+    /// Does the work and keeps its result; false if it failed and must be undone.
+    fn run(&mut self, db: &mut dyn Executor, ids: &mut Ids) -> bool;
+    /// Tells the result, or the error of the commit.
+    fn finish(self: Box<Self>, commit: Result<()>);
+}
+
+/// A write from its parts.
+pub(super) fn write<T: Send + 'static>(
+    reply: oneshot::Sender<Result<T>>,
+    work: impl FnOnce(&mut dyn Executor, &mut Ids) -> Result<T> + Send + 'static,
+) -> Write {
+    Box::new(Pending {
+        work: Some(work),
+        result: None,
+        reply,
+    })
+}
+
+struct Pending<T, W> {
+    work: Option<W>,
+    result: Option<Result<T>>,
+    reply: oneshot::Sender<Result<T>>,
+}
+
+impl<T, W> Work for Pending<T, W>
+where
+    T: Send + 'static,
+    W: FnOnce(&mut dyn Executor, &mut Ids) -> Result<T> + Send + 'static,
+{
+    fn run(&mut self, db: &mut dyn Executor, ids: &mut Ids) -> bool {
+        self.result = self.work.take().map(|work| work(db, ids));
+        matches!(self.result, Some(Ok(_)))
+    }
+
+    fn finish(self: Box<Self>, commit: Result<()>) {
+        let result = match commit {
+            Err(error) => Err(error),
+            Ok(()) => self
+                .result
+                .unwrap_or_else(|| Err(crate::record::writer_ended())),
+        };
+        // Nobody may wait for it any more; it counts all the same.
+        let _ = self.reply.send(result);
+    }
+}
+
+/// The thread's state.
+pub(super) struct Writer {
+    path: PathBuf,
+    /// None after an error of the operating system, until a new one was opened and proved.
+    connection: Option<Connection>,
+    checkpoints: Arc<Checkpoints>,
+}
+
+impl Writer {
+    pub(super) fn new(
+        path: PathBuf,
+        connection: Connection,
+        checkpoints: Arc<Checkpoints>,
+    ) -> Self {
+        Self {
+            path,
+            connection: Some(connection),
+            checkpoints,
+        }
+    }
+
+    /// Works until the queue is closed and empty.
+    pub(super) fn run(&mut self, writes: &Queue<Write>) {
+        let mut batch = Vec::with_capacity(WRITES_PER_COMMIT_MAX);
+        while writes.take(WRITES_PER_COMMIT_MAX, &mut batch) {
+            let committed = self.commit(&mut batch);
+            if let Err(error) = &committed {
+                tracing::error!(
+                    %error,
+                    writes = batch.len(),
+                    "writes were refused: they are not on disk; check the disk of the database"
+                );
+            }
+            for write in batch.drain(..) {
+                write.finish(committed.clone());
+            }
+        }
+    }
+
+    /// Does one batch in one transaction. On an error nothing of the batch is on disk.
+    fn commit(&mut self, batch: &mut [Write]) -> Result<()> {
+        let mut connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => reopen(&self.path)?,
+        };
+        let committed = transaction(&mut connection, batch);
+        if committed.is_err() && connection.in_transaction() {
+            // A failed rollback leaves the transaction open, which is asked next.
+            let _ = connection.execute(ROLLBACK, &[]);
+        }
+        let erase_log = connection.take_erase_log();
+        connection.take_fault();
+        if connection.is_poisoned() || connection.in_transaction() {
+            drop(connection);
+            tracing::error!("the database connection is given up after an error and opened anew");
+            self.connection = reopen(&self.path).ok();
+        } else {
+            self.connection = Some(connection);
+        }
+        if committed.is_ok() {
+            self.checkpoints.committed(batch.len(), erase_log);
+        }
+        committed
+    }
+}
+
+fn transaction(connection: &mut Connection, batch: &mut [Write]) -> Result<()> {
+    let mut ids = Ids::default();
+    connection.execute(BEGIN, &[])?;
+    for write in batch {
+        connection.execute(SAVEPOINT, &[])?;
+        let done = write.run(connection, &mut ids);
+        if let Some(fault) = connection.take_fault() {
+            return Err(fault);
+        }
+        if !connection.in_transaction() {
+            return Err(StoreError::Backend("SQLite gave the transaction up".into()));
+        }
+        if !done {
+            connection.execute(ROLLBACK_TO, &[])?;
+        }
+        connection.execute(RELEASE, &[])?;
+    }
+    ids.save(connection)?;
+    connection.execute(COMMIT, &[])?;
+    Ok(())
+}
+
+/// A new connection after a failed sync.
+///
+/// The frames of the failed commit may lie in the log as if they had been committed: no reader
+/// sees them now, but recovery after a crash would. A commit of our own overwrites them, and
+/// proves that the disk takes writes again; until it succeeds nothing else is written.
+fn reopen(path: &std::path::Path) -> Result<Connection> {
+    let mut connection = Connection::open(path)?;
+    for statement in [BEGIN, TOUCH, COMMIT] {
+        connection.execute(statement, &[])?;
+    }
+    Ok(connection)
+}

@@ -1,0 +1,178 @@
+"""The servers under test: started on loopback in a folder of their own, always stopped."""
+
+import contextlib
+import shutil
+import socket
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+DOMAIN = "localhost"
+
+
+@dataclass
+class Server:
+    """A running server."""
+
+    name: str
+    folder: Path
+    starttls_port: int
+    direct_tls_port: int
+    certificate: Path
+    log: Path
+    process: subprocess.Popen
+    add_account: object  # function (user, password)
+
+    domain: str = DOMAIN
+    address: str = "127.0.0.1"
+
+
+@contextlib.contextmanager
+def start(name: str, folder: Path, binary: str | None):
+    """Starts the server, waits until both ports answer, and stops it at the end."""
+    certificate, key = self_signed(folder)
+    ports = free_ports(3)
+    make = {"waxwing": waxwing, "prosody": prosody}[name]
+    command, add_account, environment = make(folder, certificate, key, ports, binary)
+    log = folder / "server.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            cwd=folder,
+            env=environment,
+        )
+    server = Server(
+        name, folder, ports[0], ports[1], certificate, log, process, add_account
+    )
+    try:
+        wait_until_open(process, ports[:2], log)
+        yield server
+    finally:
+        stop(process)
+    if name == "waxwing" and process.returncode != 0:
+        raise AssertionError(f"the server ended with {process.returncode}, not 0")
+
+
+def waxwing(folder, certificate, key, ports, binary):
+    """Our server, with the settings of an ordinary small installation."""
+    data = folder / "data"
+    certificates = data / "certificates"
+    certificates.mkdir(parents=True)
+    shutil.copy(certificate, certificates / f"{DOMAIN}.crt")
+    shutil.copy(key, certificates / f"{DOMAIN}.key")
+    settings = folder / "waxwing.toml"
+    settings.write_text(
+        f"""
+domains = ["{DOMAIN}"]
+data = "{data}"
+[listen]
+starttls = ["127.0.0.1:{ports[0]}"]
+direct_tls = ["127.0.0.1:{ports[1]}"]
+metrics = ["127.0.0.1:{ports[2]}"]
+[registration]
+open = true
+per_address_hour_max = 100
+"""
+    )
+
+    def add_account(user, password):
+        subprocess.run(
+            [binary, "user", "--config", str(settings), "add", f"{user}@{DOMAIN}"],
+            input=f"{password}\n",
+            text=True,
+            check=True,
+        )
+
+    return [binary, "run", "--config", str(settings)], add_account, None
+
+
+def prosody(folder, certificate, key, ports, _binary):
+    """Prosody, the oracle: what these tests believe a server does, it does too."""
+    settings = folder / "prosody.cfg.lua"
+    settings.write_text(
+        f"""
+run_as_root = true
+daemonize = false
+pidfile = "{folder}/prosody.pid"
+data_path = "{folder}/prosody-data"
+interfaces = {{ "127.0.0.1" }}
+c2s_ports = {{ {ports[0]} }}
+c2s_direct_tls_ports = {{ {ports[1]} }}
+legacy_ssl_ports = {{ }}
+modules_enabled = {{
+  "roster", "saslauth", "tls", "disco", "ping", "version", "time", "uptime", "lastactivity",
+  "private", "vcard_legacy", "pep", "blocklist", "register", "register_ibr", "offline", "carbons",
+}}
+modules_disabled = {{ "s2s", "posix" }}
+allow_registration = true
+c2s_require_encryption = true
+authentication = "internal_hashed"
+storage = "internal"
+certificates = "{folder}"
+ssl = {{ certificate = "{certificate}", key = "{key}" }}
+log = {{ debug = "*console" }}
+VirtualHost "{DOMAIN}"
+"""
+    )
+    (folder / "prosody-data").mkdir()
+
+    def add_account(user, password):
+        subprocess.run(
+            ["prosodyctl", "--config", str(settings), "register", user, DOMAIN, password],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            check=True,
+        )
+
+    return ["prosody", "--config", str(settings)], add_account, None
+
+
+def self_signed(folder: Path) -> tuple[Path, Path]:
+    """A certificate for the domain that is its own authority, and its key."""
+    certificate, key = folder / "certificate.pem", folder / "key.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-nodes", "-days", "2", "-newkey", "ec"]
+        + ["-pkeyopt", "ec_paramgen_curve:prime256v1", "-subj", f"/CN={DOMAIN}"]
+        + ["-addext", f"subjectAltName=DNS:{DOMAIN}", "-keyout", key, "-out", certificate],
+        check=True,
+        capture_output=True,
+    )
+    return certificate, key
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports of 127.0.0.1 that nobody uses now; all are held until all are known."""
+    with contextlib.ExitStack() as held:
+        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [one.getsockname()[1] for one in sockets]
+
+
+def wait_until_open(process, ports, log, seconds=30):
+    """Waits until the server accepts connections, or says why it does not."""
+    deadline = time.monotonic() + seconds
+    for port in ports:
+        while True:
+            with contextlib.suppress(OSError):
+                socket.create_connection(("127.0.0.1", port), 1).close()
+                break
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise AssertionError(f"the server does not answer:\n{log.read_text()}")
+            time.sleep(0.05)
+
+
+def stop(process):
+    """Asks the server to stop, and insists after ten seconds."""
+    process.terminate()
+    try:
+        process.wait(10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
