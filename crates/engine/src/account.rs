@@ -86,7 +86,7 @@ impl View {
             .ok()?;
         self.contacts.get(index)
     }
-    /// Whether the block list names `jid`: itself, its bare JID, its domain with its resource, or
+    /// Whether the block list names `jid`: itself, its bare JID, or
     /// its domain (XEP-0191 § 2, "JID matching").
     pub fn blocks(&self, jid: &Jid) -> bool {
         if self.blocked.is_empty() {
@@ -95,8 +95,11 @@ impl View {
         let domain = jid.domain();
         self.blocked.iter().any(|entry| {
             entry.domain() == domain
-                && (entry.local().is_none() || entry.local() == jid.local())
-                && (entry.resource().is_none() || entry.resource() == jid.resource())
+                && match (entry.local(), entry.resource()) {
+                    (None, None) => true,
+                    (local, None) => local == jid.local(),
+                    (local, resource) => local == jid.local() && resource == jid.resource(),
+                }
         })
     }
     /// The blocked addresses, in order.
@@ -204,6 +207,7 @@ mod tests {
                 jid("bad@example.org"),
                 jid("evil.example"),
                 jid("a@b.example/phone"),
+                jid("c.example/res"),
             ],
         );
         for (text, blocked) in [
@@ -216,6 +220,8 @@ mod tests {
             ("a@b.example/phone", true),
             ("a@b.example/tablet", false),
             ("a@b.example", false),
+            ("c.example/res", true),
+            ("x@c.example/res", false),
         ] {
             assert_eq!(view.blocks(&jid(text)), blocked, "{text}");
         }

@@ -113,9 +113,9 @@ fn stream_settings(settings: &Settings) -> C2sSettings {
         .iter()
         .map(|domain| {
             let host = HostSettings {
-                caps: Some(features::disco::domain_caps(settings, domain)),
+                caps: Some(features::disco::domain_caps(domain)),
                 registration: domain.registration,
-                mechanisms: Vec::<Mechanism>::new(),
+                mechanisms: Mechanism::ALL.to_vec(),
             };
             (domain.name.clone(), host)
         })

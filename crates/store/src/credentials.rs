@@ -2,22 +2,8 @@
 
 use crate::Micros;
 
-/// SCRAM verifiers (RFC 5802 § 3), one for each hash, so that any mechanism works.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Credentials {
-    /// For SCRAM-SHA-1.
-    pub sha1: waxwing_proto::sasl::Verifier,
-    /// For SCRAM-SHA-256.
-    pub sha256: waxwing_proto::sasl::Verifier,
-    /// For SCRAM-SHA-512.
-    pub sha512: waxwing_proto::sasl::Verifier,
-}
-
-impl std::fmt::Debug for Credentials {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Credentials(..)")
-    }
-}
+/// SCRAM verifiers, one for each hash, so that any mechanism works.
+pub use waxwing_proto::sasl::Verifiers as Credentials;
 
 /// An account as kept.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,5 +1,5 @@
 //! Service discovery ([XEP-0030](https://xmpp.org/extensions/xep-0030.html)).
-use crate::{DomainSettings, Settings, feature::Feature};
+use crate::{DomainSettings, feature::Feature};
 use waxwing_proto::stream::Caps;
 
 /// The feature.
@@ -9,7 +9,7 @@ pub const FEATURE: Feature = Feature {
 };
 
 /// Node and verification string of a domain (XEP-0115), for stream features.
-pub fn domain_caps(_settings: &Settings, _domain: &DomainSettings) -> Caps {
+pub fn domain_caps(_domain: &DomainSettings) -> Caps {
     Caps {
         node: String::new(),
         ver: String::new(),

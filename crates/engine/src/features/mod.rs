@@ -1,9 +1,16 @@
 //! The ordered list of features. Order is the order of this list and nothing else: guards run top
 //! to bottom, and a feature that must precede another stands before it.
 
+pub mod blocking;
 pub mod disco;
+pub mod last;
 pub mod offline;
+pub mod ping;
+pub mod private;
 pub mod register;
+pub mod session;
+pub mod vcard;
+pub mod version;
 
 use crate::feature::{Feature, GuardCx, IqKind, IqRoute, Place, RecordCx, Verdict};
 use hashbrown::HashMap;
@@ -11,7 +18,18 @@ use waxwing_proto::stanza::Draft;
 use waxwing_store::Record;
 
 /// Every feature.
-pub const FEATURES: &[Feature] = &[disco::FEATURE, offline::FEATURE];
+pub const FEATURES: &[Feature] = &[
+    blocking::FEATURE,
+    session::FEATURE,
+    disco::FEATURE,
+    ping::FEATURE,
+    version::FEATURE,
+    last::FEATURE,
+    private::FEATURE,
+    vcard::FEATURE,
+    register::FEATURE,
+    offline::FEATURE,
+];
 
 type GuardFn = fn(&Draft, &GuardCx<'_>) -> Verdict;
 type RecordFn = fn(&Draft, &RecordCx<'_>) -> Option<Record>;
