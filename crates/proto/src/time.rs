@@ -38,7 +38,11 @@ pub fn parse_datetime(text: &str) -> Option<i64> {
     let hour = digits(skip(&mut rest, b'T')?, 2)?;
     let minute = digits(skip(&mut rest, b':')?, 2)?;
     let second = digits(skip(&mut rest, b':')?, 2)?;
-    let fraction = if rest.starts_with('.') { fraction(skip(&mut rest, b'.')?)? } else { 0 };
+    let fraction = if rest.starts_with('.') {
+        fraction(skip(&mut rest, b'.')?)?
+    } else {
+        0
+    };
     let offset = offset(rest)?;
     let midnight = hour == 24 && minute == 0 && second == 0 && fraction == 0;
     let in_day = (hour < 24 || midnight) && minute < 60 && second < 60;
@@ -53,7 +57,10 @@ pub fn parse_datetime(text: &str) -> Option<i64> {
 fn digits(rest: &mut &str, count: usize) -> Option<i64> {
     let (number, tail) = rest.split_at_checked(count)?;
     *rest = tail;
-    number.bytes().all(|byte| byte.is_ascii_digit()).then(|| number.parse().ok())?
+    number
+        .bytes()
+        .all(|byte| byte.is_ascii_digit())
+        .then(|| number.parse().ok())?
 }
 
 /// Takes a separator off the front.
@@ -64,7 +71,10 @@ fn skip<'a, 'b>(rest: &'a mut &'b str, separator: u8) -> Option<&'a mut &'b str>
 
 /// Takes the digits after the decimal point, as microseconds.
 fn fraction(rest: &mut &str) -> Option<i64> {
-    let end = rest.bytes().position(|byte| !byte.is_ascii_digit()).unwrap_or(rest.len());
+    let end = rest
+        .bytes()
+        .position(|byte| !byte.is_ascii_digit())
+        .unwrap_or(rest.len());
     let (number, tail) = rest.split_at_checked(end)?;
     *rest = tail;
     let used = number.get(..6).unwrap_or(number);
@@ -118,7 +128,11 @@ fn civil(days: i64) -> (i64, i64, i64) {
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let from_march = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * from_march + 2) / 5 + 1;
-    let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
+    let month = if from_march < 10 {
+        from_march + 3
+    } else {
+        from_march - 9
+    };
     let year = year_of_era + era * 400 + i64::from(month <= 2);
     (year, month, day)
 }
@@ -156,10 +170,17 @@ mod tests {
             ("2026-01-01T00:00:00+00:00", "2026-01-01T00:00:00Z"),
             ("2026-01-01T00:00:00-00:00", "2026-01-01T00:00:00Z"),
             ("2026-01-01T00:00:00.1Z", "2026-01-01T00:00:00.100000Z"),
-            ("2026-01-01T00:00:00.1234569Z", "2026-01-01T00:00:00.123456Z"),
+            (
+                "2026-01-01T00:00:00.1234569Z",
+                "2026-01-01T00:00:00.123456Z",
+            ),
             ("2025-12-31T24:00:00Z", "2026-01-01T00:00:00Z"),
         ] {
-            assert_eq!(parse_datetime(text).map(format_datetime).as_deref(), Some(same), "{text}");
+            assert_eq!(
+                parse_datetime(text).map(format_datetime).as_deref(),
+                Some(same),
+                "{text}"
+            );
         }
     }
 
