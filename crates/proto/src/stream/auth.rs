@@ -136,6 +136,8 @@ pub(super) fn failure(failure: Failure) -> Bytes {
     let mut xml = Writer::new(ns::CLIENT);
     xml.start_ns("failure", ns::SASL);
     xml.start(failure.name()).end();
+    xml.start("text").attr("xml:lang", "en");
+    xml.text(failure.text()).end();
     xml.finish()
 }
 

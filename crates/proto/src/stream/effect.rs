@@ -5,9 +5,11 @@ use crate::sasl::{Failure, Hash, Mechanism, Verifier};
 use crate::stanza::{Stanza, StanzaError};
 use crate::{BareJid, FullJid};
 use bytes::Bytes;
+use std::fmt;
 
-/// What the owner of a stream must do, in order.
-#[derive(Debug, Clone)]
+/// What the owner of a stream must do, in order. Its `Debug` leaves out what is on the wire:
+/// messages, and the passwords of registration.
+#[derive(Clone)]
 pub enum Effect {
     /// Send these bytes.
     Send(Bytes),
@@ -56,6 +58,40 @@ pub enum Effect {
     Stanza(Stanza),
     /// All is sent, stream error and end tag included: flush and close the transport. Last.
     Close,
+}
+
+impl fmt::Debug for Effect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Send(bytes) => write!(f, "Send({} bytes)", bytes.len()),
+            Self::StartTls => f.write_str("StartTls"),
+            Self::Opened { host } => f.debug_struct("Opened").field("host", host).finish(),
+            Self::Credentials {
+                username,
+                hash,
+                mechanism,
+            } => f
+                .debug_struct("Credentials")
+                .field("username", username)
+                .field("hash", hash)
+                .field("mechanism", mechanism)
+                .finish(),
+            Self::Authenticated { jid, mechanism } => f
+                .debug_struct("Authenticated")
+                .field("jid", jid)
+                .field("mechanism", mechanism)
+                .finish(),
+            Self::AuthFailed { username, failure } => f
+                .debug_struct("AuthFailed")
+                .field("username", username)
+                .field("failure", failure)
+                .finish(),
+            Self::Bind { resource } => f.debug_struct("Bind").field("resource", resource).finish(),
+            Self::Register(_) => f.write_str("Register(..)"),
+            Self::Stanza(stanza) => write!(f, "Stanza({:?}, ..)", stanza.kind()),
+            Self::Close => f.write_str("Close"),
+        }
+    }
 }
 
 /// The answer to a question.

@@ -127,3 +127,43 @@ conditions! {
     UnsupportedStanzaType "unsupported-stanza-type",
     UnsupportedVersion "unsupported-version",
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::xml::{Limits, Tree};
+
+    #[test]
+    fn every_condition_is_an_element_of_its_own() {
+        assert_eq!(StreamCondition::ALL.len(), 25);
+        for condition in StreamCondition::ALL {
+            let name = condition.name();
+            let element = StreamError::new(*condition).element();
+            let expected = format!(
+                "<stream:error><{name} xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error>"
+            );
+            assert_eq!(element, expected);
+            // The name on the wire is the name of the variant.
+            assert_eq!(
+                name.replace('-', ""),
+                format!("{condition:?}").to_lowercase()
+            );
+        }
+    }
+
+    #[test]
+    fn text_and_application_condition() {
+        let error = StreamError::new(StreamCondition::PolicyViolation)
+            .text("a < b")
+            .app("too-many", "urn:example:app");
+        let xml = String::from_utf8(error.element().to_vec()).expect("UTF-8");
+        let xml = xml.replace("<stream:error", "<stream:error xmlns:stream='urn:s'");
+        let tree = Tree::parse(xml.into(), ns::CLIENT, &Limits::C2S).expect("well-formed");
+        let children: Vec<_> = tree.root().children().collect();
+        assert_eq!(children.len(), 3);
+        assert!(children[0].is("policy-violation", ns::STREAMS));
+        assert!(children[1].is("text", ns::STREAMS));
+        assert_eq!(children[1].text(), "a < b");
+        assert!(children[2].is("too-many", "urn:example:app"));
+    }
+}

@@ -32,16 +32,12 @@ fn check_after(transport: Transport, before: &[&str], pieces: &[&str], expected:
     for piece in before {
         server.feed(piece.as_bytes());
     }
-    server.log.clear();
-    for piece in pieces {
-        server.feed(piece.as_bytes());
-    }
+    let log = server.log_of(pieces);
     // Nothing is processed behind an error.
     if server.closed {
-        server.feed(MESSAGE.as_bytes());
-        server.feed(b"<");
+        assert_eq!(server.log_of(&[MESSAGE, "<"]), "");
     }
-    expected.assert_eq(&server.log);
+    expected.assert_eq(&log);
 }
 
 #[track_caller]
@@ -129,7 +125,11 @@ fn headers() {
         let header = HEADER.replace("version='1.0'>", &format!("{version}>"));
         assert_error(tls(), &[&header], StreamCondition::UnsupportedVersion);
     }
-    // No XMPP at all.
+}
+
+#[test]
+fn no_xmpp_at_all() {
+    let check = |header: &str, expected: Expect| check_after(tls(), &[], &[header], expected);
     check(
         "GET / HTTP/1.1\r\nHost: example.org\r\n\r\n",
         expect![[r#"
@@ -223,6 +223,18 @@ fn starttls() {
     server.stream.tls_started(TlsInfo::default());
     assert_eq!(server.stream.end(), Some(End::TlsFailure));
     assert!(server.stream.next_effect(&mut server.input).is_none());
+
+    // Nor can we say anything between `<proceed/>` and TLS.
+    let mut server = Server::new(settings(), Transport::Plain);
+    server.holds = true;
+    server.feed(HEADER.as_bytes());
+    server.feed(STARTTLS.as_bytes());
+    server.log.clear();
+    server
+        .stream
+        .close(Some(StreamCondition::SystemShutdown.into()));
+    server.drain();
+    assert_eq!(server.log, "Close\n");
 }
 
 #[test]
@@ -251,29 +263,31 @@ fn authentication_in_clear() {
     );
 }
 
+fn auth(attributes: &str, content: &str) -> String {
+    format!("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' {attributes}>{content}</auth>")
+}
+
+fn other(name: &str, content: &str) -> String {
+    format!("<{name} xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>{content}</{name}>")
+}
+
 #[test]
-fn sasl() {
-    let auth = |attributes: &str, content: &str| {
-        format!("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' {attributes}>{content}</auth>")
-    };
-    let other = |name: &str, content: &str| {
-        format!("<{name} xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>{content}</{name}>")
-    };
+fn three_tries() {
     encrypted(
         &[PLAIN_WRONG, PLAIN_WRONG, PLAIN_WRONG],
         expect![[r#"
-        Credentials { username: "juliet", hash: Sha256, mechanism: Plain }
-        AuthFailed { username: Some("juliet"), failure: NotAuthorized }
-        S: <failure xmlns='…xmpp-sasl'><not-authorized/></failure>
-        Credentials { username: "juliet", hash: Sha256, mechanism: Plain }
-        AuthFailed { username: Some("juliet"), failure: NotAuthorized }
-        S: <failure xmlns='…xmpp-sasl'><not-authorized/></failure>
-        Credentials { username: "juliet", hash: Sha256, mechanism: Plain }
-        AuthFailed { username: Some("juliet"), failure: NotAuthorized }
-        S: <failure xmlns='…xmpp-sasl'><not-authorized/></failure>
-        S: <stream:error><policy-violation xmlns='…xmpp-streams'/><text xmlns='…xmpp-streams' xml:lang='en'>too many failed authentications</text></stream:error></stream:stream>
-        Close
-    "#]],
+            Credentials { username: "juliet", hash: Sha256, mechanism: Plain }
+            AuthFailed { username: Some("juliet"), failure: NotAuthorized }
+            S: <failure xmlns='…xmpp-sasl'><not-authorized/></failure>
+            Credentials { username: "juliet", hash: Sha256, mechanism: Plain }
+            AuthFailed { username: Some("juliet"), failure: NotAuthorized }
+            S: <failure xmlns='…xmpp-sasl'><not-authorized/></failure>
+            Credentials { username: "juliet", hash: Sha256, mechanism: Plain }
+            AuthFailed { username: Some("juliet"), failure: NotAuthorized }
+            S: <failure xmlns='…xmpp-sasl'><not-authorized/></failure>
+            S: <stream:error><policy-violation xmlns='…xmpp-streams'/><text xmlns='…xmpp-streams' xml:lang='en'>too many failed authentications</text></stream:error></stream:stream>
+            Close
+        "#]],
     );
     encrypted(
         &[PLAIN_WRONG, PLAIN_WRONG, PLAIN],
@@ -289,6 +303,10 @@ fn sasl() {
             S: <success xmlns='…xmpp-sasl'/>
         "#]],
     );
+}
+
+#[test]
+fn sasl_out_of_turn() {
     encrypted(
         &[&auth("mechanism='PLAIN'", "")[..], &other("abort", "")],
         expect![[r#"
@@ -314,6 +332,10 @@ fn sasl() {
             Close
         "#]],
     );
+}
+
+#[test]
+fn sasl_data() {
     encrypted(
         &[&auth("mechanism='PLAIN'", "AGp1bGlldABzZWNyZXQ")[..]],
         expect![[r#"
@@ -361,6 +383,10 @@ fn sasl() {
             "{mechanism}: {log}"
         );
     }
+}
+
+#[test]
+fn second_exchanges() {
     // A second exchange within the first.
     encrypted(
         &[&auth("mechanism='PLAIN'", "")[..], PLAIN, PLAIN],
@@ -373,6 +399,10 @@ fn sasl() {
             S: <success xmlns='…xmpp-sasl'/>
         "#]],
     );
+}
+
+#[test]
+fn nobody() {
     // Names that nobody can have, and back-off.
     encrypted(
         &[&auth(
@@ -402,6 +432,10 @@ fn sasl() {
             Close
         "#]],
     );
+}
+
+#[test]
+fn authentication_twice() {
     // Again after success: in place of the header, and after it.
     check_after(
         tls(),

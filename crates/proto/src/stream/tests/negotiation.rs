@@ -4,23 +4,25 @@ use super::*;
 use crate::sasl::client::{ClientBinding, ScramClient};
 use crate::sasl::{self, BindingType};
 
-#[test]
-fn header_and_features() {
-    let whole = |transport: Transport, pieces: &[&str]| {
-        let mut server = Server::new(settings(), transport);
-        let mut sent = String::new();
-        for piece in pieces {
-            server.input.extend_from_slice(piece.as_bytes());
-            while let Some(effect) = server.stream.next_effect(&mut server.input) {
-                if let Effect::Send(bytes) = &effect {
-                    sent.push_str(std::str::from_utf8(bytes).expect("UTF-8"));
-                    sent.push('\n');
-                }
-                server.answer(&effect);
+/// All that is sent, an element a line.
+fn sent(settings: C2sSettings, transport: Transport, pieces: &[&str]) -> String {
+    let mut server = Server::new(settings, transport);
+    let mut sent = String::new();
+    for piece in pieces {
+        server.input.extend_from_slice(piece.as_bytes());
+        while let Some(effect) = server.stream.next_effect(&mut server.input) {
+            if let Effect::Send(bytes) = &effect {
+                sent.push_str(std::str::from_utf8(bytes).expect("UTF-8"));
+                sent.push('\n');
             }
+            server.answer(&effect);
         }
-        sent.replace("><", ">\n<")
-    };
+    }
+    sent.replace("><", ">\n<")
+}
+
+#[test]
+fn features_in_clear() {
     expect![[r#"
         <?xml version='1.0'?>
         <stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' id='id1' from='example.org' version='1.0' xml:lang='en'>
@@ -34,7 +36,34 @@ fn header_and_features() {
         <idle-seconds>600</idle-seconds>
         </limits>
         </stream:features>
-    "#]].assert_eq(&whole(Transport::Plain, &[HEADER]));
+    "#]].assert_eq(&sent(settings(), Transport::Plain, &[HEADER]));
+    // On loopback, without a certificate.
+    let local = C2sSettings {
+        starttls: false,
+        plaintext_allowed: true,
+        idle_seconds: None,
+        ..settings()
+    };
+    expect![[r#"
+        <?xml version='1.0'?>
+        <stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' id='id1' from='example.org' version='1.0' xml:lang='en'>
+        <stream:features>
+        <mechanisms xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>
+        <mechanism>SCRAM-SHA-512</mechanism>
+        <mechanism>SCRAM-SHA-256</mechanism>
+        <mechanism>SCRAM-SHA-1</mechanism>
+        <mechanism>PLAIN</mechanism>
+        </mechanisms>
+        <c xmlns='http://jabber.org/protocol/caps' hash='sha-1' node='https://waxwing.example' ver='q07IKJEyjvHSyhy//CH0CxmKi8w='/>
+        <limits xmlns='urn:xmpp:stream-limits:0'>
+        <max-bytes>10000</max-bytes>
+        </limits>
+        </stream:features>
+    "#]].assert_eq(&sent(local, Transport::Plain, &[HEADER]));
+}
+
+#[test]
+fn features_over_tls() {
     expect![[r#"
         <?xml version='1.0'?>
         <stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' id='id1' from='example.org' version='1.0' xml:lang='en'>
@@ -51,7 +80,7 @@ fn header_and_features() {
         <idle-seconds>600</idle-seconds>
         </limits>
         </stream:features>
-    "#]].assert_eq(&whole(tls(), &[HEADER]));
+    "#]].assert_eq(&sent(settings(), tls(), &[HEADER]));
     let bindings = ChannelBindings {
         exporter: Some(vec![1]),
         server_end_point: Some(vec![2]),
@@ -81,24 +110,19 @@ fn header_and_features() {
         <idle-seconds>600</idle-seconds>
         </limits>
         </stream:features>
-    "#]].assert_eq(&whole(Transport::Tls(TlsInfo { bindings }), &[&open]));
+    "#]].assert_eq(&sent(
+        settings(),
+        Transport::Tls(TlsInfo { bindings }),
+        &[&open],
+    ));
+}
+
+#[test]
+fn features_after_authentication() {
+    let sent = sent(settings(), tls(), &[HEADER, PLAIN, HEADER]);
+    let (_, after) = sent.split_once("<success").expect("a success");
     expect![[r#"
-        <?xml version='1.0'?>
-        <stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' id='id1' from='example.org' version='1.0' xml:lang='en'>
-        <stream:features>
-        <mechanisms xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>
-        <mechanism>SCRAM-SHA-512</mechanism>
-        <mechanism>SCRAM-SHA-256</mechanism>
-        <mechanism>SCRAM-SHA-1</mechanism>
-        <mechanism>PLAIN</mechanism>
-        </mechanisms>
-        <c xmlns='http://jabber.org/protocol/caps' hash='sha-1' node='https://waxwing.example' ver='q07IKJEyjvHSyhy//CH0CxmKi8w='/>
-        <limits xmlns='urn:xmpp:stream-limits:0'>
-        <max-bytes>10000</max-bytes>
-        <idle-seconds>600</idle-seconds>
-        </limits>
-        </stream:features>
-        <success xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>
+         xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>
         <?xml version='1.0'?>
         <stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' id='id3' from='example.org' to='juliet@example.org' version='1.0' xml:lang='en'>
         <stream:features>
@@ -114,7 +138,18 @@ fn header_and_features() {
         <idle-seconds>600</idle-seconds>
         </limits>
         </stream:features>
-    "#]].assert_eq(&whole(tls(), &[HEADER, PLAIN, HEADER]));
+    "#]].assert_eq(after);
+}
+
+#[test]
+fn on_loopback_without_tls() {
+    let local = C2sSettings {
+        plaintext_allowed: true,
+        ..settings()
+    };
+    let mut server = Server::new(local, Transport::Plain);
+    server.feed([HEADER, PLAIN, HEADER, BIND, MESSAGE].concat().as_bytes());
+    assert!(server.stream.is_bound());
 }
 
 #[test]
@@ -186,22 +221,22 @@ fn scram() {
         "juliet",
         "wrong",
         expect![[r#"
-        Credentials { username: "juliet", hash: Sha1, mechanism: ScramSha1 }
-        S: <challenge xmlns='…xmpp-sasl'>cj1meWtvaWQyLHM9TURFeU16UTFOamM0T1dGaVkyUmxaZz09LGk9MQ==</challenge>
-        AuthFailed { username: Some("juliet"), failure: NotAuthorized }
-        S: <failure xmlns='…xmpp-sasl'><not-authorized/></failure>
-    "#]],
+            Credentials { username: "juliet", hash: Sha1, mechanism: ScramSha1 }
+            S: <challenge xmlns='…xmpp-sasl'>cj1meWtvaWQyLHM9TURFeU16UTFOamM0T1dGaVkyUmxaZz09LGk9MQ==</challenge>
+            AuthFailed { username: Some("juliet"), failure: NotAuthorized }
+            S: <failure xmlns='…xmpp-sasl'><not-authorized/></failure>
+        "#]],
     );
     scram_with(
         Mechanism::ScramSha512,
         "nobody",
         "secret",
         expect![[r#"
-        Credentials { username: "nobody", hash: Sha512, mechanism: ScramSha512 }
-        S: <challenge xmlns='…xmpp-sasl'>cj1meWtvaWQyLHM9TWh2M1pUeUJ3aFVnM1VHTGQ0MjRKUT09LGk9MQ==</challenge>
-        AuthFailed { username: Some("nobody"), failure: NotAuthorized }
-        S: <failure xmlns='…xmpp-sasl'><not-authorized/></failure>
-    "#]],
+            Credentials { username: "nobody", hash: Sha512, mechanism: ScramSha512 }
+            S: <challenge xmlns='…xmpp-sasl'>cj1meWtvaWQyLHM9TWh2M1pUeUJ3aFVnM1VHTGQ0MjRKUT09LGk9MQ==</challenge>
+            AuthFailed { username: Some("nobody"), failure: NotAuthorized }
+            S: <failure xmlns='…xmpp-sasl'><not-authorized/></failure>
+        "#]],
     );
 }
 
@@ -245,9 +280,7 @@ fn language_and_from_of_the_header() {
 
 #[test]
 fn the_domain_is_prepared_and_later_versions_are_answered_with_ours() {
-    let header = HEADER
-        .replace("example.org", "EXAMPLE.org")
-        .replace("to='", "to='");
+    let header = HEADER.replace("example.org", "EXAMPLE.org");
     check(
         tls(),
         &[&header.replace("version='1.0'>", "version='1.10'>")],
@@ -317,11 +350,7 @@ fn binding() {
     let server = |iqs: &[&str]| {
         let mut server = Server::new(settings(), tls());
         server.feed(pre.as_bytes());
-        server.log.clear();
-        for iq in iqs {
-            server.feed(iq.as_bytes());
-        }
-        server.log
+        server.log_of(iqs)
     };
     // A failed attempt may be repeated; an empty resource is none.
     expect![[r#"
