@@ -1,2 +1,26 @@
-//! The server.
-fn main() {}
+//! The server: a thin shell that owns sockets, files, signals and the clock, around an engine that
+//! knows XMPP and nothing of them.
+//!
+//! ```text
+//!   cli ──▶ config ──▶ server ──▶ net::listener ──▶ net::connection ──▶ engine ──▶ store
+//!                        │            (who gets in)     (one task each)
+//!                        ├──▶ net::tls, certificates, certificate_watch
+//!                        ├──▶ admin         commands of `waxwing user`, by a Unix socket
+//!                        └──▶ telemetry     logs, /metrics, /health
+//! ```
+
+mod accounts;
+mod admin;
+mod certificate_watch;
+mod cli;
+mod config;
+mod data;
+mod env;
+mod files;
+mod net;
+mod server;
+mod telemetry;
+
+fn main() -> std::process::ExitCode {
+    cli::main()
+}

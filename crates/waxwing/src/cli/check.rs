@@ -1,0 +1,196 @@
+//! `waxwing check`: what would go wrong, before it does.
+
+#![expect(
+    clippy::print_stdout,
+    reason = "a command talks to the person who gave it"
+)]
+
+use super::Source;
+use crate::config::{Config, Domain};
+use crate::net::certificates::{Certificate, CertificateFiles};
+use crate::net::tls;
+use crate::{data, server};
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::ExitCode;
+use std::time::SystemTime;
+
+/// Days before its end at which a certificate is worth a warning.
+const CERTIFICATE_DAYS_MIN: i64 = 14;
+
+pub(super) fn check(source: &Source) -> Result<ExitCode, String> {
+    let config = source.load()?;
+    let mut report = Report { failures: 0 };
+    report.ok(
+        "configuration",
+        &format!("{} domain(s)", config.domains.len()),
+    );
+    for domain in &config.domains {
+        report.certificate(&config, domain);
+    }
+    let running = report.data(&config);
+    if running {
+        report.ok("ports", "not tried: the server runs");
+    } else {
+        let listen = &config.listen;
+        for address in listen
+            .starttls
+            .iter()
+            .chain(&listen.direct_tls)
+            .chain(&listen.metrics)
+        {
+            report.port(*address);
+        }
+        for address in &listen.metrics {
+            if !address.ip().is_loopback() {
+                report.warn(
+                    "listen.metrics",
+                    &format!("{address} can be reached by others"),
+                );
+            }
+        }
+    }
+    Ok(if report.failures == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+struct Report {
+    failures: u32,
+}
+
+impl Report {
+    fn certificate(&mut self, config: &Config, domain: &Domain) {
+        let what = format!("certificate of {domain}");
+        let files = CertificateFiles::of(config, domain);
+        if config.tls.self_signed && !files.chain.exists() && !files.key.exists() {
+            self.warn(
+                &what,
+                "none; a self-signed one will be made, which clients warn about",
+            );
+            return;
+        }
+        let certificate = match Certificate::read(files, &tls::provider()) {
+            Ok(certificate) => certificate,
+            Err(error) => return self.fail(&what, &error),
+        };
+        if let Ok(metadata) = std::fs::metadata(&certificate.files.key)
+            && metadata.permissions().mode() & 0o004 != 0
+        {
+            let key = certificate.files.key.display();
+            self.warn(
+                &what,
+                &format!("{key} can be read by everybody; chmod 640 {key}"),
+            );
+        }
+        let days = certificate.days_left(SystemTime::now());
+        if !certificate.covers(domain.as_str()) {
+            let names = certificate.names.join(", ");
+            self.fail(
+                &what,
+                &format!("it is for {names}, not for {domain}; clients will refuse it"),
+            );
+        } else if days < 0 {
+            self.fail(
+                &what,
+                &format!("it ended {} day(s) ago; renew it", days.saturating_neg()),
+            );
+        } else if days < CERTIFICATE_DAYS_MIN {
+            self.warn(&what, &format!("it ends in {days} day(s); renew it"));
+        } else {
+            self.ok(&what, &format!("good for {days} days"));
+        }
+    }
+
+    /// Whether the server runs, by the way.
+    fn data(&mut self, config: &Config) -> bool {
+        let what = format!("data folder {}", config.data.display());
+        let metadata = match std::fs::metadata(&config.data) {
+            Ok(metadata) => metadata,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+                self.ok(&what, "will be made at the first start");
+                return false;
+            }
+            Err(e) => {
+                self.fail(&what, &e.to_string());
+                return false;
+            }
+        };
+        if !metadata.is_dir() {
+            self.fail(&what, "is not a folder");
+            return false;
+        }
+        if metadata.permissions().mode() & 0o077 == 0 {
+            self.ok(&what, "only its owner can read it");
+        } else {
+            let folder = config.data.display();
+            self.warn(
+                &what,
+                &format!("others can look into it; chmod 700 {folder}"),
+            );
+        }
+        let running = match data::lock(config) {
+            Ok(_) => false,
+            Err(error)
+                if std::os::unix::net::UnixStream::connect(config.admin_socket()).is_ok() =>
+            {
+                drop(error);
+                true
+            }
+            Err(error) => {
+                self.fail(&what, &error);
+                false
+            }
+        };
+        self.database(config);
+        running
+    }
+
+    fn database(&mut self, config: &Config) {
+        let path = config.database();
+        let what = format!("database {}", path.display());
+        if !path.exists() {
+            return self.ok(&what, "will be made at the first start");
+        }
+        let checked = data::open(&path).and_then(|store| {
+            let faults = store.integrity().map_err(|e| e.to_string());
+            store.close();
+            faults
+        });
+        match checked {
+            Ok(faults) if faults.is_empty() => self.ok(&what, "whole"),
+            Ok(faults) => {
+                self.fail(
+                    &what,
+                    &format!("damaged; restore a backup: {}", faults.join("; ")),
+                );
+            }
+            Err(error) => self.fail(&what, &error),
+        }
+    }
+
+    fn port(&mut self, address: SocketAddr) {
+        let what = format!("port {address}");
+        match std::net::TcpListener::bind(address) {
+            Ok(_) => self.ok(&what, "free"),
+            Err(error) => self.fail(&what, &server::listen_error(address, &error)),
+        }
+    }
+
+    #[expect(clippy::unused_self, reason = "one of three")]
+    fn ok(&mut self, what: &str, text: &str) {
+        println!("ok    {what}: {text}");
+    }
+
+    #[expect(clippy::unused_self, reason = "one of three")]
+    fn warn(&mut self, what: &str, text: &str) {
+        println!("warn  {what}: {text}");
+    }
+
+    fn fail(&mut self, what: &str, text: &str) {
+        self.failures += 1;
+        println!("FAIL  {what}: {text}");
+    }
+}

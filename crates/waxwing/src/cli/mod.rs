@@ -1,0 +1,77 @@
+//! The command line.
+
+mod check;
+mod generate;
+mod run;
+mod user;
+
+use crate::config::{Config, DEFAULT_PATH};
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Your own small WhatsApp, on XMPP: the server.
+#[derive(Debug, Parser)]
+#[command(name = "waxwing", version, disable_help_subcommand = true)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    source: Source,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Where the configuration comes from.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Source {
+    /// The configuration file
+    #[arg(long, global = true, value_name = "FILE", default_value = DEFAULT_PATH)]
+    config: PathBuf,
+    /// Try it out without a file: domain localhost, data in ./data, a certificate of its own making
+    #[arg(long, global = true)]
+    dev: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the server
+    Run,
+    /// Look for mistakes in configuration, certificates, data folder and ports
+    Check,
+    /// Handle accounts; works whether the server runs or not
+    #[command(subcommand)]
+    User(user::Command),
+    /// Print a generated document
+    #[command(hide = true)]
+    Gen {
+        /// Which one
+        document: generate::Document,
+    },
+}
+
+impl Source {
+    /// The configuration.
+    fn load(&self) -> Result<Config, String> {
+        if self.dev {
+            return Ok(Config::dev(PathBuf::from("data")));
+        }
+        Config::load(&self.config).map_err(|e| e.to_string())
+    }
+}
+
+/// Does what was asked for.
+pub(crate) fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let done = match cli.command {
+        Command::Run => run::run(&cli.source),
+        Command::Check => check::check(&cli.source),
+        Command::User(command) => user::user(&cli.source, command),
+        Command::Gen { document } => generate::generate(document),
+    };
+    match done {
+        Ok(code) => code,
+        Err(message) => {
+            eprintln!("waxwing: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}

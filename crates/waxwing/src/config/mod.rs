@@ -1,0 +1,328 @@
+//! The configuration: one TOML file, decoded into structs that name every setting once.
+//!
+//! Two settings suffice:
+//!
+//! ```toml
+//! domains = ["example.org"]
+//! data = "/var/lib/waxwing"
+//! ```
+
+mod error;
+mod reference;
+mod section;
+mod sections;
+mod settings;
+mod values;
+
+pub(crate) use error::ConfigError;
+pub(crate) use reference::{example, reference};
+pub(crate) use sections::{Host, Limits, Listen, Log, Registration, Tls};
+pub(crate) use values::{ContactUri, Domain, LogFormat, LogLevel};
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// Where the file is looked for when `--config` is not given.
+pub(crate) const DEFAULT_PATH: &str = "/etc/waxwing/waxwing.toml";
+
+/// The whole configuration.
+#[derive(Debug, Clone, PartialEq, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Config {
+    /// Domains that this server answers for; the part behind the @ of its addresses.
+    pub(crate) domains: Vec<Domain>,
+    /// Folder for everything the server keeps.
+    pub(crate) data: PathBuf,
+    /// See [`Listen`].
+    #[serde(default)]
+    pub(crate) listen: Listen,
+    /// See [`Tls`].
+    #[serde(default)]
+    pub(crate) tls: Tls,
+    /// See [`Limits`].
+    #[serde(default)]
+    pub(crate) limits: Limits,
+    /// See [`Registration`].
+    #[serde(default)]
+    pub(crate) registration: Registration,
+    /// See [`Log`].
+    #[serde(default)]
+    pub(crate) log: Log,
+    /// Settings by domain.
+    #[serde(default, rename = "domain")]
+    pub(crate) hosts: BTreeMap<Domain, Host>,
+}
+
+impl Config {
+    /// Reads and checks a file.
+    pub(crate) fn load(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path).map_err(|e| ConfigError::unreadable(path, &e))?;
+        Self::parse(&text, path)
+    }
+
+    /// Decodes and checks the text of a file; `path` is for the messages.
+    pub(crate) fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
+        let mut config: Self =
+            toml::from_str(text).map_err(|e| ConfigError::decode(path, text, &e))?;
+        if config.domains.is_empty() {
+            return Err(ConfigError::at_key(
+                path,
+                text,
+                "domains",
+                "no domain is named; write one, such as domains = [\"example.org\"]",
+            ));
+        }
+        for name in config.hosts.keys() {
+            if !config.domains.contains(name) {
+                return Err(ConfigError::at_key(
+                    path,
+                    text,
+                    name.as_str(),
+                    &format!(
+                        "[domain.\"{name}\"] is for a domain that `domains` does not list; \
+                              add it there or remove the table"
+                    ),
+                ));
+            }
+        }
+        for (name, host) in &config.hosts {
+            if host.certificate.is_some() != host.key.is_some() {
+                return Err(ConfigError::at_key(
+                    path,
+                    text,
+                    if host.key.is_some() {
+                        "key"
+                    } else {
+                        "certificate"
+                    },
+                    &format!("[domain.\"{name}\"] needs both `certificate` and `key`, or neither"),
+                ));
+            }
+        }
+        if config.limits.stanza_bytes_max < config.limits.pre_auth_bytes_max {
+            return Err(ConfigError::at_key(
+                path,
+                text,
+                "stanza_bytes_max",
+                "`limits.stanza_bytes_max` must not be below `limits.pre_auth_bytes_max`",
+            ));
+        }
+        let mut seen = std::collections::BTreeSet::new();
+        config.domains.retain(|domain| seen.insert(domain.clone()));
+        Ok(config)
+    }
+
+    /// For trying out: domain `localhost`, loopback only, a certificate of its own making.
+    pub(crate) fn dev(data: PathBuf) -> Self {
+        let loopback = |port| {
+            vec![
+                (std::net::Ipv4Addr::LOCALHOST, port).into(),
+                (std::net::Ipv6Addr::LOCALHOST, port).into(),
+            ]
+        };
+        let listen = Listen {
+            starttls: loopback(5222),
+            direct_tls: loopback(5223),
+            ..Listen::default()
+        };
+        Self {
+            domains: Domain::try_from("localhost".to_owned())
+                .into_iter()
+                .collect(),
+            data,
+            listen,
+            tls: Tls {
+                self_signed: true,
+                ..Tls::default()
+            },
+            limits: Limits::default(),
+            registration: Registration::default(),
+            log: Log::default(),
+            hosts: BTreeMap::new(),
+        }
+    }
+
+    /// The settings of a domain.
+    pub(crate) fn host(&self, domain: &Domain) -> Host {
+        self.hosts.get(domain).cloned().unwrap_or_default()
+    }
+
+    /// Whether anybody may make an account at a domain.
+    pub(crate) fn registration_open(&self, domain: &Domain) -> bool {
+        self.host(domain)
+            .registration_open
+            .unwrap_or(self.registration.open)
+    }
+
+    /// The database.
+    pub(crate) fn database(&self) -> PathBuf {
+        self.data.join("waxwing.sqlite")
+    }
+
+    /// Where the running server takes commands from `waxwing user`.
+    pub(crate) fn admin_socket(&self) -> PathBuf {
+        self.data.join("admin.sock")
+    }
+
+    /// The folder with certificates.
+    pub(crate) fn certificates(&self) -> PathBuf {
+        self.data.join(&self.tls.certificates)
+    }
+
+    /// Names of the sections that differ from `other` and take effect only at a start.
+    pub(crate) fn needs_restart(&self, other: &Self) -> Vec<&'static str> {
+        let differs = [
+            ("domains", self.domains != other.domains),
+            ("data", self.data != other.data),
+            ("listen", self.listen != other.listen),
+            ("limits", self.limits != other.limits),
+            ("registration", self.registration != other.registration),
+            ("log.format", self.log.format != other.log.format),
+            ("domain", self.hosts != other.hosts),
+        ];
+        differs
+            .into_iter()
+            .filter(|(_, differs)| *differs)
+            .map(|(name, _)| name)
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use expect_test::{Expect, expect};
+
+    #[expect(clippy::needless_pass_by_value, reason = "reads as a table")]
+    fn check(text: &str, want: Expect) {
+        let got = match Config::parse(text, Path::new("w.toml")) {
+            Ok(_) => "ok".to_owned(),
+            Err(e) => e.to_string(),
+        };
+        want.assert_eq(&got);
+    }
+
+    const HEAD: &str = "domains = [\"example.org\"]\ndata = \"d\"\n";
+
+    #[test]
+    fn mistakes_are_named_with_their_place() {
+        check(HEAD, expect!["ok"]);
+        check(
+            "data = \"d\"",
+            expect![[
+                r#"w.toml:1:1: missing field `domains`; add a line such as domains = ["example.org"]"#
+            ]],
+        );
+        check(
+            "domains = []\ndata = \"d\"",
+            expect![[
+                r#"w.toml:1:1: no domain is named; write one, such as domains = ["example.org"]"#
+            ]],
+        );
+        check(
+            "domains = [\"a b\"]\ndata = \"d\"",
+            expect![[
+                r#"w.toml:1:11: `a b` is not a domain; write the part behind the @ of your addresses, such as "example.org""#
+            ]],
+        );
+        check(
+            "domains = [\"example.org\"]\ndata = 5",
+            expect!["w.toml:2:8: invalid type: integer `5`, expected path string"],
+        );
+        check(
+            "domans = [\"example.org\"]\ndata = \"d\"",
+            expect!["w.toml:1:1: unknown field `domans`; did you mean `domains`?"],
+        );
+        check(
+            &format!("{HEAD}\n[lissten]\nstarttls = []"),
+            expect!["w.toml:4:2: unknown field `lissten`; did you mean `listen`?"],
+        );
+        check(
+            &format!("{HEAD}\n[listen]\nstarttls = [\"0.0.0.0\"]"),
+            expect![[
+                r#"w.toml:5:13: invalid socket address syntax; write address and port, such as "0.0.0.0:5222" or "[::]:5222""#
+            ]],
+        );
+        check(
+            &format!("{HEAD}\n[limits]\nroster_items_max = 0"),
+            expect!["w.toml:5:20: must be 1 or more; leave the line out for the default"],
+        );
+        check(
+            &format!("{HEAD}\n[limits]\nroster_item_max = 3"),
+            expect![
+                "w.toml:5:1: unknown field `roster_item_max`; did you mean `roster_items_max`?"
+            ],
+        );
+        check(
+            &format!("{HEAD}\n[limits]\nstanza_bytes_max = 20"),
+            expect![
+                "w.toml:5:1: `limits.stanza_bytes_max` must not be below `limits.pre_auth_bytes_max`"
+            ],
+        );
+        check(
+            &format!("{HEAD}\n[log]\nlevel = \"loud\""),
+            expect![[
+                r#"w.toml:5:9: `loud` is not a log level; write error, warn, info, debug or trace, or levels by module such as "info,waxwing_engine=debug""#
+            ]],
+        );
+        check(
+            &format!("{HEAD}\n[log]\nformat = \"xml\""),
+            expect!["w.toml:5:10: unknown variant `xml`, expected `text` or `json`"],
+        );
+        check(
+            &format!("{HEAD}\n[domain.\"other.org\"]\n"),
+            expect![[
+                r#"w.toml:4:10: [domain."other.org"] is for a domain that `domains` does not list; add it there or remove the table"#
+            ]],
+        );
+        check(
+            &format!("{HEAD}\n[domain.\"example.org\"]\nkey = \"k\""),
+            expect![[
+                r#"w.toml:5:1: [domain."example.org"] needs both `certificate` and `key`, or neither"#
+            ]],
+        );
+        check(
+            &format!("{HEAD}\n[domain.\"example.org\"]\ncontact_abuse = [\"abuse\"]"),
+            expect![[
+                r#"w.toml:5:17: `abuse` is not a contact address; write a URI such as "mailto:abuse@example.org" or "xmpp:admin@example.org""#
+            ]],
+        );
+        check(
+            &format!("{HEAD}= 5"),
+            expect![
+                "w.toml:3:1: unquoted keys cannot be empty, expected letters, numbers, `-`, `_`"
+            ],
+        );
+        check(
+            &format!("{HEAD}data = \"twice\""),
+            expect!["w.toml:3:1: duplicate key"],
+        );
+    }
+
+    #[test]
+    fn a_domain_may_differ() {
+        let text = format!(
+            "{HEAD}[registration]\nopen = true\n[domain.\"example.org\"]\nregistration_open = false"
+        );
+        let config = Config::parse(&text, Path::new("w.toml")).unwrap();
+        assert!(config.registration.open);
+        assert!(!config.registration_open(&config.domains[0]));
+    }
+
+    #[test]
+    fn the_example_is_a_valid_file_with_the_defaults() {
+        let written = Config::parse(&example(), Path::new("example")).unwrap();
+        let plain = Config::parse(HEAD, Path::new("plain")).unwrap();
+        assert_eq!(written.listen, plain.listen);
+        assert_eq!(written.limits, plain.limits);
+        // Every commented setting is one that decodes.
+        let all: String = example()
+            .lines()
+            .filter(|line| !line.starts_with("# "))
+            .map(|line| format!("{}\n", line.strip_prefix('#').unwrap_or(line)))
+            .collect();
+        let config = Config::parse(&all, Path::new("all")).unwrap_or_else(|e| panic!("{e}\n{all}"));
+        assert_eq!(config.limits, plain.limits);
+        assert_eq!(config.hosts.len(), 1);
+    }
+}

@@ -1,0 +1,184 @@
+//! Every setting, its default and why.
+
+use super::section::section;
+use super::values::{AtLeastOne, ContactUri, LogFormat, LogLevel};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
+
+section! {
+    /// Addresses and ports. An empty list turns a listener off.
+    struct Listen in "listen" {
+        /// Client connections that begin in clear and must use STARTTLS before anything else
+        /// (RFC 6120 § 5). Port 5222 is the registered one that clients try without a DNS record.
+        starttls: Vec<SocketAddr> = everywhere(5222);
+        /// Client connections that use TLS from the first byte (XEP-0368, "direct TLS"). Port 5223
+        /// is customary; clients find it by the DNS record `_xmpps-client._tcp`.
+        direct_tls: Vec<SocketAddr> = everywhere(5223);
+        /// Metrics for Prometheus at `/metrics` and health at `/health`. On this machine only by
+        /// default: the figures name no person, but they are nobody else's business.
+        metrics: Vec<SocketAddr> = vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 5290))];
+    }
+}
+
+section! {
+    /// Certificates. They are read again after SIGHUP, and when a file changes; sessions stay, new
+    /// connections get the new certificate. A certificate that cannot be used is reported and the
+    /// old one stays.
+    struct Tls in "tls" {
+        /// Folder with the certificates, relative to the data folder. For each domain either
+        /// `DOMAIN/fullchain.pem` with `DOMAIN/privkey.pem` (as certbot lays them out) or
+        /// `DOMAIN.crt` with `DOMAIN.key`.
+        certificates: PathBuf = PathBuf::from("certificates");
+        /// Make a self-signed certificate where one is missing. Off by default, because ordinary
+        /// clients refuse such certificates or teach people to click warnings away; good for trying
+        /// out.
+        self_signed: bool = false;
+        /// How many seconds a client has for the TLS handshake. Ten are enough for a phone at the
+        /// edge of its network and too few to hold many connections open for nothing.
+        handshake_timeout_seconds: AtLeastOne = AtLeastOne::new(10);
+    }
+}
+
+section! {
+    /// Bounds. Each protects the others on the server from one; the defaults suit a server of some
+    /// thousand people.
+    struct Limits in "limits" {
+        /// Largest stanza of a logged-in client in bytes; advertised by XEP-0478. 256 KiB carries
+        /// an avatar and bounds what one client can make the server hold.
+        stanza_bytes_max: AtLeastOne = size(engine().stanza_bytes_max);
+        /// Largest element before login in bytes. RFC 6120 § 13.12 asks for 10 000 or more; nothing
+        /// in a login is larger.
+        pre_auth_bytes_max: AtLeastOne = size(engine().pre_auth_bytes_max);
+        /// How many seconds a client has to log in after connecting.
+        login_timeout_seconds: AtLeastOne = seconds(engine().login_timeout);
+        /// Connections of one address (IPv6: one /64) that are not logged in yet. Many people can
+        /// share an address, but they do not all log in at the same moment (XEP-0205).
+        unauthenticated_per_address_max: AtLeastOne = AtLeastOne::new(64);
+        /// Connections altogether; 0 means as many as the limit of open files allows, less 64 that
+        /// are kept for the database, the log and the admin.
+        connections_max: u32 = 0;
+        /// How many seconds a client may refuse to read before it is disconnected. A phone that
+        /// walks through a tunnel is back within a minute.
+        write_timeout_seconds: AtLeastOne = AtLeastOne::new(60);
+        /// Sessions of one account at a time. People have a handful of devices; clients that forget
+        /// their resource name leave some more behind for a while.
+        sessions_per_account_max: AtLeastOne = size(engine().sessions_per_account_max);
+        /// Stanzas that wait to be written to one session; more end it.
+        outbox_stanzas_max: AtLeastOne = size(engine().outbox_stanzas_max);
+        /// Bytes that wait to be written to one session; more end it.
+        outbox_bytes_max: AtLeastOne = size(engine().outbox_bytes_max);
+        /// Messages of one session that wait for the disk; then its socket is not read until they
+        /// are stored, so a fast sender slows down and nobody else does.
+        pending_stanzas_max: AtLeastOne = size(engine().pending_stanzas_max);
+        /// Contacts in one roster.
+        roster_items_max: AtLeastOne = AtLeastOne::new(engine().roster_items_max);
+        /// Groups of one contact.
+        roster_groups_max: AtLeastOne = size(engine().roster_groups_max);
+        /// Bytes of the name of a contact or group.
+        roster_name_bytes_max: AtLeastOne = size(engine().roster_name_bytes_max);
+        /// Addresses that one session may send directed presence to (chat rooms above all).
+        directed_presence_max: AtLeastOne = size(engine().directed_presence_max);
+        /// Addresses in one block list.
+        blocked_max: AtLeastOne = AtLeastOne::new(engine().blocked_max);
+        /// Messages that wait for one account while it is offline; more are answered with an error
+        /// to the sender, never dropped silently.
+        offline_messages_max: AtLeastOne = AtLeastOne::new(engine().offline_messages_max);
+        /// Bytes of such messages for one account.
+        offline_bytes_max: AtLeastOne = long(engine().offline_bytes_max);
+        /// Bytes of vCard and private XML together for one account.
+        documents_bytes_max: AtLeastOne = long(engine().documents_bytes_max);
+        /// Accounts without a session whose roster and block list stay in memory; a cache, nothing
+        /// is refused.
+        idle_accounts_max: AtLeastOne = size(engine().idle_accounts_max);
+        /// Failed logins on one stream before it is closed (RFC 6120 § 6.4.5).
+        auth_failures_per_stream_max: AtLeastOne =
+            AtLeastOne::new(engine().auth_failures_per_stream_max);
+        /// Failed logins of one address (IPv6: one /64) in a minute, before its attempts are
+        /// refused unheard.
+        auth_failures_per_address_max: AtLeastOne =
+            AtLeastOne::new(engine().auth_failures_per_address_max);
+        /// Failed logins at one account in a minute, before addresses that never logged in to it
+        /// are refused unheard. Its owner's own addresses still are heard.
+        auth_failures_per_account_max: AtLeastOne =
+            AtLeastOne::new(engine().auth_failures_per_account_max);
+        /// Rounds of PBKDF2 for new passwords (RFC 7677 § 4). More makes a stolen database harder
+        /// to use and each login slower on the client.
+        scram_iterations: AtLeastOne = AtLeastOne::new(engine().scram_iterations);
+    }
+}
+
+section! {
+    /// Making accounts from a client (XEP-0077). Whatever is set here, `waxwing user add` works, and
+    /// people can change their password and delete their account from a client.
+    struct Registration in "registration" {
+        /// Whether anybody may make an account. Off by default: an open server is found by
+        /// spammers within days.
+        open: bool = false;
+        /// Accounts that one address (IPv6: one /64) may make in an hour, where registration is
+        /// open.
+        per_address_hour_max: AtLeastOne = AtLeastOne::new(engine().registrations_per_hour_max);
+    }
+}
+
+section! {
+    /// What is logged, to standard error. Never the text of messages, names or passwords; addresses
+    /// of people's networks only at level debug.
+    struct Log in "log" {
+        /// `error`, `warn`, `info`, `debug` or `trace`, or levels by module such as
+        /// `info,waxwing_engine=debug`. Read again at SIGHUP.
+        level: LogLevel = LogLevel::info();
+        /// `text` for people, `json` for collectors.
+        format: LogFormat = LogFormat::Text;
+    }
+}
+
+section! {
+    /// Settings of one domain; all may be left out. Write one such table for each domain that
+    /// differs, with the name in quotes.
+    struct Host in "domain.\"example.org\"" {
+        /// Whether anybody may make an account at this domain; `registration.open` if not set.
+        registration_open: Option<bool> = None, example "false";
+        /// Certificate chain (PEM) for this domain, if it is not in the folder `tls.certificates`.
+        certificate: Option<PathBuf> = None, example "\"/etc/ssl/example.org/fullchain.pem\"";
+        /// Private key (PEM) of that certificate.
+        key: Option<PathBuf> = None, example "\"/etc/ssl/example.org/privkey.pem\"";
+        /// Where to report abuse, as URIs; published by service discovery (XEP-0157). The same goes
+        /// for the other contact lists.
+        contact_abuse: Vec<ContactUri> = Vec::new(), example "[\"mailto:abuse@example.org\"]";
+        /// Contact of the admin.
+        contact_admin: Vec<ContactUri> = Vec::new(), example "[\"xmpp:admin@example.org\"]";
+        /// Contact for suggestions and praise.
+        contact_feedback: Vec<ContactUri> = Vec::new(), example "[]";
+        /// Contact of the sales department.
+        contact_sales: Vec<ContactUri> = Vec::new(), example "[]";
+        /// Contact for reports of security problems.
+        contact_security: Vec<ContactUri> = Vec::new(), example "[]";
+        /// Contact for help.
+        contact_support: Vec<ContactUri> = Vec::new(), example "[]";
+    }
+}
+
+/// A port on every address of the machine.
+fn everywhere(port: u16) -> Vec<SocketAddr> {
+    vec![
+        SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)),
+        SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)),
+    ]
+}
+
+/// The engine's own defaults: they are said once, there.
+fn engine() -> waxwing_engine::Limits {
+    waxwing_engine::Limits::default()
+}
+
+fn size(number: usize) -> AtLeastOne {
+    AtLeastOne::new(u32::try_from(number).unwrap_or(u32::MAX))
+}
+
+fn long(number: u64) -> AtLeastOne {
+    AtLeastOne::new(u32::try_from(number).unwrap_or(u32::MAX))
+}
+
+fn seconds(duration: std::time::Duration) -> AtLeastOne {
+    long(duration.as_secs())
+}

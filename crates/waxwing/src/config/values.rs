@@ -1,0 +1,180 @@
+//! Types of settings: what is wrong is refused while reading, at the place where it stands.
+
+use serde::{Deserialize, Serialize};
+use waxwing_proto::BareJid;
+
+/// A domain that this server answers for, prepared as RFC 7622 § 3.2 asks.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize, Serialize)]
+#[serde(try_from = "String", into = "String")]
+pub(crate) struct Domain(String);
+
+impl Domain {
+    /// The prepared domainpart.
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for Domain {
+    type Error = String;
+    fn try_from(text: String) -> Result<Self, String> {
+        match BareJid::from_parts(None, &text) {
+            Ok(jid) => Ok(Self(jid.domain().to_owned())),
+            Err(_) => Err(format!(
+                "`{}` is not a domain; write the part behind the @ of your addresses, such as \
+                 \"example.org\"",
+                text.escape_default()
+            )),
+        }
+    }
+}
+
+impl From<Domain> for String {
+    fn from(domain: Domain) -> Self {
+        domain.0
+    }
+}
+
+impl std::fmt::Display for Domain {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LogFormat {
+    /// One line for people.
+    Text,
+    /// One JSON object a line, for collectors.
+    Json,
+}
+
+/// What is logged: a level, or levels by module such as `info,waxwing_engine=debug`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(try_from = "String", into = "String")]
+pub(crate) struct LogLevel(String);
+
+impl LogLevel {
+    /// Ordinary running.
+    pub(crate) fn info() -> Self {
+        Self("info".to_owned())
+    }
+
+    /// The filter it stands for.
+    pub(crate) fn filter(&self) -> tracing_subscriber::filter::Targets {
+        self.0.parse().unwrap_or_else(|_| {
+            tracing_subscriber::filter::Targets::new().with_default(tracing::Level::INFO)
+        })
+    }
+}
+
+impl TryFrom<String> for LogLevel {
+    type Error = String;
+    fn try_from(text: String) -> Result<Self, String> {
+        let known = |part: &str| {
+            let level = part.rsplit('=').next().unwrap_or(part).trim();
+            ["off", "error", "warn", "info", "debug", "trace"].contains(&level)
+        };
+        if text.split(',').all(known) && text.parse::<tracing_subscriber::filter::Targets>().is_ok()
+        {
+            Ok(Self(text))
+        } else {
+            Err(format!(
+                "`{}` is not a log level; write error, warn, info, debug or trace, or levels by \
+                 module such as \"info,waxwing_engine=debug\"",
+                text.escape_default()
+            ))
+        }
+    }
+}
+
+impl From<LogLevel> for String {
+    fn from(level: LogLevel) -> Self {
+        level.0
+    }
+}
+
+/// An address of XEP-0157: a URI such as `mailto:…` or `xmpp:…`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(try_from = "String", into = "String")]
+pub(crate) struct ContactUri(String);
+
+impl ContactUri {
+    /// The URI.
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for ContactUri {
+    type Error = String;
+    fn try_from(text: String) -> Result<Self, String> {
+        let scheme = text.split_once(':').map_or("", |(scheme, _)| scheme);
+        let starts_well = scheme.starts_with(|c: char| c.is_ascii_alphabetic());
+        if starts_well
+            && scheme
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b))
+            && !text.chars().any(|c| c.is_control() || c.is_whitespace())
+        {
+            Ok(Self(text))
+        } else {
+            Err(format!(
+                "`{}` is not a contact address; write a URI such as \
+                 \"mailto:abuse@example.org\" or \"xmpp:admin@example.org\"",
+                text.escape_default()
+            ))
+        }
+    }
+}
+
+impl From<ContactUri> for String {
+    fn from(uri: ContactUri) -> Self {
+        uri.0
+    }
+}
+
+/// A number of things that may not be nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
+#[serde(try_from = "u32", into = "u32")]
+pub(crate) struct AtLeastOne(u32);
+
+impl AtLeastOne {
+    /// `number`, or one if it is nothing.
+    pub(crate) const fn new(number: u32) -> Self {
+        Self(if number == 0 { 1 } else { number })
+    }
+
+    /// The number, one or more.
+    pub(crate) const fn count(self) -> u32 {
+        self.0
+    }
+
+    /// The number as a size.
+    pub(crate) fn size(self) -> usize {
+        usize::try_from(self.0).unwrap_or(usize::MAX)
+    }
+
+    /// The number as a duration in seconds.
+    pub(crate) const fn seconds(self) -> std::time::Duration {
+        std::time::Duration::from_secs(self.0 as u64)
+    }
+}
+
+impl TryFrom<u32> for AtLeastOne {
+    type Error = &'static str;
+    fn try_from(number: u32) -> Result<Self, &'static str> {
+        match number {
+            0 => Err("must be 1 or more; leave the line out for the default"),
+            _ => Ok(Self(number)),
+        }
+    }
+}
+
+impl From<AtLeastOne> for u32 {
+    fn from(number: AtLeastOne) -> Self {
+        number.0
+    }
+}

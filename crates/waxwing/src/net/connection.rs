@@ -1,0 +1,235 @@
+//! The one task of a connection: it moves bytes between a socket and the engine.
+
+use super::admission::Place;
+use super::listener::{Kind, Shared};
+use super::transport::{Received, Transport};
+use crate::telemetry::metrics::HandshakeOutcome;
+use bytes::{Bytes, BytesMut};
+use futures_util::FutureExt as _;
+use std::collections::VecDeque;
+use std::future::Future;
+use std::io;
+use std::panic::AssertUnwindSafe;
+use std::time::Duration;
+use tokio::net::TcpStream;
+use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::time::timeout;
+use waxwing_engine::{Connection, Status};
+use waxwing_proto::stream::{self, StreamCondition, StreamError};
+
+/// How long a peer may take to end its direction after we have ended ours.
+const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
+/// Deliveries that go into one write; the peer's TCP window is the next bound.
+const EVENTS_BATCH_MAX: usize = 64;
+
+/// What a connection holds until it ends.
+pub(crate) struct Slot {
+    /// One of the connections that the limit of open files allows.
+    pub(crate) permit: OwnedSemaphorePermit,
+    /// One of the unauthenticated connections of its address.
+    pub(crate) place: Place,
+}
+
+/// Serves a connection until it ends.
+pub(crate) async fn run(
+    shared: std::sync::Arc<Shared>,
+    tcp: TcpStream,
+    peer: std::net::SocketAddr,
+    kind: Kind,
+    slot: Slot,
+    stop: watch::Receiver<bool>,
+) {
+    let Slot { permit, place } = slot;
+    let mut transport = Transport::new(tcp);
+    let carrier = match kind {
+        Kind::Starttls => stream::Transport::Plain,
+        Kind::DirectTls => match start_tls(&shared, &mut transport).await {
+            Ok(info) => stream::Transport::Tls(info),
+            Err(error) => {
+                tracing::debug!(%peer, %error, "no TLS");
+                return;
+            }
+        },
+    };
+    let mut task = Task {
+        connection: Connection::new(&shared.engine, peer.ip(), carrier),
+        shared,
+        transport,
+        input: BytesMut::new(),
+        unseen: false,
+        ended: false,
+        place: Some(place),
+        stop,
+    };
+    match task.serve().await {
+        Ok(()) => {}
+        Err(Ended::Io(error)) => tracing::debug!(%peer, %error, "the connection broke"),
+        Err(Ended::Panic) => task.apologise().await,
+    }
+    task.finish().await;
+    drop(permit);
+}
+
+/// Why serving stopped, other than in order.
+enum Ended {
+    /// The socket or TLS failed.
+    Io(io::Error),
+    /// Our fault: a handler panicked. Nobody else is disturbed.
+    Panic,
+}
+
+impl From<io::Error> for Ended {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+struct Task {
+    connection: Connection,
+    shared: std::sync::Arc<Shared>,
+    transport: Transport,
+    /// What was read and not yet processed; without a buffer while it is empty.
+    input: BytesMut,
+    /// Whether the engine has not yet seen all of `input`: some of it is new, or was held back.
+    unseen: bool,
+    /// Whether the peer has ended its direction.
+    ended: bool,
+    place: Option<Place>,
+    stop: watch::Receiver<bool>,
+}
+
+impl Task {
+    async fn serve(&mut self) -> Result<(), Ended> {
+        let mut stopping = false;
+        loop {
+            self.write().await?;
+            match self.connection.status() {
+                Status::Open => {}
+                Status::StartTls => {
+                    self.upgrade().await?;
+                    continue;
+                }
+                Status::Closing => return Ok(()),
+            }
+            let reads = self.connection.wants_input();
+            if reads && self.unseen {
+                self.process().await?;
+                continue;
+            }
+            if self.ended && !self.unseen {
+                return Ok(());
+            }
+            tokio::select! {
+                biased;
+                _ = self.stop.changed(), if !stopping => {
+                    stopping = true;
+                    self.connection.shutdown(StreamCondition::SystemShutdown);
+                }
+                event = guard(&self.shared, self.connection.event()) => {
+                    let event = event?;
+                    guard(&self.shared, self.connection.on_event(event)).await?;
+                    self.take_ready_events().await?;
+                }
+                ready = self.transport.readable(), if reads && !self.ended => {
+                    ready?;
+                    self.ended = self.transport.read(&mut self.input)? == Received::End;
+                    self.unseen = !self.input.is_empty();
+                }
+            }
+        }
+    }
+
+    /// Gives the input to the engine.
+    async fn process(&mut self) -> Result<(), Ended> {
+        guard(&self.shared, self.connection.handle(&mut self.input)).await?;
+        if self.input.is_empty() {
+            // An idle connection keeps no buffer.
+            self.input = BytesMut::new();
+        }
+        self.unseen = !self.input.is_empty() && !self.connection.wants_input();
+        if self.place.is_some() && self.connection.is_authenticated() {
+            self.place = None;
+        }
+        Ok(())
+    }
+
+    /// Takes what else is ready, so that it goes into the same write.
+    async fn take_ready_events(&mut self) -> Result<(), Ended> {
+        for _ in 1..EVENTS_BATCH_MAX {
+            if !matches!(self.connection.status(), Status::Open) {
+                break;
+            }
+            let Some(event) = guard(&self.shared, self.connection.event()).now_or_never() else {
+                break;
+            };
+            guard(&self.shared, self.connection.on_event(event?)).await?;
+        }
+        Ok(())
+    }
+
+    async fn write(&mut self) -> Result<(), Ended> {
+        let output = self.connection.output();
+        if !output.is_empty() || self.transport.wants_write() {
+            self.transport
+                .write(output, self.shared.write_timeout)
+                .await?;
+            self.connection.written();
+        }
+        Ok(())
+    }
+
+    /// STARTTLS after `<proceed/>` has been sent (RFC 6120 § 5.4.3.3).
+    async fn upgrade(&mut self) -> Result<(), Ended> {
+        if !self.input.is_empty() {
+            // Whoever can write here before the handshake is not the client alone (CVE-2011-0411).
+            self.shared.metrics.starttls_injections.inc();
+            let error = io::Error::new(io::ErrorKind::InvalidData, "bytes in clear after starttls");
+            return Err(error.into());
+        }
+        self.input = BytesMut::new();
+        let info = start_tls(&self.shared, &mut self.transport).await?;
+        self.connection.tls_started(info);
+        Ok(())
+    }
+
+    /// Tells the peer that it is our fault. What the engine had to say is in doubt and not said.
+    async fn apologise(&mut self) {
+        let error = StreamError::new(StreamCondition::InternalServerError).element();
+        let mut output = VecDeque::from([error, Bytes::from_static(b"</stream:stream>")]);
+        _ = self.transport.write(&mut output, CLOSE_PATIENCE).await;
+    }
+
+    /// Ends the session at once, then the socket when the peer agrees.
+    async fn finish(self) {
+        _ = guard(&self.shared, self.connection.end()).await;
+        self.transport.close(CLOSE_PATIENCE).await;
+    }
+}
+
+/// Keeps a panic from reaching beyond this connection.
+async fn guard<T>(shared: &Shared, work: impl Future<Output = T>) -> Result<T, Ended> {
+    AssertUnwindSafe(work).catch_unwind().await.map_err(|_| {
+        shared.metrics.panicked();
+        Ended::Panic
+    })
+}
+
+/// The handshake, in a box of its own: a session does not carry its size.
+async fn start_tls(shared: &Shared, transport: &mut Transport) -> io::Result<stream::TlsInfo> {
+    let setup = shared.tls.current();
+    let handshake = Box::pin(transport.start_tls(&setup, &shared.handshakes));
+    let (outcome, result) = match timeout(shared.handshake_timeout, handshake).await {
+        Ok(Ok(info)) => (HandshakeOutcome::Done, Ok(info)),
+        Ok(Err(error)) => (HandshakeOutcome::Failed, Err(error)),
+        Err(_) => (
+            HandshakeOutcome::TimedOut,
+            Err(io::ErrorKind::TimedOut.into()),
+        ),
+    };
+    shared
+        .metrics
+        .tls_handshakes
+        .get_or_create(&outcome.into())
+        .inc();
+    result
+}

@@ -1,0 +1,153 @@
+//! Listening sockets and who gets in.
+
+use super::admission::Admission;
+use super::connection::{self, Slot};
+use super::tls::Tls;
+use crate::telemetry::metrics::{KindLabel, Metrics};
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use waxwing_engine::Engine;
+
+/// How long accepting pauses after the system refused a socket (no files, no memory).
+const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
+/// Connections the kernel holds until they are accepted; it has its own bound below this.
+const BACKLOG: i32 = 1_024;
+
+/// What a listener's connections speak first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Kind {
+    /// XMPP in clear until STARTTLS (RFC 6120 § 5).
+    Starttls,
+    /// TLS (XEP-0368).
+    DirectTls,
+}
+
+/// What all connections share.
+pub(crate) struct Shared {
+    /// The XMPP server itself.
+    pub(crate) engine: Engine,
+    /// TLS settings in use.
+    pub(crate) tls: Tls,
+    /// Figures.
+    pub(crate) metrics: Arc<Metrics>,
+    /// Places for unauthenticated connections.
+    pub(crate) admission: Arc<Admission>,
+    /// Places for connections altogether.
+    pub(crate) places: Arc<Semaphore>,
+    /// How many handshakes may compute at a time.
+    pub(crate) handshakes: Semaphore,
+    /// How long a handshake may take.
+    pub(crate) handshake_timeout: Duration,
+    /// How long a peer may take nothing.
+    pub(crate) write_timeout: Duration,
+}
+
+/// Listens at an address. An IPv6 address never takes IPv4 as well: both are named where both are
+/// wanted.
+pub(crate) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    use socket2::{Domain, Protocol, Socket, Type};
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    // Without it a restart must wait until old connections have left TIME_WAIT.
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    TcpListener::from_std(socket.into())
+}
+
+/// Accepts until told to stop. Existing connections go on.
+pub(crate) async fn accept(
+    shared: Arc<Shared>,
+    listener: TcpListener,
+    kind: Kind,
+    mut stop: watch::Receiver<bool>,
+) {
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            _ = stop.changed() => return,
+            accepted = accept_one(&shared, &listener) => accepted,
+        };
+        let Some((tcp, peer, permit)) = accepted else {
+            continue;
+        };
+        shared
+            .metrics
+            .accepted
+            .get_or_create(&KindLabel { listener: kind })
+            .inc();
+        let Some(place) = shared.admission.enter(peer.ip()) else {
+            shared.metrics.refused.inc();
+            tracing::debug!(%peer, "too many unauthenticated connections of one address");
+            continue;
+        };
+        // Stanzas are small and each write is whole; Nagle would only delay them.
+        if let Err(error) = tcp.set_nodelay(true) {
+            tracing::debug!(%peer, %error, "the connection broke");
+            continue;
+        }
+        let slot = Slot { permit, place };
+        let (shared, stop) = (Arc::clone(&shared), stop.clone());
+        // Owned by its connection; ends with it, or when the runtime ends after the stop period.
+        tokio::spawn(async move {
+            let open = shared
+                .metrics
+                .sockets
+                .get_or_create_owned(&KindLabel { listener: kind });
+            open.inc();
+            connection::run(shared, tcp, peer, kind, slot, stop).await;
+            open.dec();
+        });
+    }
+}
+
+/// Waits for a place, then for a connection. While there is no place nobody is accepted, so that
+/// files remain for the database and the admin.
+async fn accept_one(
+    shared: &Shared,
+    listener: &TcpListener,
+) -> Option<(TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit)> {
+    let permit = match Arc::clone(&shared.places).try_acquire_owned() {
+        Ok(permit) => permit,
+        Err(_) => {
+            shared.metrics.accept_pauses.inc();
+            tracing::warn!("no place for another connection; accepting waits until one ends");
+            Arc::clone(&shared.places).acquire_owned().await.ok()?
+        }
+    };
+    match listener.accept().await {
+        Ok((tcp, peer)) => Some((tcp, peer, permit)),
+        // The peer left before it was its turn.
+        Err(e)
+            if matches!(
+                e.kind(),
+                io::ErrorKind::ConnectionAborted
+                    | io::ErrorKind::ConnectionReset
+                    | io::ErrorKind::Interrupted
+            ) =>
+        {
+            None
+        }
+        Err(error) => {
+            shared.metrics.accept_pauses.inc();
+            tracing::error!(
+                %error,
+                "no connection can be accepted for now; raise the limit of open files"
+            );
+            drop(permit);
+            tokio::time::sleep(ACCEPT_PAUSE).await;
+            None
+        }
+    }
+}

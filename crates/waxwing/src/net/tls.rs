@@ -1,0 +1,107 @@
+//! TLS as this server does it: 1.2 and 1.3, certificates by server name, ALPN strict, no early data.
+
+use super::certificates::Certificates;
+use crate::config::Config;
+use arc_swap::ArcSwap;
+use rustls::crypto::CryptoProvider;
+use rustls::server::NoServerSessionStorage;
+use rustls::{ProtocolVersion, ServerConfig, ServerConnection};
+use std::sync::Arc;
+use waxwing_proto::sasl::ChannelBindings;
+use waxwing_proto::stream::TlsInfo;
+
+/// The ALPN protocol of client streams (XEP-0368 § 3).
+const ALPN_CLIENT: &[u8] = b"xmpp-client";
+
+/// TLS settings in use; replaced as a whole.
+#[derive(Debug)]
+pub(crate) struct Tls {
+    provider: Arc<CryptoProvider>,
+    current: ArcSwap<Setup>,
+}
+
+/// One state of the TLS settings. A connection keeps the one it began with.
+#[derive(Debug)]
+pub(crate) struct Setup {
+    config: Arc<ServerConfig>,
+    /// The certificates by domain.
+    pub(crate) certificates: Arc<Certificates>,
+}
+
+impl Tls {
+    /// Reads the certificates.
+    pub(crate) fn new(config: &Config) -> Result<Self, String> {
+        let provider = provider();
+        let setup = Setup::new(config, &provider)?;
+        Ok(Self {
+            current: ArcSwap::from_pointee(setup),
+            provider,
+        })
+    }
+
+    /// Reads the certificates again. If any cannot be used, all stay as they are.
+    pub(crate) fn reload(&self, config: &Config) -> Result<(), String> {
+        let setup = Setup::new(config, &self.provider)?;
+        self.current.store(Arc::new(setup));
+        Ok(())
+    }
+
+    /// The settings for a new connection.
+    pub(crate) fn current(&self) -> Arc<Setup> {
+        self.current.load_full()
+    }
+}
+
+impl Setup {
+    fn new(config: &Config, provider: &Arc<CryptoProvider>) -> Result<Self, String> {
+        let certificates = Arc::new(Certificates::load(config, provider)?);
+        let resolver = Arc::clone(&certificates);
+        let mut tls = ServerConfig::builder_with_provider(Arc::clone(provider))
+            .with_safe_default_protocol_versions()
+            .map_err(|e| e.to_string())?
+            .with_no_client_auth()
+            .with_cert_resolver(resolver);
+        // A client that offers protocols without this one is refused with no_application_protocol
+        // (ALPACA); one that offers none is an old XMPP client.
+        tls.alpn_protocols = vec![ALPN_CLIENT.to_vec()];
+        // Tickets instead of a session cache: nothing is kept for a client that has gone. Their key
+        // is new with each Setup, so after a change of certificate nobody resumes a session with
+        // the old one, whose tls-server-end-point would be wrong.
+        tls.session_storage = Arc::new(NoServerSessionStorage {});
+        tls.ticketer = rustls::crypto::aws_lc_rs::Ticketer::new().map_err(|e| e.to_string())?;
+        tls.send_tls13_tickets = 1;
+        tls.max_early_data_size = 0;
+        Ok(Self {
+            config: Arc::new(tls),
+            certificates,
+        })
+    }
+
+    /// TLS for one connection.
+    pub(crate) fn connection(&self) -> Result<ServerConnection, rustls::Error> {
+        ServerConnection::new(Arc::clone(&self.config))
+    }
+
+    /// What a stream must know about its TLS connection after the handshake.
+    pub(crate) fn info(&self, tls: &ServerConnection) -> TlsInfo {
+        // RFC 9266 § 4.2: with TLS 1.2 the binding is safe only with the extended master secret of
+        // every session resumed, which is not worth proving; tls-server-end-point serves there.
+        let tls_exporter = (tls.protocol_version() == Some(ProtocolVersion::TLSv1_3))
+            .then(|| {
+                tls.export_keying_material(vec![0; 32], b"EXPORTER-Channel-Binding", Some(b""))
+            })
+            .and_then(Result::ok);
+        let certificate = self.certificates.choose(tls.server_name());
+        TlsInfo {
+            bindings: ChannelBindings {
+                exporter: tls_exporter,
+                server_end_point: certificate.end_point.clone(),
+            },
+        }
+    }
+}
+
+/// The cryptography of this process, named here and nowhere else.
+pub(crate) fn provider() -> Arc<CryptoProvider> {
+    Arc::new(rustls::crypto::aws_lc_rs::default_provider())
+}

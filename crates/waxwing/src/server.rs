@@ -1,0 +1,213 @@
+//! A running server: started, reloaded, stopped.
+
+use crate::config::Config;
+use crate::data::{self, Lock};
+use crate::net::admission::{Admission, connections_max};
+use crate::net::listener::{self, Kind, Shared};
+use crate::net::tls::Tls;
+use crate::telemetry::{http, metrics::Metrics};
+use crate::{admin, env};
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, watch};
+use tokio::time::timeout;
+use waxwing_store::SqliteStore;
+
+/// How long connections may take to say goodbye when the server stops.
+const DRAIN: Duration = Duration::from_secs(10);
+
+/// A server that runs.
+pub(crate) struct Server {
+    shared: Arc<Shared>,
+    store: Arc<SqliteStore>,
+    stop: watch::Sender<bool>,
+    places: u32,
+    config: Config,
+    _lock: Lock,
+}
+
+impl Server {
+    /// Starts everything, or says what stands in the way.
+    pub(crate) async fn start(config: Config) -> Result<Self, String> {
+        let lock = data::lock(&config)?;
+        let tls = Tls::new(&config)?;
+        let sockets = Sockets::bind(&config)?;
+        let store = data::open(&config.database())?;
+        let engine = data::engine(&config, env::system(), Arc::clone(&store) as _).await?;
+        let metrics = Arc::new(Metrics::new(engine.clone()));
+        metrics.certificates(&tls.current().certificates);
+        let places = connections_max(config.limits.connections_max);
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let shared = Arc::new(Shared {
+            engine,
+            tls,
+            metrics,
+            admission: Admission::new(config.limits.unauthenticated_per_address_max.count()),
+            places: Arc::new(Semaphore::new(places)),
+            // Half of the cores: a flood of handshakes leaves the rest to those who are here.
+            handshakes: Semaphore::new(cores.div_ceil(2)),
+            handshake_timeout: config.tls.handshake_timeout_seconds.seconds(),
+            write_timeout: config.limits.write_timeout_seconds.seconds(),
+        });
+        let (stop, stopped) = watch::channel(false);
+        sockets.serve(&shared, &stopped);
+        Ok(Self {
+            shared,
+            store,
+            stop,
+            places: u32::try_from(places).unwrap_or(u32::MAX),
+            config,
+            _lock: lock,
+        })
+    }
+
+    /// What all its connections share.
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// The configuration in use.
+    pub(crate) fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Takes from a new configuration what can be taken while running: certificates. Gives the
+    /// names of the settings that differ and need a restart.
+    pub(crate) fn reload(&mut self, new: Config) -> Result<Vec<&'static str>, String> {
+        let waiting = self.config.needs_restart(&new);
+        let mut next = self.config.clone();
+        next.tls = new.tls;
+        for (domain, host) in new.hosts {
+            let own = next.hosts.entry(domain).or_default();
+            own.certificate = host.certificate;
+            own.key = host.key;
+        }
+        self.shared.tls.reload(&next)?;
+        self.shared
+            .metrics
+            .certificates(&self.shared.tls.current().certificates);
+        self.config = next;
+        Ok(waiting)
+    }
+
+    /// Stops: nobody is accepted, clients are told `system-shutdown` (RFC 6120 § 4.9.3.19) and get
+    /// what was meant for them, what was accepted is on the disk.
+    pub(crate) async fn stop(self) {
+        self.stop.send_replace(true);
+        let gone = self.shared.places.acquire_many(self.places);
+        match timeout(DRAIN, gone).await {
+            Ok(_) => tracing::info!("all connections have ended"),
+            Err(_) => tracing::warn!("some clients did not say goodbye and were cut off"),
+        }
+        if let Err(error) = std::fs::remove_file(self.config.admin_socket()) {
+            tracing::debug!(%error, "the admin socket could not be removed");
+        }
+        let store = Arc::clone(&self.store);
+        if let Err(error) = tokio::task::spawn_blocking(move || store.close()).await {
+            tracing::error!(%error, "the database was not closed in order");
+        }
+    }
+}
+
+/// Every socket that listens, bound before anything else is done: a port in use must not be
+/// noticed after people have been let in.
+struct Sockets {
+    clients: Vec<(Kind, TcpListener)>,
+    metrics: Vec<TcpListener>,
+    admin: tokio::net::UnixListener,
+}
+
+impl Sockets {
+    fn bind(config: &Config) -> Result<Self, String> {
+        let mut clients = Vec::new();
+        let listen = &config.listen;
+        for (kind, addresses) in [
+            (Kind::Starttls, &listen.starttls),
+            (Kind::DirectTls, &listen.direct_tls),
+        ] {
+            clients.extend(
+                bind_all(addresses)?
+                    .into_iter()
+                    .map(|listener| (kind, listener)),
+            );
+        }
+        let path = config.admin_socket();
+        let admin = admin::bind(&path).map_err(|e| format!("{}: {e}", path.display()))?;
+        Ok(Self {
+            clients,
+            metrics: bind_all(&listen.metrics)?,
+            admin,
+        })
+    }
+
+    /// Starts a task for each. They end when told to stop; [`Server::stop`] is their owner.
+    fn serve(self, shared: &Arc<Shared>, stop: &watch::Receiver<bool>) {
+        for (kind, listener) in self.clients {
+            let address = listener.local_addr().ok();
+            tracing::info!(kind = ?kind, address = ?address, "listening for clients");
+            tokio::spawn(listener::accept(
+                Arc::clone(shared),
+                listener,
+                kind,
+                stop.clone(),
+            ));
+        }
+        for listener in self.metrics {
+            let address = listener.local_addr().ok();
+            tracing::info!(address = ?address, "listening for metrics");
+            tokio::spawn(http::serve(
+                Arc::clone(&shared.metrics),
+                listener,
+                stop.clone(),
+            ));
+        }
+        tokio::spawn(admin::serve(
+            shared.engine.clone(),
+            self.admin,
+            stop.clone(),
+        ));
+    }
+}
+
+/// Binds a list. A machine without IPv6 may leave it out where IPv4 is listened on as well.
+fn bind_all(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, String> {
+    let mut bound = Vec::new();
+    for address in addresses {
+        match listener::bind(*address) {
+            Ok(listener) => bound.push(listener),
+            Err(error) if is_optional(*address, addresses, &error) => {
+                tracing::info!(%address, %error, "this machine has no such address; going without");
+            }
+            Err(error) => return Err(listen_error(*address, &error)),
+        }
+    }
+    Ok(bound)
+}
+
+fn is_optional(address: SocketAddr, all: &[SocketAddr], error: &io::Error) -> bool {
+    let no_ipv6 = rustix::io::Errno::from_io_error(error).is_some_and(|errno| {
+        errno == rustix::io::Errno::AFNOSUPPORT || errno == rustix::io::Errno::ADDRNOTAVAIL
+    });
+    let has_ipv4 = all
+        .iter()
+        .any(|other| other.is_ipv4() && other.port() == address.port());
+    address.is_ipv6() && no_ipv6 && has_ipv4
+}
+
+/// Why an address cannot be listened on, and what to do.
+pub(crate) fn listen_error(address: SocketAddr, error: &io::Error) -> String {
+    let advice = match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            "; another program listens there (`ss -ltnp` names it); stop it or choose another port"
+        }
+        io::ErrorKind::PermissionDenied => {
+            "; ports below 1024 need the capability CAP_NET_BIND_SERVICE"
+        }
+        io::ErrorKind::AddrNotAvailable => "; this machine has no such address",
+        _ => "",
+    };
+    format!("{address}: cannot listen: {error}{advice}")
+}
