@@ -106,8 +106,8 @@ impl<T: Accounts + Rosters + Commits + Offline + Blocking + Documents + Send + S
 }
 
 /// The trait stays usable as an object: the back end is chosen at run time.
-const _: fn(Arc<MemoryStore>, Arc<SqliteStore>) -> [Arc<dyn Store>; 2] =
-    |memory, sqlite| [memory, sqlite];
+const _: fn(Arc<MemoryStore>) -> Arc<dyn Store> = |store| store;
+const _: fn(Arc<SqliteStore>) -> Arc<dyn Store> = |store| store;
 
 /// Accounts and their verifiers. `account` is always a bare JID with a localpart.
 pub trait Accounts {

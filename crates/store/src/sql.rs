@@ -89,7 +89,7 @@ impl Row {
     pub(crate) fn int(&mut self) -> Result<i64> {
         match self.0.next() {
             Some(Value::Int(value)) => Ok(value),
-            other => Err(unexpected("an integer", other)),
+            other => Err(unexpected("an integer", other.as_ref())),
         }
     }
 
@@ -106,14 +106,14 @@ impl Row {
     pub(crate) fn text(&mut self) -> Result<String> {
         match self.0.next() {
             Some(Value::Text(value)) => Ok(value),
-            other => Err(unexpected("text", other)),
+            other => Err(unexpected("text", other.as_ref())),
         }
     }
 
     pub(crate) fn bytes(&mut self) -> Result<Vec<u8>> {
         match self.0.next() {
             Some(Value::Bytes(value)) => Ok(value),
-            other => Err(unexpected("bytes", other)),
+            other => Err(unexpected("bytes", other.as_ref())),
         }
     }
 
@@ -121,7 +121,7 @@ impl Row {
         match self.0.next() {
             Some(Value::Bytes(value)) => Ok(Some(value.into())),
             Some(Value::Null) => Ok(None),
-            other => Err(unexpected("bytes or null", other)),
+            other => Err(unexpected("bytes or null", other.as_ref())),
         }
     }
 }
@@ -136,7 +136,7 @@ pub(crate) fn bound(value: impl TryInto<i64>) -> i64 {
     value.try_into().unwrap_or(i64::MAX)
 }
 
-fn unexpected(wanted: &str, found: Option<Value>) -> StoreError {
+fn unexpected(wanted: &str, found: Option<&Value>) -> StoreError {
     // The value itself may be private; its type is enough to find the fault.
     let found = match found {
         None => "no column",
@@ -167,13 +167,12 @@ pub(crate) fn dollar_numbered(sql: &str) -> String {
     while let Some(character) = characters.next() {
         match quote {
             Some(open) if character == open => quote = None,
-            Some(_) => {}
             None if matches!(character, '\'' | '"') => quote = Some(character),
             None if character == '?' && characters.peek().is_some_and(char::is_ascii_digit) => {
                 out.push('$');
                 continue;
             }
-            None => {}
+            _ => {}
         }
         out.push(character);
     }

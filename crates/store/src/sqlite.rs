@@ -68,20 +68,20 @@ impl SqliteStore {
     }
 
     fn spawn(&self, connection: Connection) -> Result<()> {
-        let checkpoint = Connection::open(&self.path)?;
+        let checkpoint = Connection::open_checkpointer(&self.path)?;
         let checkpoints = Arc::clone(&self.checkpoints);
         self.thread("store-checkpoint", move || checkpoints.run(&checkpoint))?;
         for number in 0..READERS {
             let mut reader = readers::Reader::open(&self.path)?;
             let reads = Arc::clone(&self.reads);
             self.thread(&format!("store-reader-{number}"), move || {
-                reader.run(&reads)
+                reader.run(&reads);
             })?;
         }
         let checkpoints = Arc::clone(&self.checkpoints);
         let mut writer = writer::Writer::new(self.path.clone(), connection, checkpoints);
-        let writes = Arc::clone(&self.writes);
-        self.thread("store-writer", move || writer.run(&writes))
+        let queue = Arc::clone(&self.writes);
+        self.thread("store-writer", move || writer.run(&queue))
     }
 
     fn thread(&self, name: &str, run: impl FnOnce() + Send + 'static) -> Result<()> {

@@ -1,13 +1,19 @@
 //! Copies the log into the database file, away from commits.
 
 use super::connection::Connection;
+use crate::Result;
 use parking_lot::{Condvar, Mutex};
+use std::time::Duration;
 
 /// Writes after which the log is copied.
 const WRITES_PER_CHECKPOINT: usize = 1_000;
-/// Pages of log (4 KiB each) after which writers and readers must wait until it is empty: under
-/// load without a pause the log would otherwise never start again from its beginning.
+/// Bytes written after which the log is copied.
+const BYTES_PER_CHECKPOINT: usize = 4 * 1024 * 1024;
+/// Pages of log (4 KiB each) after which writers must wait until it is empty: under load without a
+/// pause it would otherwise never start again from its beginning.
 const LOG_PAGES_MAX: u64 = 8_192;
+/// How long after a reader was in the way the log is tried again.
+const RETRY: Duration = Duration::from_secs(10);
 
 /// What the writer asks of the checkpoint thread.
 #[derive(Default)]
@@ -19,6 +25,7 @@ pub(super) struct Checkpoints {
 #[derive(Default)]
 struct Wanted {
     writes: usize,
+    bytes: usize,
     /// Something was deleted that must not stay in the log.
     erase: bool,
     closed: bool,
@@ -26,9 +33,10 @@ struct Wanted {
 
 impl Checkpoints {
     /// Takes note of a commit.
-    pub(super) fn committed(&self, writes: usize, erase: bool) {
+    pub(super) fn committed(&self, writes: usize, bytes: usize, erase: bool) {
         let mut wanted = self.wanted.lock();
         wanted.writes += writes;
+        wanted.bytes += bytes;
         wanted.erase |= erase;
         if wanted.is_due() {
             self.changed.notify_one();
@@ -43,38 +51,53 @@ impl Checkpoints {
 
     /// Works until closed.
     pub(super) fn run(&self, connection: &Connection) {
+        let mut again = false;
         loop {
-            let mut wanted = self.wanted.lock();
-            while !wanted.is_due() {
-                self.changed.wait(&mut wanted);
-            }
-            let Wanted { erase, closed, .. } = std::mem::take(&mut *wanted);
-            drop(wanted);
-            checkpoint(connection, erase || closed);
-            if closed {
+            let wanted = self.wait(again);
+            let truncate = again || wanted.erase || wanted.closed;
+            again = match checkpoint(connection, truncate) {
+                Ok(done) => !done,
+                Err(error) => {
+                    // Nothing is lost by it: the log is part of the database.
+                    tracing::warn!(%error, "the database's log could not be copied into its file");
+                    truncate
+                }
+            };
+            if wanted.closed {
                 return;
             }
         }
+    }
+
+    /// Waits until a checkpoint is due; when one is to be done again, not for long.
+    fn wait(&self, again: bool) -> Wanted {
+        let mut wanted = self.wanted.lock();
+        while !wanted.is_due() {
+            if !again {
+                self.changed.wait(&mut wanted);
+            } else if self.changed.wait_for(&mut wanted, RETRY).timed_out() {
+                break;
+            }
+        }
+        std::mem::take(&mut wanted)
     }
 }
 
 impl Wanted {
     fn is_due(&self) -> bool {
-        self.closed || self.erase || self.writes >= WRITES_PER_CHECKPOINT
+        self.closed
+            || self.erase
+            || self.writes >= WRITES_PER_CHECKPOINT
+            || self.bytes >= BYTES_PER_CHECKPOINT
     }
 }
 
-fn checkpoint(connection: &Connection, truncate: bool) {
+/// Copies the log and empties it if wanted or needed; false if that must be tried again.
+fn checkpoint(connection: &Connection, truncate: bool) -> Result<bool> {
     // The long part first, in the mode that nobody waits for.
-    let done = connection.checkpoint(false).and_then(|pages| {
-        if truncate || pages > LOG_PAGES_MAX {
-            connection.checkpoint(true)
-        } else {
-            Ok(pages)
-        }
-    });
-    if let Err(error) = done {
-        // Nothing is lost by it: the log is part of the database, and the next try follows.
-        tracing::warn!(%error, "the database's log could not be copied into its file");
+    let pages = connection.checkpoint(false)?.unwrap_or(0);
+    if !truncate && pages <= LOG_PAGES_MAX {
+        return Ok(true);
     }
+    Ok(connection.checkpoint(true)?.is_some())
 }

@@ -12,6 +12,8 @@ use std::{path::Path, time::Duration};
 
 /// How long a statement waits for another process or thread that holds the write lock.
 const LOCK_WAIT: Duration = Duration::from_secs(10);
+/// How long writers may be kept waiting because a reader, such as a backup, is still in the log.
+const CHECKPOINT_WAIT: Duration = Duration::from_millis(200);
 /// Prepared statements kept per connection: more than there are.
 const STATEMENTS_KEPT: usize = 128;
 /// `WXWG`, in the file's header: this SQLite database is Waxwing's.
@@ -61,6 +63,14 @@ impl Connection {
         Ok(connection)
     }
 
+    /// Opens an existing file for copying its log, with little patience: writers wait for it.
+    pub(super) fn open_checkpointer(path: &Path) -> Result<Self> {
+        let connection = Self::open(path)?;
+        let patience = connection.inner.busy_timeout(CHECKPOINT_WAIT);
+        patience.map_err(|error| store_error(&error))?;
+        Ok(connection)
+    }
+
     /// A number setting of the file.
     pub(super) fn pragma(&self, name: &str) -> Result<i64> {
         self.inner
@@ -85,19 +95,22 @@ impl Connection {
         ))
     }
 
-    /// Copies the log into the file; gives how many pages the log held. With `truncate`, waits for
-    /// readers and empties the log.
-    pub(super) fn checkpoint(&self, truncate: bool) -> Result<u64> {
+    /// Copies the log into the file; gives how many pages the log holds. With `truncate`, lets
+    /// writers wait until all readers have left the log, and empties it; none if they did not
+    /// within the time of [`Connection::open_checkpointer`].
+    pub(super) fn checkpoint(&self, truncate: bool) -> Result<Option<u64>> {
         let mode = if truncate {
             "PRAGMA wal_checkpoint(TRUNCATE)"
         } else {
             "PRAGMA wal_checkpoint(PASSIVE)"
         };
-        let pages = self
+        let (busy, pages) = self
             .inner
-            .query_row(mode, [], |row| row.get::<_, i64>(1))
+            .query_row(mode, [], |row| {
+                Ok((row.get::<_, bool>(0)?, row.get::<_, i64>(1)?))
+            })
             .map_err(|error| store_error(&error))?;
-        Ok(u64::try_from(pages).unwrap_or(0))
+        Ok((!busy).then(|| u64::try_from(pages).unwrap_or(0)))
     }
 
     /// Looks for damage; gives what was found.

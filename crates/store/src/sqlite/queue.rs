@@ -70,23 +70,24 @@ impl<T> Queue<T> {
         Ok(())
     }
 
-    /// Waits for items and moves the oldest, at most `items_max` of them, to `to`; false when the
-    /// queue is closed and empty.
-    pub(super) fn take(&self, items_max: usize, to: &mut Vec<T>) -> bool {
+    /// Waits for items and moves the oldest, at most `items_max` of them, to `to`; gives how many
+    /// bytes they are, or none when the queue is closed and empty.
+    pub(super) fn take(&self, items_max: usize, to: &mut Vec<T>) -> Option<usize> {
         let mut waiting = self.waiting.lock();
         while waiting.items.is_empty() {
             if waiting.closed {
-                return false;
+                return None;
             }
             self.changed.wait(&mut waiting);
         }
         let count = waiting.items.len().min(items_max);
-        let Waiting { items, bytes, .. } = &mut *waiting;
-        to.extend(items.drain(..count).map(|(size, item)| {
-            *bytes = bytes.saturating_sub(size);
+        let mut taken: usize = 0;
+        to.extend(waiting.items.drain(..count).map(|(bytes, item)| {
+            taken = taken.saturating_add(bytes);
             item
         }));
-        true
+        waiting.bytes = waiting.bytes.saturating_sub(taken);
+        Some(taken)
     }
 
     /// Refuses further items and lets the taker end after those that wait.

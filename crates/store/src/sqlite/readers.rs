@@ -2,7 +2,10 @@
 
 use super::{connection::Connection, queue::Queue};
 use crate::{Result, StoreError, sql::Executor};
-use std::path::{Path, PathBuf};
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::{Path, PathBuf},
+};
 
 /// A queued read: gets a connection, or the reason why there is none.
 pub(super) type Read = Box<dyn FnOnce(Result<&mut dyn Executor>) + Send>;
@@ -29,9 +32,12 @@ impl Reader {
     /// Works until the queue is closed and empty.
     pub(super) fn run(&mut self, reads: &Queue<Read>) {
         let mut next = Vec::with_capacity(1);
-        while reads.take(1, &mut next) {
+        while reads.take(1, &mut next).is_some() {
             for read in next.drain(..) {
-                self.read(read);
+                // A panic takes the connection and the answer with it, and nothing else.
+                if catch_unwind(AssertUnwindSafe(|| self.read(read))).is_err() {
+                    tracing::error!("a read of the database panicked; please report it");
+                }
             }
         }
     }

@@ -5,7 +5,11 @@ use crate::{
     Result, StoreError,
     sql::{Executor, Ids},
 };
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 use tokio::sync::oneshot;
 
 /// Writes in one transaction: beyond this, waiting longer costs more than a further sync.
@@ -77,6 +81,8 @@ pub(super) struct Writer {
     /// None after an error of the operating system, until a new one was opened and proved.
     connection: Option<Connection>,
     checkpoints: Arc<Checkpoints>,
+    /// Whether the last commit failed, so that a full disk is one log line, not one per commit.
+    failing: bool,
 }
 
 impl Writer {
@@ -89,21 +95,18 @@ impl Writer {
             path,
             connection: Some(connection),
             checkpoints,
+            failing: false,
         }
     }
 
     /// Works until the queue is closed and empty.
     pub(super) fn run(&mut self, writes: &Queue<Write>) {
         let mut batch = Vec::with_capacity(WRITES_PER_COMMIT_MAX);
-        while writes.take(WRITES_PER_COMMIT_MAX, &mut batch) {
-            let committed = self.commit(&mut batch);
-            if let Err(error) = &committed {
-                tracing::error!(
-                    %error,
-                    writes = batch.len(),
-                    "writes were refused: they are not on disk; check the disk of the database"
-                );
-            }
+        while let Some(bytes) = writes.take(WRITES_PER_COMMIT_MAX, &mut batch) {
+            // A panic takes the connection, and so the transaction, with it.
+            let committed = catch_unwind(AssertUnwindSafe(|| self.commit(&mut batch, bytes)))
+                .unwrap_or_else(|_| Err(StoreError::Backend("a write panicked".into())));
+            self.log(&committed);
             for write in batch.drain(..) {
                 write.finish(committed.clone());
             }
@@ -111,7 +114,7 @@ impl Writer {
     }
 
     /// Does one batch in one transaction. On an error nothing of the batch is on disk.
-    fn commit(&mut self, batch: &mut [Write]) -> Result<()> {
+    fn commit(&mut self, batch: &mut [Write], bytes: usize) -> Result<()> {
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
             None => reopen(&self.path)?,
@@ -131,9 +134,22 @@ impl Writer {
             self.connection = Some(connection);
         }
         if committed.is_ok() {
-            self.checkpoints.committed(batch.len(), erase_log);
+            self.checkpoints.committed(batch.len(), bytes, erase_log);
         }
         committed
+    }
+
+    /// Tells the admin when commits begin to fail and when they work again.
+    fn log(&mut self, committed: &Result<()>) {
+        match committed {
+            Err(error) if !self.failing => tracing::error!(
+                %error,
+                "writes are refused, they cannot be put on disk: check the disk of the database"
+            ),
+            Ok(()) if self.failing => tracing::info!("writes are put on disk again"),
+            _ => {}
+        }
+        self.failing = committed.is_err();
     }
 }
 
@@ -164,7 +180,7 @@ fn transaction(connection: &mut Connection, batch: &mut [Write]) -> Result<()> {
 /// The frames of the failed commit may lie in the log as if they had been committed: no reader
 /// sees them now, but recovery after a crash would. A commit of our own overwrites them, and
 /// proves that the disk takes writes again; until it succeeds nothing else is written.
-fn reopen(path: &std::path::Path) -> Result<Connection> {
+fn reopen(path: &Path) -> Result<Connection> {
     let mut connection = Connection::open(path)?;
     for statement in [BEGIN, TOUCH, COMMIT] {
         connection.execute(statement, &[])?;

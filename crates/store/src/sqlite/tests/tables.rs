@@ -1,0 +1,231 @@
+//! Migrations, and what the schema may and must have.
+
+use super::*;
+use crate::contract::item;
+use bytes::Bytes;
+
+const MARKER: &str = "marker-of-a-private-thing";
+
+/// Tables and their columns as the database has them.
+fn tables(connection: &rusqlite::Connection) -> Vec<(String, Vec<String>)> {
+    let column_of_text = |sql: &str, param: &[&str]| -> Vec<String> {
+        let mut statement = connection.prepare(sql).unwrap();
+        let rows = statement.query_map(rusqlite::params_from_iter(param), |row| row.get(0));
+        rows.unwrap().map(std::result::Result::unwrap).collect()
+    };
+    column_of_text(
+        "SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name",
+        &[],
+    )
+    .into_iter()
+    .map(|table| {
+        let columns = column_of_text("SELECT name FROM pragma_table_info(?1)", &[&table]);
+        (table, columns)
+    })
+    .collect()
+}
+
+/// What is kept about people is decided, not happened upon: a new column changes this test and,
+/// with it, the data map in the documentation.
+#[test]
+fn the_columns_are_these() {
+    let (store, folder) = fresh();
+    drop(store);
+    let connection = rusqlite::Connection::open(file(&folder)).unwrap();
+    let lines: Vec<_> = tables(&connection)
+        .into_iter()
+        .map(|(table, columns)| format!("{table}: {}", columns.join(" ")))
+        .collect();
+    assert_eq!(
+        lines,
+        [
+            "account: jid domain created last_at last_status roster_version roster_forgotten \
+             offline_messages offline_bytes",
+            "blocked: account jid",
+            "credential: account hash salt iterations stored_key server_key",
+            "document: account name xml",
+            "offline_message: account id received stanza",
+            "roster_item: account contact name group_lines subscription ask approved request \
+             listed version",
+            "roster_removal: account contact version",
+            "schema_version: version",
+            "secret: name value",
+            "sequence: name last",
+        ]
+    );
+}
+
+/// "Accounts removed are removed everywhere": by rows in each table and by bytes in the files.
+#[tokio::test]
+async fn removing_an_account_reaches_every_table_and_every_byte() {
+    let (store, folder) = fresh();
+    let alice = jid(&format!("{MARKER}@a.example"));
+    store
+        .account_create(alice.clone(), credentials(1), DAY)
+        .await
+        .unwrap();
+    fill(&store, alice.as_str()).await;
+    create(&store, "bob@a.example").await;
+
+    let connection = rusqlite::Connection::open(file(&folder)).unwrap();
+    let rows = || -> Vec<(String, i64)> {
+        let tables = tables(&connection).into_iter();
+        let of_accounts = tables.filter_map(|(table, columns)| {
+            let column = columns.into_iter().find(|column| column == "account");
+            let column = column.or_else(|| (table == "account").then(|| "jid".into()))?;
+            let sql = format!("SELECT count(*) FROM {table} WHERE {column} = ?1");
+            let count = connection
+                .query_row(&sql, [alice.as_str()], |row| row.get(0))
+                .unwrap();
+            Some((table, count))
+        });
+        of_accounts.collect()
+    };
+    let before = rows();
+    assert_eq!(before.len(), 7);
+    for (table, count) in before {
+        assert!(count > 0, "this test must put something into {table}");
+    }
+    assert!(marked(&folder));
+
+    assert!(store.account_delete(alice.clone()).await.unwrap());
+    for (table, count) in rows() {
+        assert_eq!(count, 0, "{table} kept something");
+    }
+    drop(connection);
+    store.close();
+    assert!(!marked(&folder), "bytes of the account are left in a file");
+}
+
+async fn fill(store: &impl Store, account: &str) {
+    let alice = jid(account);
+    let text = || format!("<message>{MARKER}</message>");
+    store
+        .last_set(alice.clone(), DAY, MARKER.into())
+        .await
+        .unwrap();
+    store
+        .roster_put(alice.clone(), 0, item("x@b.example"), 10)
+        .await
+        .unwrap();
+    let marked = crate::RosterItem {
+        name: MARKER.into(),
+        ..item("y@b.example")
+    };
+    store
+        .roster_put(alice.clone(), 1, marked, 10)
+        .await
+        .unwrap();
+    store
+        .roster_remove(alice.clone(), 2, jid("x@b.example"))
+        .await
+        .unwrap();
+    for at in 0..20 {
+        store
+            .submit(message(account, DAY + at, &text().repeat(5)))
+            .await
+            .unwrap();
+    }
+    let blocked = jid(&format!("{MARKER}@c.example"));
+    store
+        .block(alice.clone(), vec![blocked.into()], 10)
+        .await
+        .unwrap();
+    let large = Bytes::from(text().repeat(1_000));
+    store
+        .document_set(alice, "vcard".into(), Some(large), 1_000_000)
+        .await
+        .unwrap();
+}
+
+/// Whether the marker is in any file of the folder.
+fn marked(folder: &TempDir) -> bool {
+    fs::read_dir(folder.path()).unwrap().any(|entry| {
+        let bytes = fs::read(entry.unwrap().path()).unwrap();
+        bytes
+            .windows(MARKER.len())
+            .any(|window| window == MARKER.as_bytes())
+    })
+}
+
+/// The log is emptied soon after an account was removed, though the server goes on.
+#[tokio::test]
+async fn the_log_forgets_a_removed_account_while_the_server_runs() {
+    let (store, folder) = fresh();
+    let alice = jid(&format!("{MARKER}@a.example"));
+    store
+        .account_create(alice.clone(), credentials(1), DAY)
+        .await
+        .unwrap();
+    assert!(store.account_delete(alice).await.unwrap());
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
+    while marked(&folder) {
+        assert!(
+            std::time::Instant::now() < deadline,
+            "the marker stays in the log"
+        );
+        std::thread::yield_now();
+    }
+}
+
+const MIGRATIONS: [&str; 3] = [
+    "CREATE TABLE a (x BYTES); INSERT INTO a (x) VALUES ('1');",
+    "ALTER TABLE a ADD COLUMN y BIGINT; UPDATE a SET y = 5;",
+    "CREATE TABLE b (y BIGINT); INSERT INTO b SELECT y FROM a;",
+];
+
+fn blank(folder: &TempDir) -> Connection {
+    fs::write(file(folder), b"").unwrap();
+    Connection::open(&file(folder)).unwrap()
+}
+
+#[test]
+fn migrations_go_on_from_where_a_kill_left_them() {
+    for done in 0..=MIGRATIONS.len() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut connection = blank(&folder);
+        schema::migrate(&mut connection, &MIGRATIONS[..done]).unwrap();
+        // A kill within a migration: its statements ran, its transaction did not end.
+        connection
+            .script(
+                "BEGIN IMMEDIATE; CREATE TABLE half (z TEXT); CREATE TABLE IF NOT EXISTS \
+                 schema_version (version BIGINT NOT NULL PRIMARY KEY); DELETE FROM schema_version",
+            )
+            .unwrap();
+        drop(connection);
+
+        let mut connection = Connection::open(&file(&folder)).unwrap();
+        schema::migrate(&mut connection, &MIGRATIONS).unwrap();
+        schema::migrate(&mut connection, &MIGRATIONS).unwrap();
+        let row = connection.query_first("SELECT y FROM b", &[]).unwrap();
+        assert_eq!(row.unwrap().int().unwrap(), 5, "from {done}");
+        let row = connection
+            .query_first("SELECT count(*) FROM schema_version", &[])
+            .unwrap();
+        assert_eq!(row.unwrap().int().unwrap(), 3, "from {done}");
+        connection.query("SELECT z FROM half", &[]).unwrap_err();
+    }
+}
+
+#[test]
+fn a_migration_that_fails_is_undone_and_done_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut connection = blank(&folder);
+    let failing = [
+        MIGRATIONS[0],
+        "DROP TABLE a; CREATE TABLE c (x TEXT); nonsense;",
+    ];
+    schema::migrate(&mut connection, &failing).unwrap_err();
+    assert!(!connection.in_transaction());
+    schema::migrate(&mut connection, &MIGRATIONS).unwrap();
+    let row = connection.query_first("SELECT y FROM b", &[]).unwrap();
+    assert_eq!(row.unwrap().int().unwrap(), 5);
+}
+
+/// A kill while the first start makes the file leaves nothing under the database's name.
+#[tokio::test]
+async fn a_kill_at_creation_leaves_a_usable_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("waxwing.db.1.new"), b"half a file").unwrap();
+    create(&open(&folder), "alice@a.example").await;
+}
