@@ -5,12 +5,15 @@
 //! a [`stanza::Sealed`] that shares the received bytes. Streams and SASL are state machines:
 //! input in, effects out ([`stream`], [`sasl`]).
 
+pub mod form;
 pub mod jid;
 pub mod ns;
 mod precis;
+pub mod rsm;
 pub mod sasl;
 pub mod stanza;
 pub mod stream;
+pub mod time;
 pub mod xml;
 
 pub use jid::{BareJid, FullJid, Jid, JidError};
