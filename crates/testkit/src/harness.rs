@@ -1,0 +1,79 @@
+//! Runs scenarios as tests: one test for each scenario and subject.
+
+use crate::{coverage, scenario, subject::Kind};
+use libtest_mimic::{Arguments, Failed, Trial};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+/// Names the subjects, comma-separated: `memory`, `tls`, `prosody`.
+pub const SUBJECTS_VARIABLE: &str = "WAXWING_SCENARIO_ON";
+
+/// Runs `scenarios/**/*.scn` of the repository on the subjects that [`SUBJECTS_VARIABLE`] names,
+/// or on these. Arguments are those of every Rust test binary.
+pub fn main(default: &[Kind]) -> ExitCode {
+    let arguments = Arguments::from_args();
+    match trials(default) {
+        Ok(trials) => libtest_mimic::run(&arguments, trials).exit_code(),
+        Err(reason) => {
+            eprintln!("{reason}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn trials(default: &[Kind]) -> Result<Vec<Trial>, String> {
+    let kinds = match std::env::var(SUBJECTS_VARIABLE) {
+        Ok(names) => names.split(',').map(Kind::parse).collect::<Result<_, _>>()?,
+        Err(_) => default.to_vec(),
+    };
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scenarios");
+    let files = coverage::find(&folder, "scn").map_err(|e| e.to_string())?;
+    let mut trials = Vec::new();
+    for path in files {
+        let name = path
+            .strip_prefix(&folder)
+            .unwrap_or(&path)
+            .with_extension("")
+            .to_string_lossy()
+            .into_owned();
+        let text = std::fs::read_to_string(&path).map_err(|e| e.to_string())?;
+        let parsed = scenario::parse(&text);
+        for kind in &kinds {
+            trials.push(trial(&name, &path, *kind, parsed.clone()));
+        }
+    }
+    Ok(trials)
+}
+
+fn trial(
+    name: &str,
+    path: &Path,
+    kind: Kind,
+    parsed: Result<scenario::Scenario, scenario::ParseError>,
+) -> Trial {
+    let path: PathBuf = path.to_owned();
+    let skipped = parsed.as_ref().is_ok_and(|play| kind.skips(play).is_some());
+    Trial::test(name, move || {
+        let place = path.display();
+        let play = parsed.map_err(|error| Failed::from(format!("{place}: {error}")))?;
+        run(kind, &play).map_err(|reason| Failed::from(format!("{place}: {reason}")))
+    })
+    .with_kind(kind.name())
+    .with_ignored_flag(skipped)
+}
+
+/// One scenario on a fresh subject, in a runtime of its own.
+fn run(kind: Kind, play: &scenario::Scenario) -> Result<(), String> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .start_paused(kind.is_exact())
+        .build()
+        .map_err(|e| e.to_string())?;
+    let local = tokio::task::LocalSet::new();
+    local.block_on(&runtime, async {
+        let subject = kind.start(play).await?;
+        scenario::play(play, &subject).await
+    })
+}

@@ -1,0 +1,448 @@
+//! Acts a scenario out.
+
+use super::{
+    Action, Actor, Bindings, Deed, Depth, Login, Raw, RosterEntry, Scenario, Template,
+};
+use crate::{
+    client::{Client, Event},
+    subject::Subject,
+    xml::{Element, StreamEvent},
+};
+use std::{collections::BTreeMap, fmt::Write as _, time::Duration};
+use waxwing_proto::ns;
+
+/// Acts the scenario out on a subject. The error says which line failed and why, and what every
+/// client received that nobody asked for.
+pub async fn play(scenario: &Scenario, subject: &Subject) -> Result<(), String> {
+    let mut stage = Stage {
+        subject,
+        clients: BTreeMap::new(),
+        bindings: Bindings::new(),
+        fences: 0,
+    };
+    for entry in &scenario.rosters {
+        stage
+            .arrange(entry)
+            .await
+            .map_err(|reason| format!("roster: {} {}: {reason}", entry.user, entry.contact))?;
+    }
+    for step in &scenario.steps {
+        let outcome = match &step.action {
+            Action::TimePasses(time) => subject.advance(*time).await,
+            Action::Actor(actor, deed) => stage.act(actor, deed).await,
+        };
+        outcome.map_err(|reason| format!("line {}: {reason}", step.line))?;
+    }
+    stage.settle().await?;
+    match stage.leftovers() {
+        None => Ok(()),
+        Some(list) => Err(format!("when all was done there was still\n{list}")),
+    }
+}
+
+struct Stage<'a> {
+    subject: &'a Subject,
+    clients: BTreeMap<Actor, Client>,
+    bindings: Bindings,
+    fences: u64,
+}
+
+impl Stage<'_> {
+    async fn act(&mut self, actor: &Actor, deed: &Deed) -> Result<(), String> {
+        match deed {
+            Deed::LogsIn(login) => self.log_in(actor, login).await,
+            Deed::Opens { plain } => {
+                let client = Client::new(self.subject.connect(*plain).await?);
+                self.clients.insert(actor.clone(), client);
+                Ok(())
+            }
+            Deed::StartsTls => {
+                let subject = self.subject;
+                self.client(actor)?.start_tls(subject).await
+            }
+            Deed::Sends(text) => {
+                let text = text.fill(&self.bindings)?;
+                self.client(actor)?.send(text.as_bytes()).await
+            }
+            Deed::SendsRaw(pieces) => self.send_raw(actor, pieces).await,
+            Deed::Receives {
+                templates,
+                unordered,
+            } => self.receive(actor, templates, *unordered).await,
+            Deed::ReceivesNothing => {
+                self.settle().await?;
+                let client = self.client(actor)?;
+                match received(client) {
+                    None => Ok(()),
+                    Some(list) => Err(format!("nothing expected, but there is\n{list}")),
+                }
+            }
+            Deed::ReceivesStream(template) => self.receive_stream(actor, template).await,
+            Deed::ReceivesStreamError(condition) => {
+                let element = self.next_element(actor).await?;
+                let found = element.is("error", ns::STREAM)
+                    && element.child(condition, ns::STREAMS).is_some();
+                if !found {
+                    return Err(format!("stream error {condition} expected, got\n{element}"));
+                }
+                self.see_close(actor).await
+            }
+            Deed::IsClosed => self.see_close(actor).await,
+            Deed::IsCut => match self.next(actor).await? {
+                Some(Event::Cut) => Ok(()),
+                other => Err(format!("the end of the connection expected, got {other:?}")),
+            },
+            Deed::Ignores { presence_only } => {
+                self.settle().await?;
+                let client = self.client(actor)?;
+                client
+                    .inbox
+                    .retain(|event| *presence_only && presence(event).is_none());
+                Ok(())
+            }
+            Deed::Disconnects => self.disconnect(actor).await,
+            Deed::Closes => self.client(actor)?.send(b"</stream:stream>").await,
+            Deed::Drops => {
+                self.client(actor)?.drop_wire();
+                Ok(())
+            }
+        }
+    }
+
+    fn client(&mut self, actor: &Actor) -> Result<&mut Client, String> {
+        self.clients
+            .get_mut(actor)
+            .ok_or_else(|| format!("{actor} is not there"))
+    }
+
+    async fn next(&mut self, actor: &Actor) -> Result<Option<Event>, String> {
+        let patience = self.subject.patience();
+        Ok(self.client(actor)?.next(patience).await)
+    }
+
+    async fn next_element(&mut self, actor: &Actor) -> Result<Element, String> {
+        match self.next(actor).await? {
+            Some(Event::Stream(StreamEvent::Element(element))) => Ok(element),
+            None => Err("nothing came".into()),
+            Some(other) => Err(format!("an element expected, got {other:?}")),
+        }
+    }
+
+    async fn log_in(&mut self, actor: &Actor, login: &Login) -> Result<(), String> {
+        let mut client = Client::new(self.subject.connect(login.starttls).await?);
+        let names = (actor.user.as_str(), actor.resource.as_str());
+        let outcome = client.log_in(self.subject, names, login).await?;
+        match (&login.fails, outcome) {
+            (None, None) => {}
+            (Some(expected), Some(condition)) if *expected == condition => {}
+            (expected, condition) => {
+                return Err(format!(
+                    "login: failure {expected:?} expected, got {condition:?}"
+                ));
+            }
+        }
+        let jid = client.jid.clone();
+        self.clients.insert(actor.clone(), client);
+        if login.depth < Depth::Available {
+            return Ok(());
+        }
+        self.settle().await?;
+        for (other, client) in &mut self.clients {
+            client.inbox.retain(|event| match presence(event) {
+                Some((from, None | Some("unavailable"))) => {
+                    other != actor && from != jid.as_deref()
+                }
+                _ => true,
+            });
+        }
+        Ok(())
+    }
+
+    async fn disconnect(&mut self, actor: &Actor) -> Result<(), String> {
+        let client = self.client(actor)?;
+        let jid = client.jid.clone();
+        if client.available {
+            client.send(b"<presence type='unavailable'/>").await?;
+        }
+        // Everybody's fence comes after the presence that the first one saw processed.
+        self.settle().await?;
+        self.settle().await?;
+        let client = self.client(actor)?;
+        client.send(b"</stream:stream>").await?;
+        self.clients.remove(actor);
+        for client in self.clients.values_mut() {
+            client.inbox.retain(|event| {
+                !matches!(presence(event), Some((from, Some("unavailable"))) if from == jid.as_deref())
+            });
+        }
+        self.subject.rest().await;
+        Ok(())
+    }
+
+    async fn send_raw(&mut self, actor: &Actor, pieces: &[Raw]) -> Result<(), String> {
+        let mut bytes = Vec::new();
+        for piece in pieces {
+            match piece {
+                Raw::Text(text) => bytes.extend(text.fill(&self.bindings)?.into_bytes()),
+                Raw::Byte(byte) => bytes.push(*byte),
+            }
+        }
+        let client = self.client(actor)?;
+        if bytes.windows(14).any(|part| part == b"<stream:stream") {
+            client.expect_new_stream();
+        }
+        client.send(&bytes).await
+    }
+
+    async fn receive(
+        &mut self,
+        actor: &Actor,
+        templates: &[Template],
+        unordered: bool,
+    ) -> Result<(), String> {
+        if !unordered {
+            for template in templates {
+                let element = self.next_element(actor).await?;
+                template
+                    .matches(&element, &mut self.bindings)
+                    .map_err(|mismatch| format!("{mismatch}\nin\n{element}"))?;
+            }
+            return Ok(());
+        }
+        let mut elements = Vec::new();
+        for _ in templates {
+            match self.next_element(actor).await {
+                Ok(element) => elements.push(element),
+                Err(reason) => {
+                    return Err(format!("{reason}, after\n{}", list(&elements)));
+                }
+            }
+        }
+        let mut used = vec![false; elements.len()];
+        match assign(templates, &elements, &mut used, &self.bindings) {
+            Some(bindings) => {
+                self.bindings = bindings;
+                Ok(())
+            }
+            None => Err(format!(
+                "{}\nno order fits for\n{}",
+                first_misfit(templates, &elements, &self.bindings),
+                list(&elements)
+            )),
+        }
+    }
+
+    async fn receive_stream(&mut self, actor: &Actor, template: &Template) -> Result<(), String> {
+        match self.next(actor).await? {
+            Some(Event::Stream(StreamEvent::Open(element))) => template
+                .matches(&element, &mut self.bindings)
+                .map_err(|mismatch| format!("{mismatch}\nin\n{element}")),
+            other => Err(format!("a stream header expected, got {other:?}")),
+        }
+    }
+
+    /// The stream's end tag, and after we have ended ours, the end of the connection.
+    async fn see_close(&mut self, actor: &Actor) -> Result<(), String> {
+        match self.next(actor).await? {
+            Some(Event::Stream(StreamEvent::Close)) => {}
+            other => return Err(format!("the stream's end expected, got {other:?}")),
+        }
+        // The server may be gone already; then there is nobody to tell.
+        let _ = self.client(actor)?.send(b"</stream:stream>").await;
+        match self.next(actor).await? {
+            Some(Event::Cut) => Ok(()),
+            other => Err(format!("the end of the connection expected, got {other:?}")),
+        }
+    }
+
+    /// Makes sure that all consequences of what was sent so far are in the inboxes.
+    async fn settle(&mut self) -> Result<(), String> {
+        if self.subject.is_exact() {
+            self.subject.rest().await;
+        } else {
+            // In order of appearance, and twice: what one client's fence brought forth for another
+            // is before the other's second fence.
+            for _ in 0..2 {
+                let live: Vec<Actor> = self
+                    .clients
+                    .iter()
+                    .filter(|(_, client)| client.is_live())
+                    .map(|(actor, _)| actor.clone())
+                    .collect();
+                for actor in live {
+                    self.fence(&actor).await?;
+                }
+            }
+        }
+        for client in self.clients.values_mut() {
+            while let Some(event) = client.read(Duration::ZERO).await {
+                client.inbox.push_back(event);
+            }
+        }
+        Ok(())
+    }
+
+    /// A ping to the server and back: all that was sent before has been processed, all that was
+    /// queued for this client before has arrived.
+    async fn fence(&mut self, actor: &Actor) -> Result<(), String> {
+        self.fences += 1;
+        let id = format!("fence-{}", self.fences);
+        let patience = self.subject.patience();
+        let ping = format!(
+            "<iq type='get' id='{id}' to='{}'><ping xmlns='{}'/></iq>",
+            self.subject.domain(),
+            ns::PING
+        );
+        let client = self.client(actor)?;
+        if client.send(ping.as_bytes()).await.is_err() {
+            return Ok(());
+        }
+        loop {
+            match client.read(patience).await {
+                Some(Event::Stream(StreamEvent::Element(element)))
+                    if element.attr("id") == Some(&id) =>
+                {
+                    return Ok(());
+                }
+                Some(event) => client.inbox.push_back(event),
+                None if !client.is_live() => return Ok(()),
+                None => return Err(format!("{actor}: a ping was not answered")),
+            }
+        }
+    }
+
+    /// Makes a subscription through the protocol, by clients that leave again.
+    async fn arrange(&mut self, entry: &RosterEntry) -> Result<(), String> {
+        let login = Login {
+            depth: Depth::Bound,
+            priority: None,
+            mechanism: None,
+            password: None,
+            starttls: false,
+            fails: None,
+        };
+        let actor = |user: &str| Actor {
+            user: user.to_owned(),
+            resource: "arrangement".to_owned(),
+        };
+        let (user, contact) = (actor(&entry.user), actor(&entry.contact));
+        self.log_in(&user, &login).await?;
+        self.log_in(&contact, &login).await?;
+        let both = entry.subscription == "both";
+        if both || entry.subscription == "to" {
+            self.subscribe(&user, &contact).await?;
+        }
+        if both || entry.subscription == "from" {
+            self.subscribe(&contact, &user).await?;
+        }
+        for actor in [user, contact] {
+            let client = self.client(&actor)?;
+            client.inbox.clear();
+            client.send(b"</stream:stream>").await?;
+            // The session must be gone before the play begins.
+            let patience = self.subject.patience();
+            while let Some(event) = client.read(patience).await {
+                if event == Event::Cut || event == Event::Stream(StreamEvent::Close) {
+                    break;
+                }
+            }
+            self.clients.remove(&actor);
+        }
+        self.subject.rest().await;
+        Ok(())
+    }
+
+    async fn subscribe(&mut self, user: &Actor, contact: &Actor) -> Result<(), String> {
+        let domain = self.subject.domain();
+        for (by, to, kind) in [
+            (user, contact, "subscribe"),
+            (contact, user, "subscribed"),
+        ] {
+            let stanza = format!("<presence type='{kind}' to='{}@{domain}'/>", to.user);
+            self.client(by)?.send(stanza.as_bytes()).await?;
+            self.settle().await?;
+        }
+        Ok(())
+    }
+
+    fn leftovers(&self) -> Option<String> {
+        let mut all = String::new();
+        for (actor, client) in &self.clients {
+            if let Some(list) = received(client) {
+                // Writing to a string cannot fail.
+                let _ = write!(all, "for {actor}:\n{list}");
+            }
+        }
+        (!all.is_empty()).then_some(all)
+    }
+}
+
+/// `from` and `type` if this is presence.
+fn presence(event: &Event) -> Option<(Option<&str>, Option<&str>)> {
+    match event {
+        Event::Stream(StreamEvent::Element(element)) if element.is("presence", ns::CLIENT) => {
+            Some((element.attr("from"), element.attr("type")))
+        }
+        _ => None,
+    }
+}
+
+fn received(client: &Client) -> Option<String> {
+    let text: String = client.inbox.iter().fold(String::new(), |all, event| match event {
+        Event::Stream(StreamEvent::Element(element)) => format!("{all}{element}\n"),
+        other => format!("{all}{other:?}\n"),
+    });
+    (!text.is_empty()).then_some(text)
+}
+
+fn list(elements: &[Element]) -> String {
+    elements
+        .iter()
+        .fold(String::new(), |all, element| format!("{all}{element}\n"))
+}
+
+/// Gives each template an element, trying again where a choice was wrong.
+fn assign(
+    templates: &[Template],
+    elements: &[Element],
+    used: &mut [bool],
+    bindings: &Bindings,
+) -> Option<Bindings> {
+    let Some((template, rest)) = templates.split_first() else {
+        return Some(bindings.clone());
+    };
+    for (at, element) in elements.iter().enumerate() {
+        let mut attempt = bindings.clone();
+        let free = used.get(at) == Some(&false);
+        if !free || template.matches(element, &mut attempt).is_err() {
+            continue;
+        }
+        mark(used, at, true);
+        if let Some(found) = assign(rest, elements, used, &attempt) {
+            return Some(found);
+        }
+        mark(used, at, false);
+    }
+    None
+}
+
+fn mark(used: &mut [bool], at: usize, value: bool) {
+    if let Some(flag) = used.get_mut(at) {
+        *flag = value;
+    }
+}
+
+/// Why the first template that fits nothing does not fit the element most like it.
+fn first_misfit(templates: &[Template], elements: &[Element], bindings: &Bindings) -> String {
+    for template in templates {
+        let misfits: Vec<String> = elements
+            .iter()
+            .filter_map(|element| template.matches(element, &mut bindings.clone()).err())
+            .map(|mismatch| mismatch.to_string())
+            .collect();
+        if misfits.len() == elements.len() {
+            return misfits.join("\n");
+        }
+    }
+    "each fits alone, but not together".into()
+}

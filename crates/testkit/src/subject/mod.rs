@@ -1,0 +1,127 @@
+//! What scenarios are acted out on: the engine in memory, our binary over TLS, or Prosody as the
+//! oracle of what we believe the specifications say.
+
+mod network;
+mod prosody;
+
+use crate::{
+    client::{Connected, Wire},
+    scenario::{Action, Scenario},
+};
+use network::Network;
+use std::time::Duration;
+
+/// The domain that all subjects serve.
+pub const DOMAIN: &str = "localhost";
+
+/// Which subject.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Prosody, as packaged.
+    Prosody,
+}
+
+impl Kind {
+    /// As the command line and the scenarios' headers name it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Prosody => "prosody",
+        }
+    }
+    /// Whether it runs on a fake clock, in one thread.
+    pub fn is_exact(self) -> bool {
+        match self {
+            Self::Prosody => false,
+        }
+    }
+    /// The subject of a name.
+    pub fn parse(name: &str) -> Result<Self, String> {
+        [Self::Prosody]
+            .into_iter()
+            .find(|kind| kind.name() == name)
+            .ok_or_else(|| format!("no subject is called {name:?}"))
+    }
+    /// Why a scenario is not acted out on this subject; `None` if it is.
+    pub fn skips(self, scenario: &Scenario) -> Option<String> {
+        if !scenario.only.is_empty() && !scenario.only.iter().any(|only| only == self.name()) {
+            return Some(format!("only on {}", scenario.only.join(", ")));
+        }
+        let waits = |step: &crate::scenario::Step| matches!(step.action, Action::TimePasses(_));
+        match self {
+            Self::Prosody => {
+                if scenario.steps.iter().any(waits) {
+                    return Some("time does not pass by order here".into());
+                }
+                if let Some(reason) = &scenario.prosody_differs {
+                    return Some(format!("Prosody differs: {reason}"));
+                }
+                (!scenario.settings.is_empty()).then(|| "needs settings of ours".into())
+            }
+        }
+    }
+    /// Starts a fresh subject for one scenario.
+    pub async fn start(self, scenario: &Scenario) -> Result<Subject, String> {
+        match self {
+            Self::Prosody => prosody::start(scenario).await.map(Subject::Network),
+        }
+    }
+}
+
+/// A running server with the accounts of one scenario.
+pub enum Subject {
+    /// Another process.
+    Network(Network),
+}
+
+impl Subject {
+    /// The domain served.
+    #[expect(clippy::unused_self, reason = "every subject serves the same domain so far")]
+    pub fn domain(&self) -> &'static str {
+        DOMAIN
+    }
+    /// The password of an account.
+    #[expect(clippy::unused_self, reason = "every subject has the same accounts")]
+    pub fn password(&self, user: &str) -> String {
+        password(user)
+    }
+    /// Whether [`Subject::rest`] alone makes all consequences of the past happen.
+    pub fn is_exact(&self) -> bool {
+        match self {
+            Self::Network(_) => false,
+        }
+    }
+    /// How long to wait for what must come.
+    pub fn patience(&self) -> Duration {
+        match self {
+            Self::Network(_) => Duration::from_secs(10),
+        }
+    }
+    /// A new connection: with TLS from the first byte, or plain, for STARTTLS.
+    pub async fn connect(&self, plain: bool) -> Result<Connected, String> {
+        match self {
+            Self::Network(network) => network.connect(plain).await,
+        }
+    }
+    /// TLS over a plain connection, after `<proceed/>`.
+    pub async fn upgrade(&self, wire: Box<dyn Wire>) -> Result<Connected, String> {
+        match self {
+            Self::Network(network) => network.upgrade(wire).await,
+        }
+    }
+    /// Lets the server come to rest, where that can be known.
+    pub async fn rest(&self) {
+        match self {
+            Self::Network(_) => {}
+        }
+    }
+    /// Moves the fake clock.
+    pub async fn advance(&self, time: Duration) -> Result<(), String> {
+        match self {
+            Self::Network(_) => Err(format!("{time:?} cannot pass by order here")),
+        }
+    }
+}
+
+fn password(user: &str) -> String {
+    format!("{user}-password")
+}

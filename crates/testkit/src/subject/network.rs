@@ -1,0 +1,136 @@
+//! A server in another process, on loopback.
+
+use super::DOMAIN;
+use crate::client::{Connected, Wire};
+use rcgen::CertifiedKey;
+use rustls::{
+    ClientConfig, RootCertStore,
+    pki_types::{CertificateDer, ServerName},
+};
+use std::{net::Ipv4Addr, sync::Arc, time::Duration};
+use tempfile::TempDir;
+use tokio::{net::TcpStream, process::Child, time::Instant};
+use tokio_rustls::TlsConnector;
+use waxwing_proto::sasl::ChannelBindings;
+
+/// How long a server may take to start.
+const START_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A process that listens on two ports of loopback.
+pub struct Network {
+    plain_port: u16,
+    tls_port: u16,
+    connector: TlsConnector,
+    /// Ends with this value.
+    process: Child,
+    /// Its files; removed with this value.
+    folder: TempDir,
+}
+
+/// Two ports that were free a moment ago.
+pub(super) fn free_ports() -> Result<(u16, u16), String> {
+    let listen = || std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
+    // Both are open at the same time, so they differ.
+    let (first, second) = (listen(), listen());
+    let port = |listener: std::io::Result<std::net::TcpListener>| {
+        listener
+            .and_then(|listener| listener.local_addr())
+            .map(|address| address.port())
+            .map_err(|error| error.to_string())
+    };
+    Ok((port(first)?, port(second)?))
+}
+
+/// A certificate for the domain, with its files `cert.pem` and `key.pem` in `folder`.
+pub(super) fn certificate(folder: &TempDir) -> Result<CertificateDer<'static>, String> {
+    let CertifiedKey { cert, signing_key } =
+        rcgen::generate_simple_self_signed([DOMAIN.to_owned()]).map_err(|e| e.to_string())?;
+    for (name, text) in [
+        ("cert.pem", cert.pem()),
+        ("key.pem", signing_key.serialize_pem()),
+    ] {
+        std::fs::write(folder.path().join(name), text).map_err(|e| e.to_string())?;
+    }
+    Ok(cert.der().clone())
+}
+
+impl Network {
+    /// Waits until the process listens.
+    pub(super) async fn new(
+        process: Child,
+        folder: TempDir,
+        (plain_port, tls_port): (u16, u16),
+        certificate: CertificateDer<'static>,
+    ) -> Result<Self, String> {
+        let mut roots = RootCertStore::empty();
+        roots.add(certificate).map_err(|e| e.to_string())?;
+        let config = ClientConfig::builder_with_provider(Arc::new(
+            rustls::crypto::aws_lc_rs::default_provider(),
+        ))
+        .with_safe_default_protocol_versions()
+        .map_err(|e| e.to_string())?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+        let mut network = Self {
+            plain_port,
+            tls_port,
+            connector: TlsConnector::from(Arc::new(config)),
+            process,
+            folder,
+        };
+        let deadline = Instant::now() + START_TIMEOUT;
+        for port in [plain_port, tls_port] {
+            while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.is_err() {
+                if let Ok(Some(status)) = network.process.try_wait() {
+                    return Err(format!("the server ended at once, {status}: {}", network.log()));
+                }
+                if Instant::now() > deadline {
+                    return Err(format!("the server does not listen: {}", network.log()));
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        }
+        Ok(network)
+    }
+
+    fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+    }
+
+    pub(super) async fn connect(&self, plain: bool) -> Result<Connected, String> {
+        let port = if plain { self.plain_port } else { self.tls_port };
+        let tcp = TcpStream::connect((Ipv4Addr::LOCALHOST, port))
+            .await
+            .map_err(|e| e.to_string())?;
+        tcp.set_nodelay(true).map_err(|e| e.to_string())?;
+        if plain {
+            return Ok(Connected {
+                wire: Box::new(tcp),
+                bindings: ChannelBindings::default(),
+            });
+        }
+        self.upgrade(Box::new(tcp)).await
+    }
+
+    pub(super) async fn upgrade(&self, wire: Box<dyn Wire>) -> Result<Connected, String> {
+        let name = ServerName::try_from(DOMAIN).map_err(|e| e.to_string())?;
+        let tls = self
+            .connector
+            .connect(name, wire)
+            .await
+            .map_err(|e| e.to_string())?;
+        // The exporter needs TLS 1.3 (RFC 9266 § 2), which both sides have here.
+        let exporter = tls
+            .get_ref()
+            .1
+            .export_keying_material([0; 32], b"EXPORTER-Channel-Binding", None)
+            .map_err(|e| e.to_string())?;
+        Ok(Connected {
+            wire: Box::new(tls),
+            bindings: ChannelBindings {
+                exporter: Some(exporter.to_vec()),
+                server_end_point: None,
+            },
+        })
+    }
+}

@@ -1,0 +1,68 @@
+//! Prosody (Debian package `prosody`) as an oracle.
+
+use super::{
+    DOMAIN,
+    network::{self, Network},
+    password,
+};
+use crate::scenario::Scenario;
+use std::{fs, path::Path, process::Stdio};
+use tokio::process::Command;
+
+/// Starts Prosody for one scenario.
+pub(super) async fn start(scenario: &Scenario) -> Result<Network, String> {
+    let folder = tempfile::tempdir().map_err(|e| e.to_string())?;
+    let certificate = network::certificate(&folder)?;
+    let ports = network::free_ports()?;
+    write_files(folder.path(), ports, scenario).map_err(|e| e.to_string())?;
+    let log = fs::File::create(folder.path().join("log")).map_err(|e| e.to_string())?;
+    let process = Command::new("prosody")
+        .arg("--config")
+        .arg(folder.path().join("prosody.cfg.lua"))
+        .stdin(Stdio::null())
+        .stdout(log.try_clone().map_err(|e| e.to_string())?)
+        .stderr(log)
+        .kill_on_drop(true)
+        .spawn()
+        .map_err(|error| format!("prosody cannot be started: {error}"))?;
+    Network::new(process, folder, ports, certificate).await
+}
+
+fn write_files(
+    folder: &Path,
+    (plain_port, tls_port): (u16, u16),
+    scenario: &Scenario,
+) -> std::io::Result<()> {
+    let at = folder.display();
+    fs::write(
+        folder.join("prosody.cfg.lua"),
+        format!(
+            r#"daemonize = false
+run_as_root = true
+pidfile = "{at}/pid"
+log = {{ warn = "*console" }}
+data_path = "{at}/data"
+interfaces = {{ "127.0.0.1" }}
+c2s_ports = {{ {plain_port} }}
+c2s_direct_tls_ports = {{ {tls_port} }}
+modules_disabled = {{ "s2s" }}
+modules_enabled = {{ "roster"; "saslauth"; "tls"; "disco"; "private"; "vcard_legacy"; "vcard4";
+  "pep"; "blocklist"; "ping"; "time"; "version"; "uptime"; "register"; "lastactivity";
+  "offline"; "stream_limits" }}
+authentication = "internal_plain"
+c2s_require_encryption = true
+ssl = {{ key = "{at}/key.pem"; certificate = "{at}/cert.pem" }}
+VirtualHost "{DOMAIN}"
+"#
+        ),
+    )?;
+    let accounts = folder.join("data").join(DOMAIN).join("accounts");
+    fs::create_dir_all(&accounts)?;
+    for user in &scenario.accounts {
+        fs::write(
+            accounts.join(format!("{user}.dat")),
+            format!("return {{ [\"password\"] = \"{}\"; }};", password(user)),
+        )?;
+    }
+    Ok(())
+}
