@@ -78,7 +78,10 @@ impl Client {
 
     /// Sends bytes as they are.
     pub async fn send(&mut self, bytes: &[u8]) -> Result<(), String> {
-        let wire = self.wire.as_mut().ok_or("the connection has been dropped")?;
+        let wire = self
+            .wire
+            .as_mut()
+            .ok_or("the connection has been dropped")?;
         wire.write_all(bytes).await.map_err(|e| e.to_string())?;
         wire.flush().await.map_err(|e| e.to_string())
     }
@@ -94,7 +97,7 @@ impl Client {
     /// Reads past what is in the inbox.
     pub async fn read(&mut self, patience: Duration) -> Option<Event> {
         let deadline = Instant::now() + patience;
-        let mut buffer = [0; 16 * 1024];
+        let mut buffer = vec![0; 16 * 1024];
         loop {
             match self.reader.next_event() {
                 Ok(Some(event)) => {

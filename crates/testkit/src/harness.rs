@@ -25,7 +25,10 @@ pub fn main(default: &[Kind]) -> ExitCode {
 
 fn trials(default: &[Kind]) -> Result<Vec<Trial>, String> {
     let kinds = match std::env::var(SUBJECTS_VARIABLE) {
-        Ok(names) => names.split(',').map(Kind::parse).collect::<Result<_, _>>()?,
+        Ok(names) => names
+            .split(',')
+            .map(Kind::parse)
+            .collect::<Result<_, _>>()?,
         Err(_) => default.to_vec(),
     };
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scenarios");

@@ -4,5 +4,5 @@ use std::process::ExitCode;
 use waxwing_testkit::{harness, subject::Kind};
 
 fn main() -> ExitCode {
-    harness::main(&[Kind::Prosody])
+    harness::main(&[Kind::Memory])
 }

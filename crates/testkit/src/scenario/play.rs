@@ -1,8 +1,6 @@
 //! Acts a scenario out.
 
-use super::{
-    Action, Actor, Bindings, Deed, Depth, Login, Raw, RosterEntry, Scenario, Template,
-};
+use super::{Action, Actor, Bindings, Deed, Depth, Login, Raw, RosterEntry, Scenario, Template};
 use crate::{
     client::{Client, Event},
     subject::Subject,
@@ -335,12 +333,12 @@ impl Stage<'_> {
         if both || entry.subscription == "from" {
             self.subscribe(&contact, &user).await?;
         }
+        let patience = self.subject.patience();
         for actor in [user, contact] {
             let client = self.client(&actor)?;
             client.inbox.clear();
             client.send(b"</stream:stream>").await?;
             // The session must be gone before the play begins.
-            let patience = self.subject.patience();
             while let Some(event) = client.read(patience).await {
                 if event == Event::Cut || event == Event::Stream(StreamEvent::Close) {
                     break;
@@ -354,10 +352,7 @@ impl Stage<'_> {
 
     async fn subscribe(&mut self, user: &Actor, contact: &Actor) -> Result<(), String> {
         let domain = self.subject.domain();
-        for (by, to, kind) in [
-            (user, contact, "subscribe"),
-            (contact, user, "subscribed"),
-        ] {
+        for (by, to, kind) in [(user, contact, "subscribe"), (contact, user, "subscribed")] {
             let stanza = format!("<presence type='{kind}' to='{}@{domain}'/>", to.user);
             self.client(by)?.send(stanza.as_bytes()).await?;
             self.settle().await?;
@@ -388,10 +383,13 @@ fn presence(event: &Event) -> Option<(Option<&str>, Option<&str>)> {
 }
 
 fn received(client: &Client) -> Option<String> {
-    let text: String = client.inbox.iter().fold(String::new(), |all, event| match event {
-        Event::Stream(StreamEvent::Element(element)) => format!("{all}{element}\n"),
-        other => format!("{all}{other:?}\n"),
-    });
+    let text: String = client
+        .inbox
+        .iter()
+        .fold(String::new(), |all, event| match event {
+            Event::Stream(StreamEvent::Element(element)) => format!("{all}{element}\n"),
+            other => format!("{all}{other:?}\n"),
+        });
     (!text.is_empty()).then_some(text)
 }
 

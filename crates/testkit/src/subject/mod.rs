@@ -1,14 +1,16 @@
 //! What scenarios are acted out on: the engine in memory, our binary over TLS, or Prosody as the
 //! oracle of what we believe the specifications say.
 
+mod memory;
 mod network;
 mod prosody;
 
 use crate::{
     client::{Connected, Wire},
-    scenario::{Action, Scenario},
+    scenario::{Action, Scenario, Step},
 };
-use network::Network;
+pub use memory::Memory;
+pub use network::Network;
 use std::time::Duration;
 
 /// The domain that all subjects serve.
@@ -17,51 +19,57 @@ pub const DOMAIN: &str = "localhost";
 /// Which subject.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
+    /// The engine in this process, on a fake clock.
+    Memory,
     /// Prosody, as packaged.
     Prosody,
 }
 
 impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Memory, Self::Prosody];
+
     /// As the command line and the scenarios' headers name it.
     pub fn name(self) -> &'static str {
         match self {
+            Self::Memory => "memory",
             Self::Prosody => "prosody",
-        }
-    }
-    /// Whether it runs on a fake clock, in one thread.
-    pub fn is_exact(self) -> bool {
-        match self {
-            Self::Prosody => false,
         }
     }
     /// The subject of a name.
     pub fn parse(name: &str) -> Result<Self, String> {
-        [Self::Prosody]
+        Self::ALL
             .into_iter()
             .find(|kind| kind.name() == name)
             .ok_or_else(|| format!("no subject is called {name:?}"))
+    }
+    /// Whether it runs on a fake clock, in one thread.
+    pub fn is_exact(self) -> bool {
+        self == Self::Memory
     }
     /// Why a scenario is not acted out on this subject; `None` if it is.
     pub fn skips(self, scenario: &Scenario) -> Option<String> {
         if !scenario.only.is_empty() && !scenario.only.iter().any(|only| only == self.name()) {
             return Some(format!("only on {}", scenario.only.join(", ")));
         }
-        let waits = |step: &crate::scenario::Step| matches!(step.action, Action::TimePasses(_));
-        match self {
-            Self::Prosody => {
-                if scenario.steps.iter().any(waits) {
-                    return Some("time does not pass by order here".into());
-                }
-                if let Some(reason) = &scenario.prosody_differs {
-                    return Some(format!("Prosody differs: {reason}"));
-                }
-                (!scenario.settings.is_empty()).then(|| "needs settings of ours".into())
+        let waits = |step: &Step| matches!(step.action, Action::TimePasses(_));
+        if !self.is_exact() && scenario.steps.iter().any(waits) {
+            return Some("time does not pass by order here".into());
+        }
+        if self == Self::Prosody {
+            if let Some(reason) = &scenario.prosody_differs {
+                return Some(format!("Prosody differs: {reason}"));
+            }
+            if !scenario.settings.is_empty() {
+                return Some("needs settings of ours".into());
             }
         }
+        None
     }
     /// Starts a fresh subject for one scenario.
     pub async fn start(self, scenario: &Scenario) -> Result<Subject, String> {
         match self {
+            Self::Memory => Memory::start(scenario).await.map(Subject::Memory),
             Self::Prosody => prosody::start(scenario).await.map(Subject::Network),
         }
     }
@@ -69,13 +77,18 @@ impl Kind {
 
 /// A running server with the accounts of one scenario.
 pub enum Subject {
+    /// In this process.
+    Memory(Memory),
     /// Another process.
     Network(Network),
 }
 
 impl Subject {
     /// The domain served.
-    #[expect(clippy::unused_self, reason = "every subject serves the same domain so far")]
+    #[expect(
+        clippy::unused_self,
+        reason = "every subject serves the same domain so far"
+    )]
     pub fn domain(&self) -> &'static str {
         DOMAIN
     }
@@ -86,37 +99,41 @@ impl Subject {
     }
     /// Whether [`Subject::rest`] alone makes all consequences of the past happen.
     pub fn is_exact(&self) -> bool {
-        match self {
-            Self::Network(_) => false,
-        }
+        matches!(self, Self::Memory(_))
     }
-    /// How long to wait for what must come.
+    /// How long to wait for what must come: fake time in memory, where it costs nothing.
+    #[expect(clippy::unused_self, reason = "the same for all so far")]
     pub fn patience(&self) -> Duration {
-        match self {
-            Self::Network(_) => Duration::from_secs(10),
-        }
+        Duration::from_secs(10)
     }
     /// A new connection: with TLS from the first byte, or plain, for STARTTLS.
     pub async fn connect(&self, plain: bool) -> Result<Connected, String> {
         match self {
+            Self::Memory(memory) => Ok(memory.connect(plain)),
             Self::Network(network) => network.connect(plain).await,
         }
     }
     /// TLS over a plain connection, after `<proceed/>`.
     pub async fn upgrade(&self, wire: Box<dyn Wire>) -> Result<Connected, String> {
         match self {
+            Self::Memory(_) => Ok(Memory::upgrade(wire)),
             Self::Network(network) => network.upgrade(wire).await,
         }
     }
     /// Lets the server come to rest, where that can be known.
     pub async fn rest(&self) {
         match self {
+            Self::Memory(_) => Memory::rest().await,
             Self::Network(_) => {}
         }
     }
     /// Moves the fake clock.
     pub async fn advance(&self, time: Duration) -> Result<(), String> {
         match self {
+            Self::Memory(_) => {
+                tokio::time::sleep(time).await;
+                Ok(())
+            }
             Self::Network(_) => Err(format!("{time:?} cannot pass by order here")),
         }
     }

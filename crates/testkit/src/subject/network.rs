@@ -80,9 +80,15 @@ impl Network {
         };
         let deadline = Instant::now() + START_TIMEOUT;
         for port in [plain_port, tls_port] {
-            while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.is_err() {
+            while TcpStream::connect((Ipv4Addr::LOCALHOST, port))
+                .await
+                .is_err()
+            {
                 if let Ok(Some(status)) = network.process.try_wait() {
-                    return Err(format!("the server ended at once, {status}: {}", network.log()));
+                    return Err(format!(
+                        "the server ended at once, {status}: {}",
+                        network.log()
+                    ));
                 }
                 if Instant::now() > deadline {
                     return Err(format!("the server does not listen: {}", network.log()));
@@ -98,7 +104,11 @@ impl Network {
     }
 
     pub(super) async fn connect(&self, plain: bool) -> Result<Connected, String> {
-        let port = if plain { self.plain_port } else { self.tls_port };
+        let port = if plain {
+            self.plain_port
+        } else {
+            self.tls_port
+        };
         let tcp = TcpStream::connect((Ipv4Addr::LOCALHOST, port))
             .await
             .map_err(|e| e.to_string())?;

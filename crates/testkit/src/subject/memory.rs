@@ -1,0 +1,211 @@
+//! The engine in this process: pipes instead of sockets, a fake clock, seeded chance.
+//!
+//! Everything runs in one thread on a paused clock, which moves only when nobody has anything left
+//! to do. So a sleep of one tick returns when the server has come to rest, and "receives nothing"
+//! is exact.
+
+use super::{DOMAIN, password};
+use crate::{
+    client::{Connected, Wire},
+    scenario::Scenario,
+};
+use bytes::BytesMut;
+use std::{
+    collections::HashMap,
+    net::{IpAddr, Ipv4Addr},
+    sync::{
+        Arc, Mutex, OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt, DuplexStream},
+    time::Instant,
+};
+use waxwing_engine::{Connection, Engine, Env, Settings, Status, env};
+use waxwing_proto::{
+    BareJid,
+    sasl::{ChannelBindings, Verifiers},
+    stream::{TlsInfo, Transport},
+};
+use waxwing_store::{Accounts, Credentials, MemoryStore, Micros};
+
+/// The shortest sleep that tokio knows.
+const TICK: Duration = Duration::from_millis(1);
+/// What a pipe holds; more than any scenario sends at once, so that nobody waits for a reader.
+const PIPE_BYTES: usize = 16 << 20;
+/// 2026-01-01T00:00:00Z.
+const START: Micros = 1_767_225_600_000_000;
+/// Few, because clients in the tests do the work in every scenario.
+const ITERATIONS: u32 = 8;
+
+/// An engine with the accounts of one scenario.
+pub struct Memory {
+    engine: Engine,
+}
+
+impl Memory {
+    pub(super) async fn start(scenario: &Scenario) -> Result<Self, String> {
+        let store = Arc::new(MemoryStore::new());
+        for user in &scenario.accounts {
+            let account =
+                BareJid::parse(&format!("{user}@{DOMAIN}")).map_err(|e| format!("{e:?}"))?;
+            let credentials = credentials(&password(user))?;
+            store
+                .account_create(account, credentials, START)
+                .await
+                .map_err(|e| e.to_string())?;
+        }
+        let clock = FakeClock(Instant::now());
+        let env = Env::new(clock, SeededRandom(AtomicU64::new(1)));
+        let engine = Engine::new(env, store, settings(scenario)?)
+            .await
+            .map_err(|e| e.to_string())?;
+        Ok(Self { engine })
+    }
+
+    pub(super) fn connect(&self, plain: bool) -> Connected {
+        let (ours, theirs) = tokio::io::duplex(PIPE_BYTES);
+        let (transport, bindings) = if plain {
+            (Transport::Plain, ChannelBindings::default())
+        } else {
+            (Transport::Tls(tls_info()), tls_info().bindings)
+        };
+        let connection = Connection::new(&self.engine, IpAddr::V4(Ipv4Addr::LOCALHOST), transport);
+        tokio::task::spawn_local(serve(connection, theirs));
+        Connected {
+            wire: Box::new(ours),
+            bindings,
+        }
+    }
+
+    /// TLS is only pretended; what follows goes through the same pipe.
+    pub(super) fn upgrade(wire: Box<dyn Wire>) -> Connected {
+        Connected {
+            wire,
+            bindings: tls_info().bindings,
+        }
+    }
+
+    /// Returns when the server has nothing left to do now.
+    pub(super) async fn rest() {
+        tokio::time::sleep(TICK).await;
+    }
+}
+
+/// What the shell's connection task does, over a pipe.
+async fn serve(mut connection: Connection, mut pipe: DuplexStream) {
+    let mut input = BytesMut::new();
+    loop {
+        while let Some(bytes) = connection.output().pop_front() {
+            if pipe.write_all(&bytes).await.is_err() {
+                connection.end().await;
+                return;
+            }
+        }
+        connection.written();
+        match connection.status() {
+            Status::Closing => break,
+            Status::StartTls if !input.is_empty() => break,
+            Status::StartTls => connection.tls_started(tls_info()),
+            Status::Open => {}
+        }
+        tokio::select! {
+            biased;
+            event = connection.event() => connection.on_event(event).await,
+            read = pipe.read_buf(&mut input), if connection.wants_input() => match read {
+                Ok(0) | Err(_) => break,
+                Ok(_) => {}
+            },
+        }
+        connection.handle(&mut input).await;
+    }
+    connection.end().await;
+}
+
+fn tls_info() -> TlsInfo {
+    TlsInfo {
+        bindings: ChannelBindings {
+            exporter: Some(vec![7; 32]),
+            server_end_point: Some(vec![9; 32]),
+        },
+    }
+}
+
+/// Verifiers, made once for each password.
+fn credentials(password: &str) -> Result<Credentials, String> {
+    static KNOWN: OnceLock<Mutex<HashMap<String, Credentials>>> = OnceLock::new();
+    let known = KNOWN.get_or_init(Mutex::default);
+    let Ok(mut known) = known.lock() else {
+        return Err("another test has failed while it made credentials".into());
+    };
+    if let Some(found) = known.get(password) {
+        return Ok(found.clone());
+    }
+    let made =
+        Verifiers::derive(password, b"sixteen bytes of", ITERATIONS).map_err(|e| e.to_string())?;
+    let made = Credentials {
+        sha1: made.sha1,
+        sha256: made.sha256,
+        sha512: made.sha512,
+    };
+    known.insert(password.to_owned(), made.clone());
+    Ok(made)
+}
+
+fn settings(scenario: &Scenario) -> Result<Settings, String> {
+    let mut settings = Settings::for_domain(DOMAIN);
+    settings.limits.scram_iterations = ITERATIONS;
+    for (name, value) in &scenario.settings {
+        apply(&mut settings, name, value)
+            .ok_or_else(|| format!("settings: {name}={value} is not known in memory"))?;
+    }
+    Ok(settings)
+}
+
+fn apply(settings: &mut Settings, name: &str, value: &str) -> Option<()> {
+    let limits = &mut settings.limits;
+    match name {
+        "registration" => settings.domains.first_mut()?.registration = value == "open",
+        "contact.abuse" => {
+            settings.domains.first_mut()?.contacts.abuse = vec![value.to_owned()];
+        }
+        "stanza_bytes_max" => limits.stanza_bytes_max = value.parse().ok()?,
+        "sessions_per_account_max" => limits.sessions_per_account_max = value.parse().ok()?,
+        "roster_items_max" => limits.roster_items_max = value.parse().ok()?,
+        "offline_messages_max" => limits.offline_messages_max = value.parse().ok()?,
+        "offline_bytes_max" => limits.offline_bytes_max = value.parse().ok()?,
+        "blocked_max" => limits.blocked_max = value.parse().ok()?,
+        "documents_bytes_max" => limits.documents_bytes_max = value.parse().ok()?,
+        "registrations_per_hour_max" => limits.registrations_per_hour_max = value.parse().ok()?,
+        _ => return None,
+    }
+    Some(())
+}
+
+/// The wall clock that follows tokio's paused one.
+struct FakeClock(Instant);
+
+impl env::Clock for FakeClock {
+    fn now(&self) -> Micros {
+        START + Micros::try_from(self.0.elapsed().as_micros()).unwrap_or(Micros::MAX - START)
+    }
+}
+
+/// A counter stirred well (splitmix64): the same in every run, never the same twice in one.
+struct SeededRandom(AtomicU64);
+
+impl env::Random for SeededRandom {
+    fn fill(&self, buffer: &mut [u8]) {
+        for chunk in buffer.chunks_mut(8) {
+            let mut z = self.0.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed);
+            z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+            let bytes = (z ^ (z >> 31)).to_le_bytes();
+            for (to, from) in chunk.iter_mut().zip(bytes) {
+                *to = from;
+            }
+        }
+    }
+}
