@@ -94,6 +94,8 @@ pub enum Who {
     /// Only the account itself; to others the account is silent (`service-unavailable`). At a
     /// domain: only accounts of this server.
     Owner,
+    /// Only the account itself; others are told `forbidden`, whether the account exists or not.
+    OwnerOrForbidden,
     /// Anyone; the handler decides what they see.
     Anyone,
 }

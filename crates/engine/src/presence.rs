@@ -43,3 +43,13 @@ pub(crate) async fn hide_from(_engine: &Engine, _account: &BareJid, _blocked: &J
 /// resources, and the user's resources get the contact's (XEP-0191 § 3.4). Called after the
 /// change is committed and [`crate::registry::Registry::changed`] was called.
 pub(crate) async fn show_to(_engine: &Engine, _account: &BareJid, _unblocked: &Jid) {}
+
+/// Ends the subscriptions that a removed roster item stood for (RFC 6121 § 2.5.2): the contact is
+/// sent unavailable presence, `unsubscribe` and `unsubscribed`, as far as `before` calls for them.
+pub(crate) async fn end_subscriptions(
+    _engine: &Engine,
+    _account: &BareJid,
+    _contact: &BareJid,
+    _before: crate::subscription::State,
+) {
+}

@@ -12,13 +12,17 @@ pub mod session;
 pub mod vcard;
 pub mod version;
 
-use crate::feature::{Feature, GuardCx, IqKind, IqRoute, Place, RecordCx, Verdict};
+use crate::{
+    feature::{Feature, GuardCx, IqKind, IqRoute, Place, RecordCx, Verdict},
+    roster,
+};
 use hashbrown::HashMap;
 use waxwing_proto::stanza::Draft;
 use waxwing_store::Record;
 
 /// Every feature.
 pub const FEATURES: &[Feature] = &[
+    roster::FEATURE,
     blocking::FEATURE,
     session::FEATURE,
     disco::FEATURE,

@@ -88,6 +88,13 @@ pub async fn answer(
         return Err(Condition::BadRequest.into());
     };
     let owner = from.bare_str() == to.as_str();
+    let route = engine
+        .features()
+        .iq(place, kind, payload.name(), payload.ns());
+    if !owner && route.is_some_and(|route| route.who == Who::OwnerOrForbidden) {
+        // Said without looking at the account, so that it tells nothing about it.
+        return Err(Condition::Forbidden.into());
+    }
     if place == Place::Account && !owner {
         let view = engine.view(to).await?;
         // The same answer whether the account is missing, silent or has blocked the sender.
@@ -95,15 +102,12 @@ pub async fn answer(
             return Err(Condition::ServiceUnavailable.into());
         }
     }
-    let route = engine
-        .features()
-        .iq(place, kind, payload.name(), payload.ns());
     let Some(route) = route else {
         return Err(unknown(engine, payload, place));
     };
     let allowed = match (route.who, place) {
         (Who::Anyone, _) => true,
-        (Who::Owner, Place::Account) => owner,
+        (Who::OwnerOrForbidden, _) | (Who::Owner, Place::Account) => owner,
         (Who::Owner, Place::Domain) => engine.is_local(from.domain()),
     };
     if !allowed {
