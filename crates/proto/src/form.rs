@@ -243,9 +243,34 @@ pub struct FormWriter<'w> {
 impl<'w> FormWriter<'w> {
     /// Opens the form with its `FORM_TYPE` (XEP-0068). [`end`](Self::end) closes it.
     pub fn start(writer: &'w mut Writer, kind: FormKind, form_type: &str) -> Self {
+        Self::open(writer, kind, form_type, |_| ())
+    }
+
+    /// The same with texts for a human, which stand before the fields.
+    pub fn start_titled(
+        writer: &'w mut Writer,
+        kind: FormKind,
+        form_type: &str,
+        title: &str,
+        instructions: &str,
+    ) -> Self {
+        Self::open(writer, kind, form_type, |writer| {
+            writer
+                .leaf("instructions", instructions)
+                .leaf("title", title);
+        })
+    }
+
+    fn open(
+        writer: &'w mut Writer,
+        kind: FormKind,
+        form_type: &str,
+        heading: impl FnOnce(&mut Writer),
+    ) -> Self {
         writer
             .start_ns("x", ns::DATA_FORMS)
             .attr("type", kind.name());
+        heading(writer);
         let mut form = Self { writer, kind };
         form.field(&NewField {
             var: "FORM_TYPE",
@@ -254,18 +279,6 @@ impl<'w> FormWriter<'w> {
             ..NewField::default()
         });
         form
-    }
-
-    /// Writes the title.
-    pub fn title(&mut self, title: &str) -> &mut Self {
-        self.writer.leaf("title", title);
-        self
-    }
-
-    /// Writes instructions for a human.
-    pub fn instructions(&mut self, instructions: &str) -> &mut Self {
-        self.writer.leaf("instructions", instructions);
-        self
     }
 
     /// Writes a field. Its type is left out of a submission, where it would only repeat the
@@ -368,8 +381,8 @@ mod tests {
     #[test]
     fn written() {
         let mut writer = Writer::new(ns::CLIENT);
-        let mut form = FormWriter::start(&mut writer, FormKind::Form, "urn:x");
-        form.title("T & t").instructions("Fill in");
+        let mut form =
+            FormWriter::start_titled(&mut writer, FormKind::Form, "urn:x", "T & t", "Fill in");
         form.field(&NewField {
             var: "size",
             kind: FieldKind::ListSingle,
@@ -392,6 +405,6 @@ mod tests {
         });
         form.end();
         let written = writer.finish();
-        expect!["<x xmlns='jabber:x:data' type='form'><field var='FORM_TYPE' type='hidden'><value>urn:x</value></field><title>T &amp; t</title><instructions>Fill in</instructions><field var='size' type='list-single' label='Size'><required/><value>1</value><option label='One'><value>1</value></option><option label='Two'><value>2</value></option></field><field type='fixed'><value>note</value></field></x><x xmlns='jabber:x:data' type='submit'><field var='FORM_TYPE' type='hidden'><value>urn:x</value></field><field var='size'><value>2</value></field></x>"].assert_eq(std::str::from_utf8(&written).expect("UTF-8"));
+        expect!["<x xmlns='jabber:x:data' type='form'><instructions>Fill in</instructions><title>T &amp; t</title><field var='FORM_TYPE' type='hidden'><value>urn:x</value></field><field var='size' type='list-single' label='Size'><required/><value>1</value><option label='One'><value>1</value></option><option label='Two'><value>2</value></option></field><field type='fixed'><value>note</value></field></x><x xmlns='jabber:x:data' type='submit'><field var='FORM_TYPE' type='hidden'><value>urn:x</value></field><field var='size'><value>2</value></field></x>"].assert_eq(std::str::from_utf8(&written).expect("UTF-8"));
     }
 }

@@ -5,6 +5,7 @@
 //! a [`stanza::Sealed`] that shares the received bytes. Streams and SASL are state machines:
 //! input in, effects out ([`stream`], [`sasl`]).
 
+pub mod caps;
 pub mod form;
 pub mod jid;
 pub mod ns;

@@ -188,14 +188,18 @@ mod tests {
                 index: Some(10),
                 count: Some(800),
             },
-            &expect!["<set xmlns='http://jabber.org/protocol/rsm'><first index='10'>a&lt;b</first><last>z</last><count>800</count></set>"],
+            &expect![
+                "<set xmlns='http://jabber.org/protocol/rsm'><first index='10'>a&lt;b</first><last>z</last><count>800</count></set>"
+            ],
         );
         check(
             &Response {
                 ends: Some(("a", "a")),
                 ..Response::default()
             },
-            &expect!["<set xmlns='http://jabber.org/protocol/rsm'><first>a</first><last>a</last></set>"],
+            &expect![
+                "<set xmlns='http://jabber.org/protocol/rsm'><first>a</first><last>a</last></set>"
+            ],
         );
         check(
             &Response {
