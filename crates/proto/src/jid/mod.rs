@@ -5,21 +5,17 @@
 //! They hash, compare and order as their text does, so maps keyed by them are looked up by
 //! `&str` (for example by [`FullJid::bare_str`]).
 
-use crate::precis;
-use idna::uts46::{AsciiDenyList, DnsLength, Hyphens, Uts46};
-use std::borrow::{Borrow, Cow};
-use std::cmp::Ordering;
+mod parts;
+mod prepare;
+
+use parts::Parts;
+use std::borrow::Borrow;
 use std::fmt;
-use std::hash::{Hash, Hasher};
-use std::net::Ipv6Addr;
-use std::sync::Arc;
+
+pub use prepare::{prepare_domain, prepare_local, prepare_resource, skeleton};
 
 /// Octets of each part, at most, after preparation (RFC 7622 § 3.2 to § 3.4).
 pub const PART_BYTES_MAX: usize = 1023;
-
-/// Octets of each part, at most, before preparation. Preparation shortens by a third at most for
-/// what people type (full-width letters); the bound keeps it cheap.
-const RAW_PART_BYTES_MAX: usize = 3 * PART_BYTES_MAX;
 
 /// Any address: a domain, a bare JID or a full JID. Cloning is cheap (shared storage).
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -89,7 +85,7 @@ impl Jid {
     }
     /// Whether there is a resourcepart.
     pub fn is_full(&self) -> bool {
-        self.0.bare_end != self.0.end
+        self.0.is_full()
     }
     /// The address without its resourcepart.
     pub fn to_bare(&self) -> BareJid {
@@ -185,285 +181,6 @@ impl FullJid {
     }
 }
 
-/// Prepares a localpart (RFC 7622 § 3.3).
-pub fn prepare_local(local: &str) -> Result<Cow<'_, str>, JidError> {
-    check_length(local, RAW_PART_BYTES_MAX)?;
-    let prepared = precis::username(local).map_err(|precis::Disallowed| JidError::Localpart)?;
-    if prepared.bytes().any(excluded_from_local) {
-        return Err(JidError::Localpart);
-    }
-    check_length(&prepared, PART_BYTES_MAX)?;
-    Ok(prepared)
-}
-
-/// Prepares a resourcepart (RFC 7622 § 3.4).
-pub fn prepare_resource(resource: &str) -> Result<Cow<'_, str>, JidError> {
-    check_length(resource, RAW_PART_BYTES_MAX)?;
-    let prepared = precis::opaque(resource).map_err(|precis::Disallowed| JidError::Resourcepart)?;
-    check_length(&prepared, PART_BYTES_MAX)?;
-    Ok(prepared)
-}
-
-/// Prepares a domainpart (RFC 7622 § 3.2): a DNS name with U-labels in lower case, or an IP
-/// address literal. A final dot is removed.
-pub fn prepare_domain(domain: &str) -> Result<Cow<'_, str>, JidError> {
-    check_length(domain, RAW_PART_BYTES_MAX)?;
-    if let Some(literal) = domain.strip_prefix('[') {
-        let address: Ipv6Addr = literal
-            .strip_suffix(']')
-            .and_then(|literal| literal.parse().ok())
-            .ok_or(JidError::Domainpart)?;
-        return Ok(Cow::Owned(format!("[{address}]")));
-    }
-    // The dots of UTS 46, which separate labels too.
-    let domain = domain
-        .strip_suffix(['.', '\u{3002}', '\u{ff0e}', '\u{ff61}'])
-        .unwrap_or(domain);
-    if is_plain_name(domain) {
-        return Ok(if domain.bytes().any(|byte| byte.is_ascii_uppercase()) {
-            Cow::Owned(domain.to_ascii_lowercase())
-        } else {
-            Cow::Borrowed(domain)
-        });
-    }
-    if domain.is_empty() {
-        return Err(JidError::Empty);
-    }
-    prepare_international(domain).map(Cow::Owned)
-}
-
-/// What two localparts that look alike have in common (UTS 39 § 4, the skeleton): registration
-/// refuses a localpart whose skeleton another account has. Takes a prepared localpart. The result
-/// is only good for comparison; ASCII lookalikes (`l` and `1`, `m` and `rn`) share one as well.
-pub fn skeleton(local: &str) -> String {
-    unicode_security::skeleton(local).collect()
-}
-
-/// One text `[local@]domain[/resource]`, of which a window is the address. The window starts at
-/// `start`; the domain at `domain`, which is `start` when there is no localpart; the bare address
-/// ends at `bare_end`, which is `end` when there is no resourcepart.
-#[derive(Clone)]
-struct Parts {
-    text: Arc<str>,
-    start: u16,
-    domain: u16,
-    bare_end: u16,
-    end: u16,
-}
-
-// The longest text must fit the offsets.
-const _: () = assert!(3 * PART_BYTES_MAX + 2 <= u16::MAX as usize);
-
-impl Parts {
-    fn parse(text: &str) -> Result<Self, JidError> {
-        // RFC 7622 § 3.2: first the resource is cut off at the first slash, then the localpart
-        // at the first at-sign.
-        let (bare, resource) = match text.split_once('/') {
-            Some((bare, resource)) => (bare, Some(resource)),
-            None => (text, None),
-        };
-        let (local, domain) = match bare.split_once('@') {
-            Some((local, domain)) => (Some(local), domain),
-            None => (None, bare),
-        };
-        let plain = is_plain_name(domain)
-            && local.is_none_or(is_plain_local)
-            && resource.is_none_or(is_plain_resource);
-        if !plain {
-            return Self::prepare(local, domain, resource);
-        }
-        let mut shared: Arc<str> = Arc::from(text);
-        if bare.bytes().any(|byte| byte.is_ascii_uppercase())
-            && let Some(bare) =
-                Arc::get_mut(&mut shared).and_then(|text| text.get_mut(..bare.len()))
-        {
-            bare.make_ascii_lowercase();
-        }
-        Ok(Self::at(
-            shared,
-            local.map_or(0, |local| local.len() + 1),
-            bare.len(),
-        ))
-    }
-
-    fn prepare(
-        local: Option<&str>,
-        domain: &str,
-        resource: Option<&str>,
-    ) -> Result<Self, JidError> {
-        let local = local.map(prepare_local).transpose()?;
-        let domain = prepare_domain(domain)?;
-        let resource = resource.map(prepare_resource).transpose()?;
-        Ok(Self::join(local.as_deref(), &domain, resource.as_deref()))
-    }
-
-    /// Takes prepared parts.
-    fn join(local: Option<&str>, domain: &str, resource: Option<&str>) -> Self {
-        let bytes = local.map_or(0, |local| local.len() + 1)
-            + domain.len()
-            + resource.map_or(0, |resource| resource.len() + 1);
-        let mut text = String::with_capacity(bytes);
-        if let Some(local) = local {
-            text.push_str(local);
-            text.push('@');
-        }
-        let domain_start = text.len();
-        text.push_str(domain);
-        let bare_end = text.len();
-        if let Some(resource) = resource {
-            text.push('/');
-            text.push_str(resource);
-        }
-        Self::at(Arc::from(text), domain_start, bare_end)
-    }
-
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "INVARIANT: each part is checked against PART_BYTES_MAX, see the assertion above"
-    )]
-    fn at(text: Arc<str>, domain: usize, bare_end: usize) -> Self {
-        let end = text.len() as u16;
-        Self {
-            text,
-            start: 0,
-            domain: domain as u16,
-            bare_end: bare_end as u16,
-            end,
-        }
-    }
-
-    // INVARIANT: the offsets were taken from this very text, at ASCII separators or its ends.
-    fn slice(&self, from: u16, to: u16) -> &str {
-        &self.text[usize::from(from)..usize::from(to)]
-    }
-
-    fn as_str(&self) -> &str {
-        self.slice(self.start, self.end)
-    }
-
-    fn bare_str(&self) -> &str {
-        self.slice(self.start, self.bare_end)
-    }
-
-    fn local(&self) -> Option<&str> {
-        (self.domain != self.start).then(|| self.slice(self.start, self.domain - 1))
-    }
-
-    fn domain(&self) -> &str {
-        self.slice(self.domain, self.bare_end)
-    }
-
-    fn resource(&self) -> Option<&str> {
-        (self.bare_end != self.end).then(|| self.slice(self.bare_end + 1, self.end))
-    }
-
-    fn bare(&self) -> Self {
-        Self {
-            end: self.bare_end,
-            ..self.clone()
-        }
-    }
-
-    fn domain_only(&self) -> Self {
-        Self {
-            start: self.domain,
-            end: self.bare_end,
-            ..self.clone()
-        }
-    }
-}
-
-impl PartialEq for Parts {
-    fn eq(&self, other: &Self) -> bool {
-        self.as_str() == other.as_str()
-    }
-}
-
-impl Eq for Parts {}
-
-impl Hash for Parts {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.as_str().hash(state);
-    }
-}
-
-impl PartialOrd for Parts {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Parts {
-    fn cmp(&self, other: &Self) -> Ordering {
-        self.as_str().cmp(other.as_str())
-    }
-}
-
-fn check_length(part: &str, bytes_max: usize) -> Result<(), JidError> {
-    match part.len() {
-        0 => Err(JidError::Empty),
-        bytes if bytes > bytes_max => Err(JidError::TooLong),
-        _ => Ok(()),
-    }
-}
-
-/// RFC 7622 § 3.3.1.
-fn excluded_from_local(byte: u8) -> bool {
-    matches!(byte, b'"' | b'&' | b'\'' | b'/' | b':' | b'<' | b'>' | b'@')
-}
-
-/// Whether preparation does no more than lower the case.
-fn is_plain_local(local: &str) -> bool {
-    (1..=PART_BYTES_MAX).contains(&local.len())
-        && local
-            .bytes()
-            .all(|byte| byte.is_ascii_graphic() && !excluded_from_local(byte))
-}
-
-/// Whether preparation changes nothing.
-fn is_plain_resource(resource: &str) -> bool {
-    (1..=PART_BYTES_MAX).contains(&resource.len())
-        && resource.bytes().all(|byte| matches!(byte, b' '..=b'~'))
-}
-
-/// Whether this is a DNS name of NR-LDH labels (RFC 5890 § 2.3.1), which an IPv4 address is as
-/// well, without a final dot; preparation does no more than lower the case.
-fn is_plain_name(domain: &str) -> bool {
-    (1..=253).contains(&domain.len())
-        && domain.split('.').all(|label| {
-            let label = label.as_bytes();
-            (1..=63).contains(&label.len())
-                && label
-                    .iter()
-                    .all(|byte| byte.is_ascii_alphanumeric() || *byte == b'-')
-                && label.first() != Some(&b'-')
-                && label.last() != Some(&b'-')
-                && label.get(2..4) != Some(b"--")
-        })
-}
-
-/// A name with A-labels or U-labels. UTS 46 maps and checks it; what it allows beyond IDNA2008
-/// (symbols, chiefly) is refused, because a domainpart consists of U-labels (RFC 7622 § 3.2).
-fn prepare_international(domain: &str) -> Result<String, JidError> {
-    let uts46 = Uts46::new();
-    let ascii = uts46
-        .to_ascii(
-            domain.as_bytes(),
-            AsciiDenyList::STD3,
-            Hyphens::Check,
-            DnsLength::Verify,
-        )
-        .map_err(|_| JidError::Domainpart)?;
-    let (unicode, outcome) =
-        uts46.to_unicode(ascii.as_bytes(), AsciiDenyList::STD3, Hyphens::Check);
-    outcome.map_err(|_| JidError::Domainpart)?;
-    for label in unicode.split('.') {
-        precis::identifier_class(label).map_err(|precis::Disallowed| JidError::Domainpart)?;
-    }
-    check_length(&unicode, PART_BYTES_MAX)?;
-    Ok(unicode.into_owned())
-}
-
 impl From<BareJid> for Jid {
     fn from(jid: BareJid) -> Self {
         Self(jid.0)
@@ -542,6 +259,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
     use std::collections::HashMap;
+    use std::sync::Arc;
 
     fn parts(text: &str) -> Result<(Option<String>, String, Option<String>), JidError> {
         let jid = Jid::parse(text)?;
