@@ -141,6 +141,10 @@ async fn answer(engine: &Engine, mut stream: UnixStream) -> io::Result<()> {
     let mut line = String::new();
     let mut reader = BufReader::new(&mut stream).take(LINE_BYTES_MAX);
     timeout(REQUEST_TIMEOUT, reader.read_line(&mut line)).await??;
+    if line.is_empty() {
+        // Somebody looked whether we run.
+        return Ok(());
+    }
     let performed = match Request::parse(&line) {
         Ok(request) => request.perform(engine).await,
         Err(error) => Err(error),

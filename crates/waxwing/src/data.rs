@@ -3,6 +3,7 @@
 use crate::config::Config;
 use crate::files;
 use std::fs::{File, TryLockError};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
 use waxwing_engine::{Engine, Env};
@@ -23,6 +24,7 @@ pub(crate) fn lock(config: &Config) -> Result<Lock, String> {
         .create(true)
         .truncate(false)
         .write(true)
+        .mode(0o600)
         .open(&path)
         .map_err(|e| format!("{}: cannot be written: {e}", path.display()))?;
     match file.try_lock() {

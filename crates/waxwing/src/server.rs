@@ -146,8 +146,7 @@ impl Sockets {
     /// Starts a task for each. They end when told to stop; [`Server::stop`] is their owner.
     fn serve(self, shared: &Arc<Shared>, stop: &watch::Receiver<bool>) {
         for (kind, listener) in self.clients {
-            let address = listener.local_addr().ok();
-            tracing::info!(kind = ?kind, address = ?address, "listening for clients");
+            announce(&listener, kind.name());
             tokio::spawn(listener::accept(
                 Arc::clone(shared),
                 listener,
@@ -156,8 +155,7 @@ impl Sockets {
             ));
         }
         for listener in self.metrics {
-            let address = listener.local_addr().ok();
-            tracing::info!(address = ?address, "listening for metrics");
+            announce(&listener, "metrics");
             tokio::spawn(http::serve(
                 Arc::clone(&shared.metrics),
                 listener,
@@ -169,6 +167,13 @@ impl Sockets {
             self.admin,
             stop.clone(),
         ));
+    }
+}
+
+/// Says where a listener is, for those who let the system choose a port.
+fn announce(listener: &TcpListener, name: &str) {
+    if let Ok(address) = listener.local_addr() {
+        tracing::info!(listener = %name, %address, "listening");
     }
 }
 

@@ -41,9 +41,10 @@ pub(crate) async fn run(
 ) {
     let Slot { permit, place } = slot;
     let mut transport = Transport::new(tcp);
+    let mut input = BytesMut::new();
     let carrier = match kind {
         Kind::Starttls => stream::Transport::Plain,
-        Kind::DirectTls => match start_tls(&shared, &mut transport).await {
+        Kind::DirectTls => match start_tls(&shared, &mut transport, &mut input).await {
             Ok(info) => stream::Transport::Tls(info),
             Err(error) => {
                 tracing::debug!(%peer, %error, "no TLS");
@@ -55,8 +56,8 @@ pub(crate) async fn run(
         connection: Connection::new(&shared.engine, peer.ip(), carrier),
         shared,
         transport,
-        input: BytesMut::new(),
-        unseen: false,
+        unseen: !input.is_empty(),
+        input,
         ended: false,
         place: Some(place),
         stop,
@@ -187,7 +188,8 @@ impl Task {
             return Err(error.into());
         }
         self.input = BytesMut::new();
-        let info = start_tls(&self.shared, &mut self.transport).await?;
+        let info = start_tls(&self.shared, &mut self.transport, &mut self.input).await?;
+        self.unseen = !self.input.is_empty();
         self.connection.tls_started(info);
         Ok(())
     }
@@ -215,9 +217,13 @@ async fn guard<T>(shared: &Shared, work: impl Future<Output = T>) -> Result<T, E
 }
 
 /// The handshake, in a box of its own: a session does not carry its size.
-async fn start_tls(shared: &Shared, transport: &mut Transport) -> io::Result<stream::TlsInfo> {
+async fn start_tls(
+    shared: &Shared,
+    transport: &mut Transport,
+    input: &mut BytesMut,
+) -> io::Result<stream::TlsInfo> {
     let setup = shared.tls.current();
-    let handshake = Box::pin(transport.start_tls(&setup, &shared.handshakes));
+    let handshake = Box::pin(transport.start_tls(&setup, &shared.handshakes, input));
     let (outcome, result) = match timeout(shared.handshake_timeout, handshake).await {
         Ok(Ok(info)) => (HandshakeOutcome::Done, Ok(info)),
         Ok(Err(error)) => (HandshakeOutcome::Failed, Err(error)),

@@ -26,6 +26,16 @@ pub(crate) enum Kind {
     DirectTls,
 }
 
+impl Kind {
+    /// Its name in logs, metrics and settings.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Starttls => "starttls",
+            Self::DirectTls => "direct_tls",
+        }
+    }
+}
+
 /// What all connections share.
 pub(crate) struct Shared {
     /// The XMPP server itself.

@@ -42,11 +42,13 @@ impl Transport {
     }
 
     /// Does the TLS handshake as the server. Computation happens only with a permit of `gate`, so
-    /// that a flood of handshakes leaves workers to those who are logged in.
+    /// that a flood of handshakes leaves workers to those who are logged in. What the client sent
+    /// right behind its last handshake message is put into `input`.
     pub(crate) async fn start_tls(
         &mut self,
         setup: &Setup,
         gate: &Semaphore,
+        input: &mut BytesMut,
     ) -> io::Result<TlsInfo> {
         let mut tls = Box::new(setup.connection().map_err(io::Error::other)?);
         let done = handshake(&self.tcp, &mut tls, gate).await;
@@ -55,6 +57,8 @@ impl Transport {
             _ = tls.write_tls(&mut Socket(&self.tcp));
             return Err(error);
         }
+        // The socket may never become readable for these: they have been read already.
+        take_plaintext(&mut tls, input)?;
         let info = setup.info(&tls);
         self.tls = Some(tls);
         Ok(info)

@@ -264,10 +264,7 @@ impl EncodeLabelValue for HandshakeOutcome {
 
 impl EncodeLabelValue for Kind {
     fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> std::fmt::Result {
-        encoder.write_str(match self {
-            Self::Starttls => "starttls",
-            Self::DirectTls => "direct_tls",
-        })
+        encoder.write_str(self.name())
     }
 }
 

@@ -1,0 +1,336 @@
+//! The binary from outside: sockets, TLS, signals, accounts.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a failed step of the helpers is a failed test"
+)]
+
+mod support;
+
+use rustls::version::{TLS12, TLS13};
+use std::process::Command;
+use support::{Client, DOMAIN, Server, Tls, certificate, connect};
+
+const STARTTLS: &str = "<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>";
+
+#[test]
+fn a_person_logs_in_over_starttls_and_over_direct_tls() {
+    let server = Server::start("");
+    let added = server.command(&["user", "add", "alice@example.org"], "secret\n");
+    assert!(added.status.success(), "{added:?}");
+
+    let mut plain = Client(connect(server.starttls));
+    let features = plain.open();
+    assert!(features.contains("<starttls"), "{features}");
+    assert!(
+        !features.contains("mechanism"),
+        "no login in clear: {features}"
+    );
+    plain.send(STARTTLS);
+    plain.expect("<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>");
+    let mut client = Tls::default().connect(plain.0).unwrap();
+    client.log_in("alice", "secret");
+    client.ping();
+
+    let mut other = Tls::default().connect(connect(server.direct_tls)).unwrap();
+    other.log_in("alice", "secret");
+    other.ping();
+    assert!(
+        server
+            .page("/metrics")
+            .contains("waxwing_sockets{listener=\"direct_tls\"} 1")
+    );
+    other.send("</stream:stream>");
+    assert!(other.rest().contains("</stream:stream>"));
+}
+
+#[test]
+fn channel_binding_goes_with_the_version_of_tls() {
+    let server = Server::start("");
+    for (version, exporter) in [(&TLS13, true), (&TLS12, false)] {
+        let tls = Tls {
+            version: Some(version),
+            ..Tls::default()
+        };
+        let mut client = tls.connect(connect(server.direct_tls)).unwrap();
+        let features = client.open();
+        assert_eq!(features.contains("tls-exporter"), exporter, "{features}");
+        assert!(features.contains("tls-server-end-point"), "{features}");
+        assert!(features.contains("SCRAM-SHA-256-PLUS"), "{features}");
+    }
+}
+
+#[test]
+fn what_follows_starttls_in_clear_ends_the_stream() {
+    let server = Server::start("");
+    let mut client = Client(connect(server.starttls));
+    client.open();
+    client.send(&format!(
+        "{STARTTLS}<stream:stream to='{DOMAIN}' version='1.0' xmlns='jabber:client' \
+         xmlns:stream='http://etherx.jabber.org/streams'>\
+         <auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>AGEAYg==</auth>"
+    ));
+    let rest = client.rest();
+    assert!(
+        !rest.contains("<stream:features") && !rest.contains("urn:ietf:params:xml:ns:xmpp-sasl"),
+        "{rest}"
+    );
+}
+
+#[test]
+fn another_protocol_is_refused_by_alpn() {
+    let server = Server::start("");
+    let offer = |alpn| {
+        Tls {
+            alpn,
+            ..Tls::default()
+        }
+        .connect(connect(server.direct_tls))
+    };
+    for alpn in [&[][..], &["xmpp-client"], &["http/1.1", "xmpp-client"]] {
+        let mut client = offer(alpn).unwrap_or_else(|e| panic!("{alpn:?}: {e}"));
+        assert_eq!(
+            client.0.conn.alpn_protocol(),
+            (!alpn.is_empty()).then_some(&b"xmpp-client"[..])
+        );
+        client.open();
+    }
+    for alpn in [&["http/1.1"][..], &["h2", "http/1.1"], &["xmpp-server"]] {
+        let error = offer(alpn)
+            .err()
+            .unwrap_or_else(|| panic!("{alpn:?} accepted"));
+        assert!(
+            error.to_string().contains("NoApplicationProtocol"),
+            "{alpn:?}: {error}"
+        );
+    }
+    // HTTP without TLS on either port gets no page.
+    for port in [server.starttls, server.direct_tls] {
+        let mut client = Client(connect(port));
+        client.send("GET / HTTP/1.1\r\nHost: example.org\r\n\r\n");
+        let mut answer = Vec::new();
+        _ = std::io::Read::read_to_end(&mut client.0, &mut answer);
+        assert!(!answer.starts_with(b"HTTP"), "{answer:?}");
+    }
+}
+
+#[test]
+fn a_stop_says_goodbye_and_exits_with_0() {
+    let mut server = Server::start("");
+    server.command(&["user", "add", "alice@example.org"], "secret\n");
+    let mut alice = Tls::default().connect(connect(server.direct_tls)).unwrap();
+    alice.log_in("alice", "secret");
+    let mut stranger = Client(connect(server.starttls));
+    stranger.open();
+    server.signal("TERM");
+    for rest in [alice.rest(), stranger.rest()] {
+        assert!(rest.contains("<system-shutdown"), "{rest}");
+        assert!(rest.ends_with("</stream:stream>"), "{rest}");
+    }
+    drop((alice, stranger));
+    assert_eq!(server.wait().code(), Some(0));
+    assert!(
+        !server.log().contains("did not say goodbye"),
+        "{}",
+        server.log()
+    );
+}
+
+#[test]
+fn a_new_certificate_is_taken_without_dropping_anybody() {
+    let mut server = Server::start("");
+    server.command(&["user", "add", "alice@example.org"], "secret\n");
+    let dial = |server: &Server| Tls::default().connect(connect(server.direct_tls)).unwrap();
+    let mut alice = dial(&server);
+    alice.log_in("alice", "secret");
+    let old = alice.certificate();
+
+    let new = certificate();
+    server.write_certificate(&new);
+    server.signal("HUP");
+    server.expect_log("read again");
+    assert_eq!(dial(&server).certificate(), *new.cert.der());
+    assert_ne!(old, *new.cert.der());
+
+    // Without a signal.
+    let newer = certificate();
+    server.write_certificate(&newer);
+    server.expect_log("new certificates are in use");
+    assert_eq!(dial(&server).certificate(), *newer.cert.der());
+
+    server.break_certificate();
+    server.signal("HUP");
+    let error = server.expect_log("not reloaded");
+    assert!(error.contains("example.org.crt"), "{error}");
+    assert_eq!(dial(&server).certificate(), *newer.cert.der());
+    alice.ping();
+    assert!(
+        server
+            .page("/metrics")
+            .contains("waxwing_reload_failures_total 1")
+    );
+}
+
+#[test]
+fn a_broken_file_is_refused_at_reload() {
+    let mut server = Server::start("");
+    server.write_settings("[limits]\nstanza_bytes_max = \"big\"");
+    server.signal("HUP");
+    let line = server.expect_log("not reloaded");
+    assert!(line.contains("waxwing.toml:8:20"), "{line}");
+    server.write_settings("[limits]\nstanza_bytes_max = 20000");
+    server.signal("HUP");
+    assert!(
+        server
+            .expect_log("next start")
+            .contains("settings=\"limits\"")
+    );
+    Client(connect(server.starttls)).open();
+}
+
+#[test]
+fn strangers_of_one_address_are_bounded_and_people_are_not() {
+    let server = Server::start("[limits]\nunauthenticated_per_address_max = 2");
+    server.command(&["user", "add", "alice@example.org"], "secret\n");
+    let dial = || Tls::default().connect(connect(server.direct_tls));
+    let mut people: Vec<_> = (0..4)
+        .map(|_| dial().unwrap())
+        .map(|mut client| {
+            client.log_in("alice", "secret");
+            client
+        })
+        .collect();
+    let mut strangers = [dial().unwrap(), dial().unwrap()];
+    assert!(dial().is_err(), "a third stranger");
+    for client in &mut strangers {
+        client.open();
+    }
+    for client in &mut people {
+        client.ping();
+    }
+    assert!(
+        server
+            .page("/metrics")
+            .contains("waxwing_sockets_refused_total 1")
+    );
+}
+
+#[test]
+fn without_files_accepting_waits_and_people_stay() {
+    // 64 are reserved, so 3 connections are possible, of which each of two listeners holds one in
+    // advance of the next connection.
+    let mut shell = Command::new("sh");
+    shell.args([
+        "-c",
+        "ulimit -n 67; exec \"$0\" \"$@\"",
+        env!("CARGO_BIN_EXE_waxwing"),
+    ]);
+    let mut server = Server::start_with("", shell);
+    let mut first = Client(connect(server.starttls));
+    first.open();
+    let mut second = Client(connect(server.starttls));
+    server.expect_log("no place for another connection");
+    first.send("</stream:stream>");
+    first.rest();
+    drop(first);
+    second.open();
+    assert!(server.page("/health").ends_with("ok\n"));
+    let listed = server.command(&["user", "add", "alice@example.org"], "secret\n");
+    assert!(listed.status.success(), "{listed:?}");
+}
+
+#[test]
+fn accounts_change_while_people_are_connected() {
+    let server = Server::start("");
+    let run = |arguments: &[&str], input: &str| {
+        let output = server.command(arguments, input);
+        let text = [output.stdout, output.stderr].concat();
+        (output.status.success(), String::from_utf8(text).unwrap())
+    };
+    let dial = || Tls::default().connect(connect(server.direct_tls)).unwrap();
+    assert!(run(&["user", "add", "alice@example.org"], "one\n").0);
+    let (ok, text) = run(&["user", "add", "alice@example.org"], "one\n");
+    assert!(!ok && text.contains("exists"), "{text}");
+    let (ok, text) = run(&["user", "add", "alice@other.org"], "one\n");
+    assert!(!ok && text.contains("it has example.org"), "{text}");
+
+    let mut alice = dial();
+    alice.log_in("alice", "one");
+    assert!(run(&["user", "passwd", "alice@example.org"], "two\n").0);
+    assert!(alice.rest().contains("</stream:stream>"));
+
+    let mut alice = dial();
+    alice.log_in("alice", "two");
+    assert_eq!(
+        run(&["user", "list"], ""),
+        (true, "alice@example.org\n".to_owned())
+    );
+    let (ok, text) = run(&["user", "del", "alice@example.org"], "");
+    assert!(!ok && text.contains("nothing was deleted"), "{text}");
+    assert!(run(&["user", "del", "alice@example.org", "--yes"], "").0);
+    assert!(alice.rest().contains("</stream:stream>"));
+    assert_eq!(run(&["user", "list"], ""), (true, String::new()));
+
+    let (ok, text) = run(&["user", "add", "bob@example.org", "--generate"], "");
+    assert!(ok, "{text}");
+    let password = text.trim_end().rsplit(' ').next().unwrap().to_owned();
+    dial().log_in("bob", &password);
+    assert!(!server.page("/metrics").contains("alice"));
+}
+
+#[test]
+fn a_second_server_does_not_take_the_data() {
+    let server = Server::start("");
+    let second = server.command(&["run"], "");
+    let text = String::from_utf8(second.stderr).unwrap();
+    assert!(!second.status.success());
+    assert!(
+        text.contains("another server runs with this data folder"),
+        "{text}"
+    );
+    Client(connect(server.starttls)).open();
+}
+
+#[test]
+fn check_explains_what_is_wrong() {
+    let server = Server::start("");
+    let good = server.command(&["check"], "");
+    let text = String::from_utf8(good.stdout).unwrap();
+    assert!(good.status.success(), "{text}");
+    assert!(text.contains("ports: not tried: the server runs"), "{text}");
+    server.break_certificate();
+    let bad = server.command(&["check"], "");
+    let text = String::from_utf8(bad.stdout).unwrap();
+    assert!(!bad.status.success());
+    assert!(
+        text.contains("FAIL  certificate of example.org") && text.contains("PEM"),
+        "{text}"
+    );
+}
+
+#[test]
+fn secrets_and_addresses_stay_out_of_the_log() {
+    let mut server = Server::start("[log]\nlevel = \"trace\"");
+    server.command(&["user", "add", "alice@example.org"], "hunter2hunter2\n");
+    let mut alice = Tls::default().connect(connect(server.direct_tls)).unwrap();
+    alice.log_in("alice", "hunter2hunter2");
+    alice.send("<message to='alice@example.org'><body>marker-of-a-secret</body></message>");
+    alice.ping();
+    alice.send("</stream:stream>");
+    alice.rest();
+    server.signal("TERM");
+    server.wait();
+    let encoded = waxwing_proto::sasl::encode(b"\0alice\0hunter2hunter2");
+    for secret in ["hunter2", "marker-of-a-secret", &encoded] {
+        assert!(
+            !server.log().contains(secret),
+            "{secret} in {}",
+            server.log()
+        );
+    }
+    for line in server.log().lines().filter(|line| line.contains("INFO")) {
+        assert!(!line.contains("peer="), "{line}");
+    }
+}
