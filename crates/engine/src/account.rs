@@ -108,6 +108,13 @@ impl View {
     }
 }
 
+/// Whether an entry of a block list names `jid` (XEP-0191 § 2).
+pub(crate) fn names(entry: &Jid, jid: &Jid) -> bool {
+    entry.domain() == jid.domain()
+        && (entry.local().is_none() || entry.local() == jid.local())
+        && (entry.resource().is_none() || entry.resource() == jid.resource())
+}
+
 impl Engine {
     /// The snapshot of a local account; one with `exists == false` where there is no account.
     pub async fn view(&self, account: &BareJid) -> Result<Arc<View>, StanzaError> {

@@ -91,7 +91,7 @@ metrics! {
     session_refusals: Counter,
     /// Requests refused by a bound on what one account may keep (roster, block list, documents).
     quota_refusals: Counter,
-    /// Directed presence not remembered because of `directed_presence_max`.
+    /// Directed presence refused because of `directed_presence_max`.
     directed_presence_refusals: Counter,
     /// Stream errors sent.
     stream_errors: Counter,

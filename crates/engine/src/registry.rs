@@ -8,13 +8,14 @@ use hashbrown::HashMap;
 use parking_lot::{Mutex, RwLock};
 use smallvec::SmallVec;
 use std::{
+    collections::BTreeSet,
     hash::{BuildHasher, RandomState},
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicI16, AtomicU64, Ordering},
     },
 };
-use waxwing_proto::{BareJid, FullJid, stanza::Sealed};
+use waxwing_proto::{BareJid, FullJid, Jid, stanza::Sealed};
 
 const SHARDS: usize = 64;
 
@@ -33,7 +34,17 @@ pub struct Resource {
     priority: AtomicI16,
     interested: AtomicBool,
     blocking: AtomicBool,
-    presence: Mutex<Option<Sealed>>,
+    shown: Mutex<Shown>,
+}
+
+/// What a resource has shown of itself.
+#[derive(Debug, Default)]
+struct Shown {
+    presence: Option<Sealed>,
+    /// Text of its last unavailable presence.
+    farewell: String,
+    /// Who was sent directed presence and so must learn when it goes (RFC 6121 § 4.6).
+    directed: BTreeSet<Jid>,
 }
 
 /// Priority of a resource that has sent no available presence.
@@ -49,7 +60,7 @@ impl Resource {
             priority: AtomicI16::new(UNAVAILABLE),
             interested: AtomicBool::new(false),
             blocking: AtomicBool::new(false),
-            presence: Mutex::new(None),
+            shown: Mutex::default(),
         }
     }
     /// Its priority (RFC 6121 § 4.7.2.3); `None` while it is not available.
@@ -63,16 +74,60 @@ impl Resource {
     }
     /// Its last available presence, without `to`.
     pub fn presence(&self) -> Option<Sealed> {
-        self.presence.lock().clone()
+        self.shown.lock().presence.clone()
     }
-    /// Remembers an available presence (`Some`) or that there is none.
-    pub fn set_presence(&self, presence: Option<(Sealed, i8)>) {
+    /// Remembers an available presence (`Some`) or that there is none, and gives what was
+    /// remembered before: of several that end a presence session at once, one gets it.
+    pub fn set_presence(&self, presence: Option<(Sealed, i8)>) -> Option<Sealed> {
         let (stanza, priority) = match presence {
             Some((stanza, priority)) => (Some(stanza), i16::from(priority)),
             None => (None, UNAVAILABLE),
         };
-        *self.presence.lock() = stanza;
+        let mut shown = self.shown.lock();
         self.priority.store(priority, Ordering::Release);
+        std::mem::replace(&mut shown.presence, stanza)
+    }
+    /// The text of its last unavailable presence, empty if it gave none.
+    pub fn farewell(&self) -> String {
+        self.shown.lock().farewell.clone()
+    }
+    /// Remembers the text of an unavailable presence.
+    pub fn set_farewell(&self, text: String) {
+        self.shown.lock().farewell = text;
+    }
+    /// Remembers that it has sent directed presence to `to`; false if that would be more than
+    /// `directed_max` entities.
+    pub fn remember_directed(&self, to: &Jid, directed_max: usize) -> bool {
+        let mut shown = self.shown.lock();
+        if shown.directed.len() >= directed_max && !shown.directed.contains(to) {
+            return false;
+        }
+        shown.directed.insert(to.clone());
+        true
+    }
+    /// Whether it has sent directed presence to `to` and not taken it back.
+    pub fn has_directed(&self, to: &Jid) -> bool {
+        self.shown.lock().directed.contains(to)
+    }
+    /// Directed presence to `to` is over, for one side or the other.
+    pub fn forget_directed(&self, to: &Jid) {
+        self.shown.lock().directed.remove(to);
+    }
+    /// Those who were sent directed presence and are `chosen`; they are forgotten.
+    pub fn take_directed_to(&self, chosen: impl Fn(&Jid) -> bool) -> Vec<Jid> {
+        let mut shown = self.shown.lock();
+        let found: Vec<Jid> = shown
+            .directed
+            .iter()
+            .filter(|jid| chosen(jid))
+            .cloned()
+            .collect();
+        shown.directed.retain(|jid| !chosen(jid));
+        found
+    }
+    /// Everyone who was sent directed presence; nobody afterwards.
+    pub fn take_directed(&self) -> BTreeSet<Jid> {
+        std::mem::take(&mut self.shown.lock().directed)
     }
     /// Whether it has asked for the roster and so receives roster pushes (RFC 6121 § 2.2).
     pub fn interested(&self) -> bool {

@@ -14,7 +14,7 @@ use crate::{
 };
 use bytes::Bytes;
 use std::{
-    collections::{BTreeSet, VecDeque},
+    collections::VecDeque,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -37,9 +37,6 @@ pub struct SessionState {
     pub resource: Arc<Resource>,
     /// The account.
     pub account: BareJid,
-    /// Who was sent directed presence and so must learn when the session ends
-    /// (RFC 6121 § 4.6). At most `directed_presence_max`.
-    pub directed: BTreeSet<Jid>,
     /// Where the session is in reading the offline queue.
     pub offline: offline::Reader,
     /// Stanzas for this session alone that a handler wants sent after its reply.
@@ -107,7 +104,6 @@ impl Session {
             state: SessionState {
                 resource,
                 account: account.clone(),
-                directed: BTreeSet::new(),
                 offline: offline::Reader::default(),
                 after_reply: Vec::new(),
             },
@@ -232,9 +228,11 @@ impl Session {
         let account = self.state.account.clone();
         let left = self.state.resource.outbox.close();
         if let Ok(view) = engine.view(&account).await {
-            self.unavailable(&view);
+            let seen = self.unavailable(&view);
             if view.exists {
-                presence::remember_last(&engine, &account).await;
+                if seen {
+                    presence::remember_last(&engine, &account, &self.state.resource).await;
+                }
                 offline::rescue(&engine, &account, left).await;
             }
         }
@@ -382,21 +380,14 @@ impl Session {
         out.push_back(xml.finish());
     }
 
-    /// Leaves the table and tells those who saw the session; once.
-    fn unavailable(&mut self, view: &View) {
-        presence::went_away(
-            &self.engine,
-            &self.state.account,
-            view,
-            &self.state.resource,
-        );
-        for jid in std::mem::take(&mut self.state.directed) {
-            presence::tell_gone(&self.engine, &self.state.resource, &jid);
-        }
-        let generation = self.state.resource.generation;
+    /// Leaves the table and tells those who saw the session; once. True if it was available.
+    fn unavailable(&mut self, view: &View) -> bool {
+        let resource = &self.state.resource;
+        let seen = presence::went_away(&self.engine, &self.state.account, view, resource);
         self.engine
             .registry()
-            .remove(&self.state.account, generation);
+            .remove(&self.state.account, resource.generation);
+        seen
     }
 }
 

@@ -1,6 +1,86 @@
 //! Presence on its way to somebody (RFC 6121 § 8.5).
-use super::Handover;
-use crate::Engine;
 
-/// Delivers.
-pub(super) fn hand_over(_engine: &Engine, _handover: &Handover) {}
+use super::{Handover, Routed, Rule, guard_recipient, guard_sender};
+use crate::{Engine, account::View, outbox::Delivery, registry::Resources};
+use waxwing_proto::{
+    BareJid, Jid,
+    stanza::{Condition, Draft, Sealed, StanzaError},
+};
+
+/// Takes directed presence, or an error about presence, whose `from` is stamped and whose `to` is
+/// set.
+pub async fn route(
+    engine: &Engine,
+    sender: Option<(&BareJid, &View)>,
+    draft: Draft,
+) -> Result<Routed, StanzaError> {
+    let (Some(from), Some(to)) = (draft.from().cloned(), draft.to().cloned()) else {
+        return Err(Condition::BadRequest.into());
+    };
+    if !guard_sender(engine, &draft, sender, &to)? {
+        return Ok(Routed::Done);
+    }
+    if !engine.is_local(to.domain()) {
+        return Err(engine.remote().unreachable());
+    }
+    if to.local().is_none() {
+        // The server has no use for anybody's presence.
+        return Ok(Routed::Done);
+    }
+    let account = to.to_bare();
+    let view = engine.view(&account).await?;
+    // § 8.5.1: nothing is said about an account that does not exist.
+    if !view.exists || !guard_recipient(engine, &draft, &account, &view, &from)? {
+        return Ok(Routed::Done);
+    }
+    let stanza = draft.stanza().clone();
+    let sealed = draft.seal();
+    let handover = Handover {
+        stanza,
+        sealed,
+        from,
+        to,
+        rule: Rule::Presence,
+    };
+    Ok(Routed::Handover(handover, None))
+}
+
+/// Delivers to whom § 8.5.2.1.2 and § 8.5.3 name.
+pub(super) fn hand_over(engine: &Engine, handover: &Handover) {
+    let Handover { from, to, .. } = handover;
+    if handover.stanza.type_attr().as_deref() == Some("unavailable") {
+        // § 4.6.1: who goes need not be told any more when the recipient goes.
+        for resource in targets(engine, to) {
+            resource.forget_directed(from);
+        }
+    }
+    deliver(engine, to, &handover.sealed);
+}
+
+/// Gives presence to a local recipient: to all available resources of a bare JID, to the one of a
+/// full JID, to nobody without a word if there is none.
+pub(crate) fn deliver(engine: &Engine, to: &Jid, stanza: &Sealed) {
+    for resource in targets(engine, to) {
+        let delivery = Delivery::Stanza(stanza.clone());
+        // Whoever is ending asks for presence anew when it returns.
+        if resource.outbox.push(delivery).is_ok() {
+            engine.metrics().deliveries.inc();
+        }
+    }
+}
+
+fn targets(engine: &Engine, to: &Jid) -> Resources {
+    let account = to.to_bare();
+    match to.resource() {
+        Some(resource) => engine
+            .registry()
+            .resource(&account, resource)
+            .into_iter()
+            .collect(),
+        None => {
+            let mut all = engine.registry().resources(&account);
+            all.retain(|resource| resource.priority().is_some());
+            all
+        }
+    }
+}

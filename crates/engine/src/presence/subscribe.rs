@@ -1,0 +1,330 @@
+//! Subscription stanzas (RFC 6121 § 3): the table of [`crate::subscription`] carried out.
+//!
+//! Each side's roster is committed before anything about it is sent. The order of what is sent is
+//! that of § 3: what the contact shall see, the stanza, the push, what the contact may see now.
+
+use super::{Own, Sealed, fanout};
+use crate::{
+    Engine,
+    account::View,
+    error,
+    outbox::Delivery,
+    roster::{self, Edit, Update},
+    route::{guard_recipient, guard_sender},
+    subscription::{self, Change, Show, State, Type},
+};
+use bytes::Bytes;
+use waxwing_proto::{
+    BareJid, Jid,
+    stanza::{Condition, Draft, StanzaError},
+};
+use waxwing_store::{ROSTER_REQUEST_BYTES_MAX, ROSTER_REQUESTS_MAX, RosterItem};
+
+/// A subscription stanza of a local user (§ 3.1.2, § 3.1.5, § 3.2.2, § 3.3.2, § 3.4.2).
+pub(super) async fn outbound(
+    engine: &Engine,
+    account: &BareJid,
+    view: &View,
+    mut draft: Draft,
+    kind: Type,
+) -> Result<(), StanzaError> {
+    let Some(contact) = draft.to().map(Jid::to_bare) else {
+        return Err(Condition::BadRequest.into());
+    };
+    if contact == *account {
+        // Everyone sees oneself (§ 4.2.2).
+        return Ok(());
+    }
+    let to = Jid::from(&contact);
+    draft.set_from(account.into());
+    draft.set_to(to.clone());
+    if !guard_sender(engine, &draft, Some((account, view)), &to)? {
+        return Ok(());
+    }
+    let state = view.contact(&contact).map(State::from).unwrap_or_default();
+    if subscription::outbound(state, kind).pass {
+        if !engine.is_local(contact.domain()) {
+            return Err(engine.remote().unreachable());
+        }
+        if contact.local().is_none() {
+            return Err(Condition::ServiceUnavailable.into());
+        }
+    }
+    let decide = |state| subscription::outbound(state, kind);
+    let (change, update) = commit(engine, account, &contact, state, decide, None).await?;
+    if change.show == Show::Unavailable {
+        fanout::hide(engine, account, &to);
+    }
+    let answer = if change.pass {
+        inbound(engine, &draft, account, &contact, kind).await
+    } else {
+        Ok(None)
+    };
+    roster::push(engine, account, update.as_ref());
+    if change.show == Show::Available {
+        fanout::show(engine, account, &to);
+    }
+    if let Some(answer) = answer? {
+        answer.give(engine).await?;
+    }
+    Ok(())
+}
+
+/// What a local account owes to whoever has sent it a subscription stanza.
+#[derive(Debug)]
+#[must_use]
+pub(crate) struct Answer {
+    account: BareJid,
+    contact: BareJid,
+    reply: Option<Type>,
+    show: Show,
+    id: Option<String>,
+}
+
+/// Takes a subscription stanza for a local account (§ 3.1.3, § 3.1.6, § 3.2.3, § 3.3.3). What it
+/// gives is to be given to the sender once the sender's own roster push is out.
+pub(crate) async fn inbound(
+    engine: &Engine,
+    draft: &Draft,
+    from: &BareJid,
+    account: &BareJid,
+    kind: Type,
+) -> Result<Option<Answer>, StanzaError> {
+    let view = engine.view(account).await?;
+    // § 8.5.1: nothing is said about an account that does not exist.
+    if !view.exists || !guard_recipient(engine, draft, account, &view, &from.into())? {
+        return Ok(None);
+    }
+    let id = draft.stanza().id().map(std::borrow::Cow::into_owned);
+    let stanza = draft.clone().seal();
+    accept(engine, &view, (from, account), kind, &stanza, id).await
+}
+
+/// [`inbound`] after the guards, also for stanzas that the server sends on a user's behalf.
+async fn accept(
+    engine: &Engine,
+    view: &View,
+    (from, account): (&BareJid, &BareJid),
+    kind: Type,
+    stanza: &Sealed,
+    id: Option<String>,
+) -> Result<Option<Answer>, StanzaError> {
+    let state = view.contact(from).map(State::from).unwrap_or_default();
+    if kind == Type::Subscribe && view.contact(from).is_none() && has_too_many_requests(view) {
+        engine.metrics().quota_refusals.inc();
+        return Ok(None);
+    }
+    let request = (kind == Type::Subscribe).then(|| request(stanza, from, account));
+    let decide = |state| subscription::inbound(state, kind);
+    let (change, update) = commit(engine, account, from, state, decide, request).await?;
+    if change.pass {
+        deliver(engine, account, kind, stanza);
+    }
+    if change.push {
+        roster::push(engine, account, update.as_ref());
+    }
+    Ok(Some(Answer {
+        account: account.clone(),
+        contact: from.clone(),
+        reply: change.reply,
+        show: change.show,
+        id,
+    }))
+}
+
+impl Answer {
+    /// Sends the automatic reply and the presence that goes with it.
+    pub(crate) async fn give(self, engine: &Engine) -> Result<(), StanzaError> {
+        let to = Jid::from(&self.contact);
+        if self.show == Show::Unavailable {
+            fanout::hide(engine, &self.account, &to);
+        }
+        if let Some(kind) = self.reply {
+            let id = self.id.as_deref();
+            send(engine, &self.account, &self.contact, kind, id).await?;
+        }
+        if self.show == Show::Available {
+            fanout::show(engine, &self.account, &to);
+        }
+        Ok(())
+    }
+}
+
+/// Sends a subscription stanza on a local account's behalf. What the recipient's server owes in
+/// return is not given: these are answers, or come after the account's own roster has changed.
+async fn send(
+    engine: &Engine,
+    account: &BareJid,
+    contact: &BareJid,
+    kind: Type,
+    id: Option<&str>,
+) -> Result<Option<Answer>, StanzaError> {
+    if !engine.is_local(contact.domain()) || contact.local().is_none() {
+        return Ok(None);
+    }
+    let view = engine.view(contact).await?;
+    if !view.exists || view.blocks(&account.into()) {
+        return Ok(None);
+    }
+    let stanza = Own {
+        kind: Some(kind.as_str()),
+        from: account.as_str(),
+        to: Some(contact.as_str()),
+        id,
+        ..Own::default()
+    };
+    let stanza = stanza.seal();
+    accept(engine, &view, (account, contact), kind, &stanza, None).await
+}
+
+/// Ends the subscriptions that a removed roster item stood for (§ 2.5.2): the contact is sent
+/// unavailable presence, `unsubscribe` and `unsubscribed`, as far as `before` calls for them.
+pub(crate) async fn end_subscriptions(
+    engine: &Engine,
+    account: &BareJid,
+    contact: &BareJid,
+    before: State,
+) {
+    if before.seen_by_user() || before.ask {
+        let sent = send(engine, account, contact, Type::Unsubscribe, None).await;
+        if let Ok(Some(answer)) = sent
+            && answer.show == Show::Unavailable
+        {
+            fanout::hide(engine, contact, &account.into());
+        }
+    }
+    if before.sees_user() {
+        fanout::hide(engine, account, &contact.into());
+    }
+    if before.sees_user() || before.request {
+        // What failed is logged; presence is not shown without this account's consent anyway.
+        let _ = send(engine, account, contact, Type::Unsubscribed, None).await;
+    }
+}
+
+/// Tells an account's contacts that it is being removed, and ends their subscriptions, as if each
+/// had been removed from the roster.
+pub(crate) async fn account_gone(engine: &Engine, account: &BareJid, view: &View) {
+    for contact in view.contacts() {
+        end_subscriptions(engine, account, &contact.jid, State::from(contact)).await;
+    }
+}
+
+/// Tells a local account that believes to see `account` that it does not (§ 4.3.2, case 1).
+pub(super) async fn repair(
+    engine: &Engine,
+    account: &BareJid,
+    viewer: &BareJid,
+    id: Option<&str>,
+) -> Result<(), StanzaError> {
+    if !engine.is_local(viewer.domain()) {
+        return Ok(());
+    }
+    let view = engine.view(viewer).await?;
+    let believes = view.contact(account);
+    if believes.is_some_and(crate::account::Contact::seen_by_user) {
+        let _ = send(engine, account, viewer, Type::Unsubscribed, id).await?;
+    }
+    Ok(())
+}
+
+/// The requests that wait for the account's answer, for each resource that becomes available
+/// (§ 3.1.3).
+pub(super) async fn requests(
+    engine: &Engine,
+    account: &BareJid,
+    view: &View,
+) -> Result<Vec<Bytes>, StanzaError> {
+    if !view.contacts().iter().any(|contact| contact.request) {
+        return Ok(Vec::new());
+    }
+    let roster = engine.store().roster(account.clone()).await;
+    let roster = roster.map_err(|failure| error::from_store(engine, &failure))?;
+    let waiting = roster.items.into_iter();
+    Ok(waiting
+        .filter(|item| !view.blocks(&(&item.jid).into()))
+        .filter_map(|item| item.request)
+        .collect())
+}
+
+/// Writes what the table decides, deciding again on what is on disk. `state` is what the account's
+/// view shows; when that already is the state afterwards, nothing is read or written.
+async fn commit(
+    engine: &Engine,
+    account: &BareJid,
+    contact: &BareJid,
+    state: State,
+    decide: impl Fn(State) -> Change,
+    request: Option<Bytes>,
+) -> Result<(Change, Option<Update>), StanzaError> {
+    let change = decide(state);
+    if change.state == state {
+        return Ok((change, None));
+    }
+    roster::update_item(engine, account, contact, |before| {
+        let change = decide(before.map(State::from).unwrap_or_default());
+        let edit = edit(before, contact, change.state, request.as_ref());
+        Ok((change, edit))
+    })
+    .await
+}
+
+fn edit(
+    before: Option<&RosterItem>,
+    contact: &BareJid,
+    state: State,
+    request: Option<&Bytes>,
+) -> Edit {
+    let item = before.cloned().unwrap_or_else(|| roster::blank(contact));
+    let waiting = item.request.or_else(|| request.cloned());
+    let after = RosterItem {
+        subscription: state.subscription,
+        ask: state.ask,
+        approved: state.approved,
+        request: waiting.filter(|_| state.request),
+        listed: item.listed || state.listed(),
+        ..item
+    };
+    match before {
+        Some(before) if *before == after => Edit::Keep,
+        None if !after.listed && after.request.is_none() => Edit::Keep,
+        Some(_) if !after.listed && after.request.is_none() => Edit::Remove,
+        _ => Edit::Put(after),
+    }
+}
+
+/// The whole request, to be kept (§ 3.1.3); without its content if that is too much to keep, which
+/// the security warning there allows.
+fn request(stanza: &Sealed, from: &BareJid, account: &BareJid) -> Bytes {
+    if stanza.len() <= ROSTER_REQUEST_BYTES_MAX {
+        return stanza.to_bytes();
+    }
+    let plain = Own {
+        kind: Some(Type::Subscribe.as_str()),
+        from: from.as_str(),
+        to: Some(account.as_str()),
+        ..Own::default()
+    };
+    plain.seal().to_bytes()
+}
+
+/// A stranger who asks is told nothing, so that a full list does not tell that the account exists.
+fn has_too_many_requests(view: &View) -> bool {
+    let waiting = view.contacts().iter().filter(|contact| !contact.listed);
+    waiting.count() >= usize::try_from(ROSTER_REQUESTS_MAX).unwrap_or(usize::MAX)
+}
+
+/// Requests go to available resources, what concerns the roster to interested ones (§ 3.1.1).
+fn deliver(engine: &Engine, account: &BareJid, kind: Type, stanza: &Sealed) {
+    for resource in engine.registry().resources(account) {
+        let wanted = if kind == Type::Subscribe {
+            resource.priority().is_some()
+        } else {
+            resource.interested()
+        };
+        let delivery = Delivery::Stanza(stanza.clone());
+        if wanted && resource.outbox.push(delivery).is_ok() {
+            engine.metrics().deliveries.inc();
+        }
+    }
+}
