@@ -8,8 +8,10 @@ use waxwing_store::StoreError;
 /// as `internal-server-error` only.
 pub fn from_store(engine: &Engine, error: &StoreError) -> StanzaError {
     match error {
-        StoreError::Full => StanzaError::new(Condition::ResourceConstraint)
-            .text("The server cannot store more at the moment."),
+        StoreError::Full | StoreError::Overloaded(_) => {
+            StanzaError::new(Condition::ResourceConstraint)
+                .text("The server cannot store more at the moment.")
+        }
         StoreError::Quota(_) => {
             engine.metrics().quota_refusals.inc();
             StanzaError::new(Condition::ResourceConstraint)

@@ -42,7 +42,7 @@ pub(crate) fn lock(config: &Config) -> Result<Lock, String> {
 pub(crate) fn open(path: &Path) -> Result<Arc<SqliteStore>, String> {
     SqliteStore::open(path)
         .map(Arc::new)
-        .map_err(|e| format!("{}: the database cannot be opened: {e}", path.display()))
+        .map_err(|e| format!("the database cannot be opened: {e}"))
 }
 
 /// The server's logic over the database.

@@ -1,6 +1,7 @@
 //! What is not a whole database of ours is refused and left as it is.
 
 use super::*;
+use crate::Documents;
 
 /// Opening must fail saying `why`, and change nothing in the folder.
 #[track_caller]
@@ -113,6 +114,43 @@ async fn a_log_without_its_database_or_that_is_none_is_refused() {
                 .is_some()
         );
     }
+}
+
+/// Damage met while running is an error for whoever needs that page, and for nobody else.
+#[tokio::test]
+async fn a_damaged_page_fails_only_those_who_need_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder);
+    for account in ["alice@a.example", "bob@a.example"] {
+        let account = create(&store, account).await;
+        let xml = Some(account.as_str().repeat(2_000).into());
+        store
+            .document_set(account, "vcard".into(), xml, 1_000_000)
+            .await
+            .unwrap();
+    }
+    store.close();
+    // The beginning of Alice's document lies in the table's page, the rest in pages that say
+    // which one is the next; those of Alice now say there is none.
+    let mut bytes = fs::read(file(&folder)).unwrap();
+    for page in bytes.chunks_mut(4096).skip(1) {
+        if page[4..].starts_with(b"alice") || page[4..40].windows(5).any(|text| text == b"alice") {
+            page[..4].fill(0xFF);
+        }
+    }
+    // Not through `open`, which would look at all of it.
+    let path = file(&folder);
+    fs::write(&path, bytes).unwrap();
+    refuses(&folder, "is damaged");
+    let mut connection = Connection::open_reader(&path).unwrap();
+    let mut read = |account: &str| {
+        let sql = "SELECT xml FROM document WHERE account = ?1";
+        connection
+            .query_first(sql, &[account.into()])
+            .map(|row| row.is_some())
+    };
+    assert!(error(read("alice@a.example")).contains("malformed"));
+    assert!(read("bob@a.example").unwrap());
 }
 
 #[tokio::test]

@@ -68,7 +68,35 @@ async fn what_was_told_survives_a_kill() {
     assert!(told.is_sorted_by(|a, b| a < b), "ids rise across restarts");
 }
 
-/// Not a test by itself: [`what_was_told_survives_a_kill`] starts and kills it.
+#[tokio::test]
+async fn another_process_may_write_at_the_same_time() {
+    let (store, folder) = fresh();
+    create(&store, "alice@a.example").await;
+    create(&store, "bob@a.example").await;
+    let mut child = again("submit_until_killed", &folder).spawn().unwrap();
+    let mut lines = ids(&mut child);
+    let mut all: Vec<_> = lines.by_ref().take(1).collect();
+    let mut ours = Vec::new();
+    for at in 0..100 {
+        let id = store
+            .submit(message("bob@a.example", DAY + at, "m"))
+            .await
+            .unwrap()
+            .id;
+        all.extend(lines.by_ref().take(3));
+        ours.push(id);
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(ours.is_sorted_by(|a, b| a < b), "{ours:?}");
+    assert_eq!(all.len(), 301, "both got on");
+    all.extend(&ours);
+    all.sort_unstable();
+    assert!(all.is_sorted_by(|a, b| a < b), "an id was given twice");
+    create(&store, "carol@a.example").await;
+}
+
+/// Not a test by itself: others start and kill it.
 #[tokio::test]
 #[ignore = "started by another test"]
 async fn submit_until_killed() {

@@ -25,8 +25,8 @@ fn tables(connection: &rusqlite::Connection) -> Vec<(String, Vec<String>)> {
     .collect()
 }
 
-/// What is kept about people is decided, not happened upon: a new column changes this test and,
-/// with it, the data map in the documentation.
+/// What is kept about people is decided, not happened upon: a new column changes this test, and
+/// its review asks what for and how long.
 #[test]
 fn the_columns_are_these() {
     let (store, folder) = fresh();
