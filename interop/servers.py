@@ -81,13 +81,13 @@ per_address_hour_max = 100
 
     def add_account(user, password):
         subprocess.run(
-            [binary, "user", "--config", str(settings), "add", f"{user}@{DOMAIN}"],
+            [binary, "user", "add", "--config", settings, "--password-stdin", f"{user}@{DOMAIN}"],
             input=f"{password}\n",
             text=True,
             check=True,
         )
 
-    return [binary, "run", "--config", str(settings)], add_account, None
+    return [binary, "run", "--config", settings], add_account, None
 
 
 def prosody(folder, certificate, key, ports, _binary):

@@ -2,10 +2,14 @@
 //! the server does and can be reviewed like the rest. `cargo xtask help` lists them.
 #![expect(clippy::print_stdout, reason = "a command line tool talks to its user")]
 
+mod bench;
+mod generate;
 mod interop;
 mod packages;
 mod process;
 mod run;
+mod scaffold;
+mod suites;
 mod tidy;
 mod tiers;
 
@@ -22,6 +26,13 @@ cargo xtask COMMAND
   ci                         the same, where a skipped tier is a failure
   interop [NAME…] [--against waxwing|prosody]
                              other people's clients against a running server
+  bench [--smoke]            load figures of a release build beside a bare relay; --smoke only
+                             shows that it runs
+  scenario NAME [--on WHERE] the scenarios whose path contains NAME; WHERE is a comma list of
+                             memory, tls, prosody (default memory)
+  fuzz TARGET --for SECONDS  one fuzz target, on stable Rust
+  gen [--check]              write the generated documents, or fail if they are out of date
+  new-feature NUMBER NAME    a feature's file, its scenario and its line in the list
   tidy                       lengths, tags, layers, dead files, links: the rules rustc cannot check
 ";
 
@@ -36,6 +47,11 @@ fn main() -> ExitCode {
         "test" => tiers::test(rest, process::is_ci()),
         "ci" => tiers::test(rest, true),
         "tidy" => tidy::tidy(),
+        "bench" => bench::command(rest),
+        "scenario" => suites::scenario(rest),
+        "fuzz" => suites::fuzz(rest),
+        "gen" => generate::generate(rest.iter().any(|argument| argument == "--check")),
+        "new-feature" => scaffold::new_feature(rest),
         "interop" => interop::command(rest),
         "help" | "--help" | "-h" => {
             print!("{HELP}");

@@ -2,9 +2,9 @@
 //! counts them.
 
 use crate::{
-    interop,
+    bench, generate, interop,
     process::{Fault, Result, cargo, succeed},
-    tidy,
+    suites, tidy,
 };
 use std::time::{Duration, Instant};
 
@@ -40,14 +40,34 @@ const TIERS: &[Tier] = &[
         run: || passed(lints()),
     },
     Tier {
+        name: "generated",
+        what: "generated documents are up to date",
+        run: || passed(generate::generate(true)),
+    },
+    Tier {
         name: "unit",
         what: "unit, table, property and contract tests, doc tests",
-        run: || passed(unit()),
+        run: || passed(suites::unit()),
+    },
+    Tier {
+        name: "scenarios",
+        what: "the scenarios, on the engine in memory and on the binary over TLS",
+        run: || passed(suites::scenarios()),
+    },
+    Tier {
+        name: "fuzz",
+        what: "a short run of each fuzz target",
+        run: || passed(suites::fuzz_all()),
     },
     Tier {
         name: "interop",
         what: "other people's clients against the binary",
         run: interop::tier,
+    },
+    Tier {
+        name: "bench",
+        what: "the load generator runs; its figures are not judged",
+        run: || passed(bench::bench(&bench::Plan::SMOKE)),
     },
 ];
 
@@ -123,10 +143,6 @@ fn lints() -> Result {
         "warnings",
     ];
     succeed(&mut cargo(&arguments))
-}
-
-fn unit() -> Result {
-    succeed(&mut cargo(&["test", "--workspace"]))
 }
 
 #[derive(Default)]
