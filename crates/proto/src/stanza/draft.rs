@@ -82,25 +82,19 @@ impl Draft {
     }
     /// Leaves a direct child out. `child` must be of this draft's root; others are ignored.
     pub fn hide(&mut self, child: Element<'_>) {
-        let span = child.span();
-        if self.root().children().any(|own| own == child) && !self.hidden.contains(&span) {
-            self.hidden.push(span);
+        if self.root().children().any(|own| own == child) {
+            self.hidden.push(child.span());
         }
     }
-    /// [`Self::hide`] for every direct child that `which` is true of. Says how many there were.
+    /// [`Self::hide`] for every direct child that `which` is true of. Says how many there are.
     pub fn hide_all(&mut self, which: impl Fn(Element<'_>) -> bool) -> usize {
         let before = self.hidden.len();
-        let hidden: SmallVec<[_; 2]> = self
-            .root()
-            .children()
-            .filter(|child| which(*child))
-            .map(|child| child.span())
-            .collect();
-        for span in hidden {
-            if !self.hidden.contains(&span) {
-                self.hidden.push(span);
-            }
-        }
+        let children = self.stanza.root().children();
+        self.hidden.extend(
+            children
+                .filter(|child| which(*child))
+                .map(|child| child.span()),
+        );
         self.hidden.len() - before
     }
     /// Freezes the stanza into its wire form for `jabber:client` streams, where its own namespace
@@ -115,11 +109,17 @@ impl Draft {
         let tree = self.stanza.tree();
         let copied =
             tree.is_self_contained() && !tree.has_mixed_content() && !tree.root().has_prefix();
+        self.hidden.sort_unstable_by_key(|span| span.start);
+        self.hidden.dedup();
         if copied {
-            self.hidden.sort_unstable_by_key(|span| span.start);
             self.kept(&mut rest);
         } else {
-            let hidden = |child: Element<'_>| self.hidden.contains(&child.span());
+            let hidden = |child: Element<'_>| {
+                let start = child.span().start;
+                self.hidden
+                    .binary_search_by_key(&start, |span| span.start)
+                    .is_ok()
+            };
             push(
                 &mut rest,
                 stanza_content(self.root(), |child| !hidden(child)),

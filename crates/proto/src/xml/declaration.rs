@@ -22,10 +22,14 @@ pub(super) fn read(bytes: &[u8]) -> Result<Option<usize>, XmlError> {
         return Err(XmlError::Restricted("processing instruction"));
     }
     let window = bytes.get(..BYTES_MAX).unwrap_or(bytes);
-    match memchr::memmem::find(window, b"?>") {
+    // Looked through again when more comes, which the bound keeps cheap.
+    match memchr::memchr(b'>', window) {
         Some(end) => {
-            check(window.get(START.len()..end).unwrap_or_default())?;
-            Ok(Some(end + 2))
+            let inside = window
+                .get(START.len()..end)
+                .and_then(|inside| inside.strip_suffix(b"?"));
+            check(inside.ok_or(MALFORMED)?)?;
+            Ok(Some(end + 1))
         }
         None if bytes.len() >= BYTES_MAX => Err(XmlError::Limit("bytes of the XML declaration")),
         None => Ok(None),

@@ -68,7 +68,7 @@ pub fn unescape_text(raw: &str) -> Cow<'_, str> {
 /// normalised as for CDATA attributes (XML 1.0 § 2.11, § 3.3.3).
 pub(super) fn unescape_value(raw: &str) -> Cow<'_, str> {
     let special = |byte: &u8| matches!(byte, b'&' | b'\t' | b'\n' | b'\r');
-    if !raw.as_bytes().iter().any(|byte| special(byte)) {
+    if !raw.as_bytes().iter().any(special) {
         return Cow::Borrowed(raw);
     }
     let mut out = String::with_capacity(raw.len());

@@ -215,14 +215,13 @@ impl Framer {
         for byte in self.valid(buffer).get(read..).unwrap_or_default() {
             match name.get(at - 2) {
                 Some(expected) if expected == byte => {}
-                Some(_) => return Err(OTHER),
                 None if *byte == b'>' => {
                     self.consume(buffer, at + 1);
                     self.phase = Phase::Closed;
                     return Ok(Step::Frame(Frame::Close));
                 }
                 None if chars::is_space(*byte) => {}
-                None => return Err(OTHER),
+                _ => return Err(OTHER),
             }
             at += 1;
             if at > self.limits.bytes_max {

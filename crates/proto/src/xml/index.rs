@@ -135,8 +135,9 @@ pub(super) struct Table {
     rewritten: Vec<Box<str>>,
     /// Whether a prefix of the surrounding scope is used somewhere.
     pub(super) uses_outer_prefix: bool,
-    /// Whether an element and its parent are both in a content namespace (`jabber:client` or
-    /// `jabber:server`) but not by the same declaration.
+    /// Whether an element of a content namespace (`jabber:client` or `jabber:server`) has it from
+    /// another declaration than its parent, which has one, too, or from the root's, which its
+    /// parent does not have.
     pub(super) mixed_content: bool,
 }
 
@@ -200,7 +201,7 @@ impl Builder {
 
     pub(super) fn finish(mut self) -> Table {
         let entries = &mut self.table.entries;
-        if entries.capacity() > entries.len() * 2 {
+        if entries.capacity() > entries.len() + entries.len() / 8 + 8 {
             entries.shrink_to_fit();
         }
         self.table
@@ -417,9 +418,13 @@ impl Builder {
         Ok(())
     }
 
+    /// Sees whether the element at `at` is of a content namespace that it would not have if the
+    /// bytes inside the root were copied below another start tag in another stream.
     fn note_mixed_content(&mut self, bytes: &[u8], scope: &Scope, at: usize) {
         let entries = &self.table.entries;
-        let Some(child) = entries.get(at) else { return };
+        let (Some(root), Some(child)) = (entries.first(), entries.get(at)) else {
+            return;
+        };
         let Some(parent) = entries.get(child.next as usize) else {
             return;
         };
@@ -430,7 +435,7 @@ impl Builder {
             let name = self.table.ns(bytes, scope, entry.ns);
             name == ns::CLIENT.as_bytes() || name == ns::SERVER.as_bytes()
         };
-        if is_content(child) && is_content(parent) {
+        if is_content(child) && (child.ns == root.ns || is_content(parent)) {
             self.table.mixed_content = true;
         }
     }

@@ -104,9 +104,10 @@ impl Tree {
         !self.0.table.uses_outer_prefix
     }
 
-    /// Whether an element and its parent are both in a content namespace (`jabber:client` or
-    /// `jabber:server`), but not by the same declaration: copied to a stream of the other kind,
-    /// the bytes would not mean the same.
+    /// Whether an element of a content namespace (`jabber:client` or `jabber:server`) has it from
+    /// another declaration than its parent, which has one, too, or from the root's, which its
+    /// parent does not have. Copied to a stream of the other kind, the bytes would not mean the
+    /// same.
     pub fn has_mixed_content(&self) -> bool {
         self.0.table.mixed_content
     }
@@ -348,7 +349,7 @@ impl<'a> Element<'a> {
 }
 
 /// Prefixes and namespaces that the element declares, for the scope of a stream.
-pub(super) fn declarations<'a>(tree: &'a Tree) -> impl Iterator<Item = (&'a str, &'a str)> {
+pub(super) fn declarations(tree: &Tree) -> impl Iterator<Item = (&str, &str)> {
     let root = tree.root();
     let declarations = root.attribute_entries().iter();
     declarations

@@ -14,20 +14,16 @@ use std::ops::Range;
 pub struct Writer {
     out: Vec<u8>,
     default_ns: Cow<'static, str>,
-    open: SmallVec<[Open; 4]>,
+    /// Where the names of the open elements stand in the output.
+    open: SmallVec<[Range<usize>; 4]>,
+    /// The default namespaces that open elements declare, each with the number of elements that
+    /// are open while it is the innermost.
+    scopes: SmallVec<[(usize, Ns); 2]>,
     /// Whether the last start tag still takes attributes.
     in_tag: bool,
 }
 
-/// An element that is not closed yet.
-#[derive(Debug)]
-struct Open {
-    /// Where its name stands in the output.
-    name: Range<usize>,
-    /// The default namespace inside it, if it is not that outside.
-    ns: Option<Ns>,
-}
-
+/// A namespace that has been written.
 #[derive(Debug)]
 enum Ns {
     /// Stands in the output.
@@ -53,6 +49,7 @@ impl Writer {
             out: Vec::with_capacity(bytes),
             default_ns: Cow::Borrowed(default_ns),
             open: SmallVec::new(),
+            scopes: SmallVec::new(),
             in_tag: false,
         }
     }
@@ -84,9 +81,7 @@ impl Writer {
             } else {
                 Ns::Escaped(ns.into())
             };
-            if let Some(open) = self.open.last_mut() {
-                open.ns = Some(ns);
-            }
+            self.scopes.push((self.open.len(), ns));
         }
         self
     }
@@ -129,7 +124,7 @@ impl Writer {
     }
     /// The namespace in scope where the next child would stand.
     pub fn scope(&self) -> &str {
-        match self.open.iter().rev().find_map(|open| open.ns.as_ref()) {
+        match self.scopes.last().map(|(_, ns)| ns) {
             None => &self.default_ns,
             Some(Ns::Escaped(ns)) => ns,
             Some(Ns::Written(range)) => {
@@ -140,15 +135,23 @@ impl Writer {
     }
     /// Closes the innermost open element (`<a/>` when it is empty).
     pub fn end(&mut self) -> &mut Self {
-        let Some(open) = self.open.pop() else {
+        let depth = self.open.len();
+        let Some(name) = self.open.pop() else {
             return self;
         };
+        if self
+            .scopes
+            .last()
+            .is_some_and(|(declared_at, _)| *declared_at == depth)
+        {
+            self.scopes.pop();
+        }
         if self.in_tag {
             self.in_tag = false;
             self.out.extend_from_slice(b"/>");
         } else {
             self.out.extend_from_slice(b"</");
-            self.out.extend_from_within(open.name);
+            self.out.extend_from_within(name);
             self.out.push(b'>');
         }
         self
@@ -182,10 +185,7 @@ impl Writer {
         self.out.push(b'<');
         let start = self.out.len();
         self.out.extend_from_slice(name.as_bytes());
-        self.open.push(Open {
-            name: start..self.out.len(),
-            ns: None,
-        });
+        self.open.push(start..self.out.len());
         self.in_tag = true;
     }
 
