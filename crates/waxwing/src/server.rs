@@ -98,9 +98,10 @@ impl Server {
     pub(crate) async fn stop(self) {
         self.stop.send_replace(true);
         let gone = self.shared.places.acquire_many(self.places);
-        match timeout(DRAIN, gone).await {
-            Ok(_) => tracing::info!("all connections have ended"),
-            Err(_) => tracing::warn!("some clients did not say goodbye and were cut off"),
+        if timeout(DRAIN, gone).await.is_ok() {
+            tracing::info!("all connections have ended");
+        } else {
+            tracing::warn!("some clients did not say goodbye and were cut off");
         }
         if let Err(error) = std::fs::remove_file(self.config.admin_socket()) {
             tracing::debug!(%error, "the admin socket could not be removed");

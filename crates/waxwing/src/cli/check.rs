@@ -122,7 +122,8 @@ impl Report {
             self.fail(&what, "is not a folder");
             return false;
         }
-        if metadata.permissions().mode() & 0o077 == 0 {
+        let for_others = metadata.permissions().mode() & 0o077;
+        if for_others == 0 {
             self.ok(&what, "only its owner can read it");
         } else {
             let folder = config.data.display();

@@ -10,9 +10,8 @@ use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Your own small WhatsApp, on XMPP: the server.
 #[derive(Debug, Parser)]
-#[command(name = "waxwing", version, disable_help_subcommand = true)]
+#[command(name = "waxwing", version, about = env!("CARGO_PKG_DESCRIPTION"), disable_help_subcommand = true)]
 pub(crate) struct Cli {
     #[command(flatten)]
     source: Source,

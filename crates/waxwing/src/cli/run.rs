@@ -71,7 +71,7 @@ fn reload(server: &mut Server, source: &Source, logging: &Logging) {
     });
     match result {
         Ok(waiting) if waiting.is_empty() => {
-            tracing::info!("configuration and certificates read again")
+            tracing::info!("configuration and certificates read again");
         }
         Ok(waiting) => tracing::warn!(
             settings = waiting.join(", "),

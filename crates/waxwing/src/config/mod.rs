@@ -316,11 +316,15 @@ mod tests {
         assert_eq!(written.listen, plain.listen);
         assert_eq!(written.limits, plain.limits);
         // Every commented setting is one that decodes.
-        let all: String = example()
+        let all: Vec<String> = example()
             .lines()
             .filter(|line| !line.starts_with("# "))
-            .map(|line| format!("{}\n", line.strip_prefix('#').unwrap_or(line)))
+            .map(|line| line.strip_prefix('#').unwrap_or(line).to_owned())
             .collect();
+        let all = all.join(
+            "
+",
+        );
         let config = Config::parse(&all, Path::new("all")).unwrap_or_else(|e| panic!("{e}\n{all}"));
         assert_eq!(config.limits, plain.limits);
         assert_eq!(config.hosts.len(), 1);

@@ -30,7 +30,7 @@ pub(crate) fn reference() -> String {
             match &field.value {
                 Value::Default(value) => _ = write!(out, "Default: `{value}`\n\n"),
                 Value::Example(value) => {
-                    _ = write!(out, "Not set by default. Example: `{value}`\n\n")
+                    _ = write!(out, "Not set by default. Example: `{value}`\n\n");
                 }
             }
             let _ = writeln!(out, "{}", trimmed(field.doc).join("\n"));

@@ -131,8 +131,8 @@ impl Task {
                     guard(&self.shared, self.connection.on_event(event)).await?;
                     self.take_ready_events().await?;
                 }
-                ready = self.transport.readable(), if reads && !self.ended => {
-                    ready?;
+                waited = self.transport.readable(), if reads && !self.ended => {
+                    waited?;
                     self.ended = self.transport.read(&mut self.input)? == Received::End;
                     self.unseen = !self.input.is_empty();
                 }
@@ -142,7 +142,12 @@ impl Task {
 
     /// Gives the input to the engine.
     async fn process(&mut self) -> Result<(), Ended> {
-        guard(&self.shared, self.connection.handle(&mut self.input)).await?;
+        let handling = async {
+            #[cfg(test)]
+            tests::panic_if_asked(&self.input);
+            self.connection.handle(&mut self.input).await;
+        };
+        guard(&self.shared, handling).await?;
         if self.input.is_empty() {
             // An idle connection keeps no buffer.
             self.input = BytesMut::new();
@@ -238,4 +243,82 @@ async fn start_tls(
         .get_or_create(&outcome.into())
         .inc();
     result
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use crate::net::{admission::Admission, listener, tls::Tls};
+    use crate::telemetry::metrics::Metrics;
+    use std::sync::Arc;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+    use tokio::sync::Semaphore;
+    use waxwing_engine::{Engine, Settings};
+
+    const BOMB: &[u8] = b"<bomb/>";
+
+    pub(super) fn panic_if_asked(input: &[u8]) {
+        assert!(!input.ends_with(BOMB), "asked by a test");
+    }
+
+    async fn server(folder: &std::path::Path) -> (Arc<Shared>, std::net::SocketAddr) {
+        let config = Config::dev(folder.to_owned());
+        let store = Arc::new(waxwing_store::MemoryStore::default());
+        let settings = Settings::for_domain("localhost");
+        let engine = Engine::new(crate::env::system(), store, settings)
+            .await
+            .unwrap();
+        let shared = Arc::new(Shared {
+            tls: Tls::new(&config).unwrap(),
+            metrics: Arc::new(Metrics::new(engine.clone())),
+            engine,
+            admission: Admission::new(10),
+            places: Arc::new(Semaphore::new(10)),
+            handshakes: Semaphore::new(1),
+            handshake_timeout: Duration::from_secs(5),
+            write_timeout: Duration::from_secs(5),
+        });
+        let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = socket.local_addr().unwrap();
+        let (stop, stopped) = watch::channel(false);
+        let accepting = Arc::clone(&shared);
+        tokio::spawn(async move {
+            listener::accept(accepting, socket, Kind::Starttls, stopped).await;
+            drop(stop);
+        });
+        (shared, address)
+    }
+
+    async fn open(address: std::net::SocketAddr) -> TcpStream {
+        let mut client = TcpStream::connect(address).await.unwrap();
+        let header = "<stream:stream to='localhost' version='1.0' xmlns='jabber:client' \
+                      xmlns:stream='http://etherx.jabber.org/streams'>";
+        client.write_all(header.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        while !answer.ends_with("</stream:features>") {
+            answer.push(char::from(client.read_u8().await.unwrap()));
+        }
+        client
+    }
+
+    #[tokio::test]
+    async fn a_panic_ends_one_stream_and_disturbs_nobody() {
+        let folder = tempfile::tempdir().unwrap();
+        let (shared, address) = server(folder.path()).await;
+        let (mut unlucky, mut other) = (open(address).await, open(address).await);
+        unlucky.write_all(BOMB).await.unwrap();
+        let mut answer = String::new();
+        unlucky.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.contains("<internal-server-error"), "{answer}");
+        assert!(answer.ends_with("</stream:stream>"), "{answer}");
+        assert!(shared.metrics.encode().contains("waxwing_panics_total 1\n"));
+
+        other.write_all(b"</stream:stream>").await.unwrap();
+        let mut answer = String::new();
+        other.read_to_string(&mut answer).await.unwrap();
+        assert_eq!(answer, "</stream:stream>");
+        open(address).await;
+    }
 }

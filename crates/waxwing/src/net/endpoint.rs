@@ -100,7 +100,9 @@ mod tests {
             );
             let certificate = CertificateDer::from_pem_file(path).unwrap();
             let hash = server_end_point(&certificate).unwrap_or_default();
-            let hex: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+            let hex = hash
+                .iter()
+                .fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
             assert_eq!(hex, want, "{name}");
         }
         assert_eq!(server_end_point(b"no certificate"), None);

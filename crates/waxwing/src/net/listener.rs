@@ -128,13 +128,12 @@ async fn accept_one(
     shared: &Shared,
     listener: &TcpListener,
 ) -> Option<(TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit)> {
-    let permit = match Arc::clone(&shared.places).try_acquire_owned() {
-        Ok(permit) => permit,
-        Err(_) => {
-            shared.metrics.accept_pauses.inc();
-            tracing::warn!("no place for another connection; accepting waits until one ends");
-            Arc::clone(&shared.places).acquire_owned().await.ok()?
-        }
+    let permit = if let Ok(permit) = Arc::clone(&shared.places).try_acquire_owned() {
+        permit
+    } else {
+        shared.metrics.accept_pauses.inc();
+        tracing::warn!("no place for another connection; accepting waits until one ends");
+        Arc::clone(&shared.places).acquire_owned().await.ok()?
     };
     match listener.accept().await {
         Ok((tcp, peer)) => Some((tcp, peer, permit)),

@@ -59,14 +59,13 @@ fn log_panic(panic: &std::panic::PanicHookInfo<'_>) {
         .map(ToString::to_string)
         .unwrap_or_default();
     let backtrace = std::backtrace::Backtrace::capture();
-    match backtrace.status() {
-        std::backtrace::BacktraceStatus::Captured => {
-            tracing::error!(place, %backtrace, "a handler panicked; please report this as a bug");
-        }
-        _ => tracing::error!(
+    if backtrace.status() == std::backtrace::BacktraceStatus::Captured {
+        tracing::error!(place, %backtrace, "a handler panicked; please report this as a bug");
+    } else {
+        tracing::error!(
             place,
             "a handler panicked; please report this as a bug, with RUST_BACKTRACE=1 if it repeats"
-        ),
+        );
     }
 }
 

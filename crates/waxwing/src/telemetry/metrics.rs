@@ -116,7 +116,7 @@ impl Metrics {
         self.engine.metrics().panics.inc();
     }
 
-    /// Everything in the format of Prometheus (OpenMetrics).
+    /// Everything in the format of Prometheus (`OpenMetrics`).
     pub(crate) fn encode(&self) -> String {
         let mut out = String::new();
         // Writing to a string does not fail.
