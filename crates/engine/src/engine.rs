@@ -24,6 +24,7 @@ struct Inner {
     gate: Gate,
     metrics: Metrics,
     features: features::Active,
+    caps: features::caps::Cache,
     remote: Remote,
     /// Key of the salts told for accounts that do not exist.
     decoy_secret: [u8; 32],
@@ -45,6 +46,7 @@ impl Engine {
             gate: Gate::new(limits),
             metrics: Metrics::default(),
             features: features::Active::new(),
+            caps: features::caps::Cache::default(),
             remote: Remote::default(),
             started: env.now(),
             streams,
@@ -91,6 +93,9 @@ impl Engine {
     }
     pub(crate) fn features(&self) -> &features::Active {
         &self.0.features
+    }
+    pub(crate) fn caps(&self) -> &features::caps::Cache {
+        &self.0.caps
     }
     pub(crate) fn remote(&self) -> &Remote {
         &self.0.remote

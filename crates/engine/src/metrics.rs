@@ -93,6 +93,8 @@ metrics! {
     quota_refusals: Counter,
     /// Directed presence refused because of `directed_presence_max`.
     directed_presence_refusals: Counter,
+    /// Capabilities that clients told and that do not make the hash they named (XEP-0115 § 5.4).
+    caps_unverified: Counter,
     /// Stream errors sent.
     stream_errors: Counter,
     /// Stanza errors sent.

@@ -3,7 +3,7 @@
 //! Sharded; a lock is held for a look-up or a swap only. Nothing is awaited, written or delivered
 //! under it, and no two shards are locked at once.
 
-use crate::{account::View, outbox::Outbox};
+use crate::{account::View, features::caps::Features, outbox::Outbox};
 use hashbrown::HashMap;
 use parking_lot::{Mutex, RwLock};
 use smallvec::SmallVec;
@@ -35,6 +35,7 @@ pub struct Resource {
     interested: AtomicBool,
     blocking: AtomicBool,
     shown: Mutex<Shown>,
+    caps: Mutex<Option<Features>>,
 }
 
 /// What a resource has shown of itself.
@@ -61,6 +62,7 @@ impl Resource {
             interested: AtomicBool::new(false),
             blocking: AtomicBool::new(false),
             shown: Mutex::default(),
+            caps: Mutex::new(None),
         }
     }
     /// Its priority (RFC 6121 § 4.7.2.3); `None` while it is not available.
@@ -128,6 +130,14 @@ impl Resource {
     /// Everyone who was sent directed presence; nobody afterwards.
     pub fn take_directed(&self) -> BTreeSet<Jid> {
         std::mem::take(&mut self.shown.lock().directed)
+    }
+    /// What its client can do (XEP-0115), as far as is known.
+    pub fn caps(&self) -> Option<Features> {
+        self.caps.lock().clone()
+    }
+    /// Remembers what its client can do.
+    pub fn set_caps(&self, caps: Option<Features>) {
+        *self.caps.lock() = caps;
     }
     /// Whether it has asked for the roster and so receives roster pushes (RFC 6121 § 2.2).
     pub fn interested(&self) -> bool {

@@ -6,7 +6,7 @@ use crate::{
     Engine,
     account::View,
     feature::{IqKind, Reply},
-    features::offline,
+    features::{caps, offline},
     outbox::{Delivery, Outbox},
     presence,
     registry::Resource,
@@ -37,6 +37,8 @@ pub struct SessionState {
     pub resource: Arc<Resource>,
     /// The account.
     pub account: BareJid,
+    /// Capabilities that the client was asked about, and the request's id.
+    pub caps_asked: Option<(String, caps::Named)>,
     /// Where the session is in reading the offline queue.
     pub offline: offline::Reader,
     /// Stanzas for this session alone that a handler wants sent after its reply.
@@ -104,6 +106,7 @@ impl Session {
             state: SessionState {
                 resource,
                 account: account.clone(),
+                caps_asked: None,
                 offline: offline::Reader::default(),
                 after_reply: Vec::new(),
             },
@@ -150,7 +153,11 @@ impl Session {
             Kind::Iq => self.iq(stanza, draft, out).await,
             Kind::Presence => {
                 self.engine.metrics().presences_in.inc();
-                presence::from_client(self, stanza, draft, out).await;
+                let news = draft.to().is_none() && stanza.type_attr().is_none();
+                presence::from_client(self, stanza.clone(), draft, out).await;
+                if news {
+                    caps::on_presence(&self.engine, &mut self.state, &stanza, out);
+                }
             }
         }
         Ok(())
@@ -353,8 +360,10 @@ impl Session {
         let kind = match kind {
             iq::Type::Get => IqKind::Get,
             iq::Type::Set => IqKind::Set,
-            // An answer to a push of ours: nothing waits for it.
-            iq::Type::Result | iq::Type::Error => return Ok(None),
+            iq::Type::Result | iq::Type::Error => {
+                caps::on_answer(&self.engine, &mut self.state, draft.stanza());
+                return Ok(None);
+            }
         };
         self.settle(out).await;
         let from = Jid::from(self.jid().clone());

@@ -2,6 +2,7 @@
 //! to bottom, and a feature that must precede another stands before it.
 
 pub mod blocking;
+pub mod caps;
 pub mod disco;
 pub mod last;
 pub mod offline;
@@ -9,6 +10,7 @@ pub mod ping;
 pub mod private;
 pub mod register;
 pub mod session;
+pub mod time;
 pub mod vcard;
 pub mod version;
 
@@ -26,8 +28,10 @@ pub const FEATURES: &[Feature] = &[
     blocking::FEATURE,
     session::FEATURE,
     disco::FEATURE,
+    caps::FEATURE,
     ping::FEATURE,
     version::FEATURE,
+    time::FEATURE,
     last::FEATURE,
     private::FEATURE,
     vcard::FEATURE,

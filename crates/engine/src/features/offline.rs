@@ -16,6 +16,7 @@ use bytes::Bytes;
 use waxwing_proto::{
     BareJid, ns,
     stanza::{Draft, Kind, Stanza},
+    time,
     xml::{Limits, Tree, Writer},
 };
 use waxwing_store::{OfflineMessage, Record, Ticket};
@@ -163,16 +164,11 @@ fn delayed(message: &OfflineMessage, domain: &str) -> Option<Bytes> {
     delay
         .start_ns("delay", ns::DELAY)
         .attr("from", domain)
-        .attr("stamp", &stamp(message.at))
+        .attr("stamp", &time::format_datetime(message.at))
         .text("Offline Storage")
         .end();
     draft.add(delay.finish());
     Some(draft.seal().to_bytes())
-}
-
-/// Until `proto::time` lands.
-fn stamp(_at: waxwing_store::Micros) -> String {
-    todo!()
 }
 
 fn stored(stanza: Bytes) -> Option<Draft> {
