@@ -10,10 +10,14 @@ use rusqlite::{
 };
 use std::{path::Path, time::Duration};
 
-/// How long a statement waits for another process or thread that holds the write lock.
-const LOCK_WAIT: Duration = Duration::from_secs(10);
-/// How long writers may be kept waiting because a reader, such as a backup, is still in the log.
-const CHECKPOINT_WAIT: Duration = Duration::from_millis(200);
+/// How often a lock that another process or thread holds is tried for. SQLite's own waiting slows
+/// down to ten tries a second, which a busy server can starve: its lock is free only for the short
+/// time between two commits.
+const LOCK_POLL: Duration = Duration::from_millis(1);
+/// Tries for the write lock: about ten seconds.
+const LOCK_TRIES_MAX: i32 = 10_000;
+/// Tries for emptying the log while a reader, such as a backup, is still in it: writers wait, too.
+const CHECKPOINT_TRIES_MAX: i32 = 200;
 /// Prepared statements kept per connection: more than there are.
 const STATEMENTS_KEPT: usize = 128;
 /// `WXWG`, in the file's header: this SQLite database is Waxwing's.
@@ -41,8 +45,8 @@ impl Connection {
     pub(super) fn open(path: &Path) -> Result<Self> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let open = || {
-            let inner = rusqlite::Connection::open_with_flags(path, flags)?;
-            inner.busy_timeout(LOCK_WAIT)?;
+            let mut inner = rusqlite::Connection::open_with_flags(path, flags)?;
+            inner.busy_handler(Some(wait_for_lock))?;
             inner.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
             inner.execute_batch(SETTINGS)?;
             Ok(inner)
@@ -65,8 +69,8 @@ impl Connection {
 
     /// Opens an existing file for copying its log, with little patience: writers wait for it.
     pub(super) fn open_checkpointer(path: &Path) -> Result<Self> {
-        let connection = Self::open(path)?;
-        let patience = connection.inner.busy_timeout(CHECKPOINT_WAIT);
+        let mut connection = Self::open(path)?;
+        let patience = connection.inner.busy_handler(Some(wait_for_readers));
         patience.map_err(|error| store_error(&error))?;
         Ok(connection)
     }
@@ -204,6 +208,17 @@ impl rusqlite::ToSql for Param<'_> {
             Self::Bytes(value) => ValueRef::Blob(value),
         }))
     }
+}
+
+/// Whether to try again for a lock, after a pause.
+fn wait_for_lock(tries: i32) -> bool {
+    std::thread::sleep(LOCK_POLL);
+    tries < LOCK_TRIES_MAX
+}
+
+fn wait_for_readers(tries: i32) -> bool {
+    std::thread::sleep(LOCK_POLL);
+    tries < CHECKPOINT_TRIES_MAX
 }
 
 fn rows(
