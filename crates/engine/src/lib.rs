@@ -14,6 +14,7 @@ pub mod features;
 pub mod metrics;
 pub mod outbox;
 pub mod presence;
+pub mod reference;
 pub mod registry;
 pub mod roster;
 pub mod route;

@@ -37,6 +37,14 @@ pub const FEATURE: Feature = Feature {
             title: "Delayed Delivery",
             coverage: Coverage::Complete,
         },
+        Xep {
+            number: 334,
+            version: "1.0.0",
+            title: "Message Processing Hints",
+            coverage: Coverage::Partial(
+                "`no-store` and `no-permanent-store`; there are no copies yet, and `store` cannot make more be kept",
+            ),
+        },
     ],
     disco: &[Disco {
         place: Place::Domain,

@@ -19,7 +19,7 @@ pub const FEATURE: Feature = Feature {
     name: "vcard",
     xeps: &[Xep {
         number: 54,
-        version: "1.3",
+        version: "1.3.0",
         title: "vcard-temp",
         coverage: Coverage::Complete,
     }],
