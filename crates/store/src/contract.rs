@@ -37,6 +37,7 @@ macro_rules! contract_tests {
             every_write_needs_the_account,
             last_activity_is_kept_to_the_hour,
             secrets_stay_what_they_were_first,
+            rosters_are_read_as_written,
             roster_changes_follow_versions,
             a_changed_roster_is_a_conflict,
             requests_are_kept_but_not_seen,

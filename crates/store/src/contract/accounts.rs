@@ -1,6 +1,7 @@
 use super::{DAY, create, credentials, error, item, jid, message, parts};
 use crate::Store;
 use bytes::Bytes;
+use waxwing_proto::BareJid;
 
 pub(crate) async fn accounts_are_made_once_and_listed_by_domain(store: &impl Store) {
     for name in ["carol", "alice", "bob"] {
@@ -56,35 +57,7 @@ pub(crate) async fn a_removed_account_leaves_nothing(store: &impl Store) {
     let alice = create(store, "alice@a.example").await;
     let bob = create(store, "bob@a.example").await;
     for account in [&alice, &bob] {
-        store
-            .last_set(account.clone(), DAY, "bye".into())
-            .await
-            .unwrap();
-        store
-            .roster_put(account.clone(), 0, item("x@b.example"), 10)
-            .await
-            .unwrap();
-        store
-            .roster_put(account.clone(), 1, item("y@b.example"), 10)
-            .await
-            .unwrap();
-        store
-            .roster_remove(account.clone(), 2, jid("y@b.example"))
-            .await
-            .unwrap();
-        store
-            .submit(message(account.as_str(), DAY, "<message/>"))
-            .await
-            .unwrap();
-        store
-            .block(account.clone(), vec![jid("z@b.example").into()], 10)
-            .await
-            .unwrap();
-        let xml = Some(Bytes::from_static(b"<vCard/>"));
-        store
-            .document_set(account.clone(), "vcard".into(), xml, 100)
-            .await
-            .unwrap();
+        fill(store, account).await;
     }
     assert!(store.account_delete(alice.clone()).await.unwrap());
     assert!(
@@ -130,6 +103,39 @@ pub(crate) async fn a_removed_account_leaves_nothing(store: &impl Store) {
     );
     assert_eq!(store.offline_count(bob.clone()).await.unwrap(), 1);
     assert_eq!(store.blocked(bob).await.unwrap().len(), 1);
+}
+
+/// Puts something into everything that an account has.
+async fn fill(store: &impl Store, account: &BareJid) {
+    store
+        .last_set(account.clone(), DAY, "bye".into())
+        .await
+        .unwrap();
+    store
+        .roster_put(account.clone(), 0, item("x@b.example"), 10)
+        .await
+        .unwrap();
+    store
+        .roster_put(account.clone(), 1, item("y@b.example"), 10)
+        .await
+        .unwrap();
+    store
+        .roster_remove(account.clone(), 2, jid("y@b.example"))
+        .await
+        .unwrap();
+    store
+        .submit(message(account.as_str(), DAY, "<message/>"))
+        .await
+        .unwrap();
+    store
+        .block(account.clone(), vec![jid("z@b.example").into()], 10)
+        .await
+        .unwrap();
+    let xml = Some(Bytes::from_static(b"<vCard/>"));
+    store
+        .document_set(account.clone(), "vcard".into(), xml, 100)
+        .await
+        .unwrap();
 }
 
 pub(crate) async fn every_write_needs_the_account(store: &impl Store) {

@@ -1,6 +1,7 @@
 use super::{create, error, item, jid, request};
 use crate::{
-    ROSTER_REMOVALS_MAX, ROSTER_REQUEST_BYTES_MAX, ROSTER_REQUESTS_MAX, RosterItem, Store,
+    ROSTER_REMOVALS_MAX, ROSTER_REQUEST_BYTES_MAX, ROSTER_REQUESTS_MAX, RosterChange, RosterItem,
+    Store,
 };
 use waxwing_proto::BareJid;
 
@@ -17,56 +18,52 @@ async fn changes(store: &impl Store, account: &BareJid, since: u64) -> Option<St
     Some(lines.collect::<Vec<_>>().join(" "))
 }
 
-pub(crate) async fn roster_changes_follow_versions(store: &impl Store) {
+/// Writes an item that must be admitted; gives the new version.
+async fn put(store: &impl Store, account: &BareJid, expected: u64, item: RosterItem) -> u64 {
+    let put = store.roster_put(account.clone(), expected, item, 10).await;
+    put.unwrap()
+}
+
+async fn remove(store: &impl Store, account: &BareJid, expected: u64, contact: &str) -> u64 {
+    let removed = store
+        .roster_remove(account.clone(), expected, jid(contact))
+        .await;
+    removed.unwrap()
+}
+
+pub(crate) async fn rosters_are_read_as_written(store: &impl Store) {
     let alice = create(store, "alice@a.example").await;
     let bob = RosterItem {
         name: "Böb".into(),
         ask: true,
         ..item("bob@b.example")
     };
-    assert_eq!(
-        store
-            .roster_put(alice.clone(), 0, bob.clone(), 10)
-            .await
-            .unwrap(),
-        1
-    );
     let carol = RosterItem {
+        groups: vec![],
         request: request("c@b.example").request,
         ..item("carol@b.example")
     };
-    assert_eq!(
-        store
-            .roster_put(alice.clone(), 1, carol.clone(), 10)
-            .await
-            .unwrap(),
-        2
-    );
+    assert_eq!(put(store, &alice, 0, carol.clone()).await, 1);
+    assert_eq!(put(store, &alice, 1, bob.clone()).await, 2);
     let roster = store.roster(alice.clone()).await.unwrap();
-    assert_eq!(
-        (roster.version, roster.items),
-        (2, vec![bob.clone(), carol])
-    );
+    let wanted = (2, vec![bob.clone(), carol]);
+    assert_eq!((roster.version, roster.items), wanted, "in address order");
 
-    let bob = RosterItem {
-        name: "Bob".into(),
-        groups: vec![],
-        ..bob
+    let changed = store.roster_changes(alice, 1).await.unwrap().unwrap();
+    let wanted = RosterChange {
+        version: 2,
+        jid: bob.jid.clone(),
+        item: Some(bob),
     };
-    assert_eq!(
-        store
-            .roster_put(alice.clone(), 2, bob.clone(), 10)
-            .await
-            .unwrap(),
-        3
-    );
-    assert_eq!(
-        store
-            .roster_remove(alice.clone(), 3, jid("carol@b.example"))
-            .await
-            .unwrap(),
-        4
-    );
+    assert_eq!(changed, [wanted]);
+}
+
+pub(crate) async fn roster_changes_follow_versions(store: &impl Store) {
+    let alice = create(store, "alice@a.example").await;
+    assert_eq!(put(store, &alice, 0, item("bob@b.example")).await, 1);
+    assert_eq!(put(store, &alice, 1, item("carol@b.example")).await, 2);
+    assert_eq!(put(store, &alice, 2, item("bob@b.example")).await, 3);
+    assert_eq!(remove(store, &alice, 3, "carol@b.example").await, 4);
     for (since, wanted) in [
         (0, Some("3+bob 4-carol")),
         (2, Some("3+bob 4-carol")),
@@ -75,35 +72,13 @@ pub(crate) async fn roster_changes_follow_versions(store: &impl Store) {
         (5, None),
         (u64::MAX, None),
     ] {
-        assert_eq!(
-            changes(store, &alice, since).await.as_deref(),
-            wanted,
-            "since {since}"
-        );
+        let found = changes(store, &alice, since).await;
+        assert_eq!(found.as_deref(), wanted, "since {since}");
     }
-    let change = store
-        .roster_changes(alice.clone(), 2)
-        .await
-        .unwrap()
-        .unwrap();
-    assert_eq!(change.first().unwrap().item.as_ref(), Some(&bob));
-
-    store
-        .roster_put(alice.clone(), 4, item("carol@b.example"), 10)
-        .await
-        .unwrap();
-    assert_eq!(
-        changes(store, &alice, 3).await.as_deref(),
-        Some("5+carol"),
-        "back again"
-    );
-    assert_eq!(
-        store
-            .roster_remove(alice.clone(), 5, jid("no@b.example"))
-            .await
-            .unwrap(),
-        5
-    );
+    assert_eq!(put(store, &alice, 4, item("carol@b.example")).await, 5);
+    let found = changes(store, &alice, 3).await;
+    assert_eq!(found.as_deref(), Some("5+carol"), "back again");
+    assert_eq!(remove(store, &alice, 5, "no@b.example").await, 5, "no item");
 }
 
 pub(crate) async fn a_changed_roster_is_a_conflict(store: &impl Store) {
