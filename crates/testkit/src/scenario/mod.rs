@@ -41,7 +41,8 @@ pub struct Scenario {
 pub struct RosterEntry {
     /// Whose roster (a localpart).
     pub user: String,
-    /// `to`, `from` or `both`, as in the user's roster.
+    /// A state of RFC 6121 § A.1 as the user has it: `none`, `none+out`, `none+in`, `none+out+in`,
+    /// `to`, `to+in`, `from`, `from+out` or `both`.
     pub subscription: String,
     /// The contact (a localpart).
     pub contact: String,

@@ -117,6 +117,19 @@ const KEYS: [&str; 8] = [
     "oracle prosody differs",
 ];
 
+/// The states of RFC 6121 § A.1, written in short.
+const STATES: [&str; 9] = [
+    "none",
+    "none+out",
+    "none+in",
+    "none+out+in",
+    "to",
+    "to+in",
+    "from",
+    "from+out",
+    "both",
+];
+
 fn header(line: &str) -> Option<(&str, &str)> {
     let (key, value) = line.split_once(':')?;
     // A first step never has a colon behind a header's key.
@@ -143,10 +156,10 @@ fn add_header(scenario: &mut Scenario, key: &str, value: &str) -> Result<(), Str
         _ => {
             let entry: Vec<String> = words().collect();
             let [user, subscription, contact] = &entry[..] else {
-                return Err("roster: USER to|from|both CONTACT".into());
+                return Err("roster: USER STATE CONTACT".into());
             };
-            if !["to", "from", "both"].contains(&subscription.as_str()) {
-                return Err(format!("{subscription:?} is no subscription"));
+            if !STATES.contains(&subscription.as_str()) {
+                return Err(format!("{subscription:?} is no state of a subscription"));
             }
             scenario.rosters.push(RosterEntry {
                 user: user.clone(),
@@ -459,7 +472,7 @@ mod tests {
             ),
             (
                 "roster: alice loves bob\nalice binds",
-                expect![[r#"line 3: "loves" is no subscription"#]],
+                expect![[r#"line 3: "loves" is no state of a subscription"#]],
             ),
             ("", expect!["line 1: a scenario needs steps"]),
         ] {

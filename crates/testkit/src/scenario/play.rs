@@ -326,13 +326,32 @@ impl Stage<'_> {
         let (user, contact) = (actor(&entry.user), actor(&entry.contact));
         self.log_in(&user, &login).await?;
         self.log_in(&contact, &login).await?;
-        let both = entry.subscription == "both";
-        if both || entry.subscription == "to" {
-            self.subscribe(&user, &contact).await?;
+        let mut parts = entry.subscription.split('+');
+        let subscription = parts.next().unwrap_or_default();
+        let pending: Vec<&str> = parts.collect();
+        if entry.subscription == "none" {
+            let item = format!("{}@{}", contact.user, self.subject.domain());
+            let set = format!(
+                "<iq type='set' id='item'><query xmlns='{}'><item jid='{item}'/></query></iq>",
+                ns::ROSTER
+            );
+            self.client(&user)?.send(set.as_bytes()).await?;
         }
-        if both || entry.subscription == "from" {
-            self.subscribe(&contact, &user).await?;
+        if matches!(subscription, "both" | "to") {
+            self.presence(&user, "subscribe", &contact).await?;
+            self.presence(&contact, "subscribed", &user).await?;
         }
+        if matches!(subscription, "both" | "from") {
+            self.presence(&contact, "subscribe", &user).await?;
+            self.presence(&user, "subscribed", &contact).await?;
+        }
+        if pending.contains(&"out") {
+            self.presence(&user, "subscribe", &contact).await?;
+        }
+        if pending.contains(&"in") {
+            self.presence(&contact, "subscribe", &user).await?;
+        }
+        self.settle().await?;
         let patience = self.subject.patience();
         for actor in [user, contact] {
             let client = self.client(&actor)?;
@@ -350,14 +369,11 @@ impl Stage<'_> {
         Ok(())
     }
 
-    async fn subscribe(&mut self, user: &Actor, contact: &Actor) -> Result<(), String> {
+    async fn presence(&mut self, by: &Actor, kind: &str, to: &Actor) -> Result<(), String> {
         let domain = self.subject.domain();
-        for (by, to, kind) in [(user, contact, "subscribe"), (contact, user, "subscribed")] {
-            let stanza = format!("<presence type='{kind}' to='{}@{domain}'/>", to.user);
-            self.client(by)?.send(stanza.as_bytes()).await?;
-            self.settle().await?;
-        }
-        Ok(())
+        let stanza = format!("<presence type='{kind}' to='{}@{domain}'/>", to.user);
+        self.client(by)?.send(stanza.as_bytes()).await?;
+        self.settle().await
     }
 
     fn leftovers(&self) -> Option<String> {

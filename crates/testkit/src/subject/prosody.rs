@@ -60,9 +60,20 @@ VirtualHost "{DOMAIN}"
     fs::create_dir_all(&accounts)?;
     for user in &scenario.accounts {
         fs::write(
-            accounts.join(format!("{user}.dat")),
+            accounts.join(format!("{}.dat", file_name(user))),
             format!("return {{ [\"password\"] = \"{}\"; }};", password(user)),
         )?;
     }
     Ok(())
+}
+
+/// As Prosody's storage names files: letters and digits stay, the rest is percent-encoded.
+fn file_name(user: &str) -> String {
+    user.bytes().fold(String::new(), |name, byte| {
+        if byte.is_ascii_alphanumeric() {
+            name + char::from(byte).encode_utf8(&mut [0; 4])
+        } else {
+            format!("{name}%{byte:02x}")
+        }
+    })
 }
