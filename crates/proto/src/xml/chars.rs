@@ -86,6 +86,14 @@ pub(super) fn space_run(bytes: &[u8]) -> usize {
         .unwrap_or(bytes.len())
 }
 
+/// Bytes of ASCII name characters at the start of `bytes`.
+pub(super) fn name_run(bytes: &[u8]) -> usize {
+    bytes
+        .iter()
+        .position(|&byte| !has(byte, NAME))
+        .unwrap_or(bytes.len())
+}
+
 fn run(bytes: &[u8], stop: u8) -> usize {
     bytes
         .iter()

@@ -180,6 +180,10 @@ pub(super) struct Builder {
     nodes: usize,
     /// Declarations in scope, innermost last.
     declarations: SmallVec<[u32; 8]>,
+    /// The default namespace, while no declaration has come or gone since it was looked up.
+    default_ns: Option<NsId>,
+    /// Whether an attribute of the start tag being read has a prefix that needs looking up.
+    prefixed: bool,
 }
 
 impl Builder {
@@ -191,6 +195,8 @@ impl Builder {
             depth: 0,
             nodes: 0,
             declarations: SmallVec::new(),
+            default_ns: None,
+            prefixed: false,
         }
     }
 
@@ -229,6 +235,7 @@ impl Builder {
             return Err(XmlError::NotWellFormed("element with the prefix xmlns"));
         }
         self.open = Some(self.table.entries.len());
+        self.prefixed = false;
         self.table.entries.push(entry);
         Ok(())
     }
@@ -257,6 +264,8 @@ impl Builder {
         if qname == b"xmlns" || entry.prefix(bytes) == b"xmlns" {
             entry.kind = Kind::Declaration;
             self.declare(bytes, &mut entry)?;
+        } else {
+            self.prefixed |= entry.prefix_len > 0;
         }
         self.table.entries.push(entry);
         Ok(())
@@ -270,21 +279,30 @@ impl Builder {
         end: usize,
     ) -> Result<(), XmlError> {
         let Some(at) = self.open else { return Ok(()) };
-        for index in at..self.table.entries.len() {
+        let last = if self.prefixed {
+            self.table.entries.len()
+        } else {
+            at + 1
+        };
+        for index in at..last {
             let Some(entry) = self.table.entries.get(index).copied() else {
                 continue;
             };
-            let prefix = entry.prefix(bytes);
             let resolved = match entry.kind {
-                Kind::Element => self.resolve(bytes, scope, prefix)?,
-                Kind::Attribute if !prefix.is_empty() => self.resolve(bytes, scope, prefix)?,
-                Kind::Attribute | Kind::Declaration => continue,
+                Kind::Element if entry.prefix_len == 0 => self.default_ns(bytes, scope),
+                Kind::Attribute if entry.prefix_len == 0 => continue,
+                Kind::Element | Kind::Attribute => {
+                    self.resolve(bytes, scope, entry.prefix(bytes))?
+                }
+                Kind::Declaration => continue,
             };
             if let Some(entry) = self.table.entries.get_mut(index) {
                 entry.ns = resolved;
             }
         }
-        self.refuse_equal_names(bytes, scope)?;
+        if self.prefixed {
+            self.refuse_equal_names(bytes, scope)?;
+        }
         if let Some(entry) = self.table.entries.get_mut(at) {
             entry.body = offset(end);
         }
@@ -315,6 +333,7 @@ impl Builder {
             .is_some_and(|&declaration| declaration as usize > at)
         {
             self.declarations.pop();
+            self.default_ns = None;
         }
         self.open.is_none()
     }
@@ -368,29 +387,39 @@ impl Builder {
             return Err(XmlError::Limit("namespace declarations in scope"));
         }
         self.declarations.push(offset(self.table.entries.len()));
+        self.default_ns = None;
         Ok(())
+    }
+
+    fn default_ns(&mut self, bytes: &[u8], scope: &Scope) -> NsId {
+        if let Some(known) = self.default_ns {
+            return known;
+        }
+        let found = self.find(bytes, scope, b"").unwrap_or(NsId::NONE);
+        self.default_ns = Some(found);
+        found
     }
 
     fn resolve(&mut self, bytes: &[u8], scope: &Scope, prefix: &[u8]) -> Result<NsId, XmlError> {
         if prefix == b"xml" {
             return Ok(NsId::XML);
         }
+        let found = self.find(bytes, scope, prefix);
+        let found = found.ok_or(XmlError::NotWellFormed("prefix without a declaration"))?;
+        self.table.uses_outer_prefix |= found.scope().is_some();
+        Ok(found)
+    }
+
+    /// The innermost declaration of a prefix, empty for the default namespace.
+    fn find(&self, bytes: &[u8], scope: &Scope, prefix: &[u8]) -> Option<NsId> {
         let declares = |&&at: &&u32| {
             let entry = self.table.entries.get(at as usize);
             entry.is_some_and(|entry| entry.declared_prefix(bytes) == prefix)
         };
-        if let Some(&at) = self.declarations.iter().rev().find(declares) {
-            return Ok(NsId(at));
-        }
-        if let Some(at) = scope.find(prefix) {
-            self.table.uses_outer_prefix |= !prefix.is_empty();
-            return Ok(NsId(NsId::SCOPE + offset(at)));
-        }
-        if prefix.is_empty() {
-            Ok(NsId::NONE)
-        } else {
-            Err(XmlError::NotWellFormed("prefix without a declaration"))
-        }
+        let inside = self.declarations.iter().rev().find(declares).copied();
+        inside
+            .or_else(|| Some(NsId::SCOPE + offset(scope.find(prefix)?)))
+            .map(NsId)
     }
 
     /// No two attributes may have one expanded name (XML Namespaces § 6.3). At most

@@ -1,7 +1,7 @@
 //! The one tokeniser: bytes of one element in, its index out. It stops wherever the bytes end and
 //! goes on from there when there are more, so that no byte is looked at twice.
 
-use super::index::{Builder, Name, Table};
+use super::index::{Builder, Name, Table, slice};
 use super::scope::Scope;
 use super::{Limits, XmlError, chars, escape};
 
@@ -201,7 +201,8 @@ impl Scanner {
         while let Some(&byte) = bytes.get(self.at) {
             let first = self.at == self.token || self.colon.is_some_and(|at| at + 1 == self.at);
             let width = if chars::is_ascii_name(byte, first) {
-                1
+                let window = self.token + self.name_bytes_max + 1;
+                chars::name_run(slice(bytes, self.at, window.min(bytes.len())))
             } else if byte == b':' && !first && self.colon.is_none() {
                 self.colon = Some(self.at);
                 1
@@ -424,7 +425,7 @@ impl Scanner {
     fn reference(&mut self, bytes: &[u8], quote: Option<u8>) -> Result<(), XmlError> {
         while let Some(&byte) = bytes.get(self.at) {
             if byte == b';' {
-                escape::reference(super::index::slice(bytes, self.reference + 1, self.at))?;
+                escape::reference(slice(bytes, self.reference + 1, self.at))?;
                 self.at += 1;
                 self.state = quote.map_or(State::Content, State::Value);
                 return Ok(());
@@ -472,7 +473,7 @@ impl Scanner {
 
     fn end_name(&mut self, bytes: &[u8]) -> Result<(), XmlError> {
         let expected = self.builder.expected(bytes);
-        let have = super::index::slice(bytes, self.at, bytes.len());
+        let have = slice(bytes, self.at, bytes.len());
         let want = expected.get(self.at - self.token..).unwrap_or_default();
         let common = have.len().min(want.len());
         if have.get(..common) != want.get(..common) {

@@ -103,7 +103,12 @@ pub(crate) fn framer(data: &[u8]) {
     assert_eq!(frames(&uneven), whole);
 
     let (lines, error) = whole;
-    let (their_lines, their_error) = events::theirs(data, false);
+    // A character that is cut at the end tells us nothing, but `rxml` sees what it cannot be.
+    let complete = match std::str::from_utf8(data) {
+        Err(error) if error.error_len().is_none() => &data[..error.valid_up_to()],
+        _ => data,
+    };
+    let (their_lines, their_error) = events::theirs(complete, false);
     let blank = |line: &&String| {
         line.strip_prefix("text ")
             .is_none_or(|text| !text.trim_ascii().is_empty())
@@ -120,7 +125,10 @@ pub(crate) fn framer(data: &[u8]) {
         ),
         (Some(error), Ok(())) if !matches!(error, XmlError::BadFormat(_)) => {
             let (_, at_end) = events::theirs(data, true);
-            assert!(at_end.is_err(), "only rxml accepts: {error}");
+            // It takes references to white space for white space where only that may stand.
+            let after_the_end = XmlError::NotWellFormed("bytes after the end of the stream");
+            let excused = error == after_the_end && data.windows(2).any(|pair| pair == b"&#");
+            assert!(at_end.is_err() || excused, "only rxml accepts: {error}");
         }
         _ => {}
     }
