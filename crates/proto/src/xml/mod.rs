@@ -13,6 +13,7 @@ mod escape;
 mod framer;
 mod index;
 mod limits;
+mod name;
 mod render;
 mod scan;
 mod scope;

@@ -2,6 +2,7 @@
 //! goes on from there when there are more, so that no byte is looked at twice.
 
 use super::index::{Builder, Name, Table, slice};
+use super::name::NameScan;
 use super::scope::Scope;
 use super::{Limits, XmlError, chars, escape};
 
@@ -15,13 +16,13 @@ enum State {
     /// Before the `<` of the outermost element.
     Start,
     /// In the name of a start tag.
-    StartName,
+    StartName(NameScan),
     /// In a start tag, between attributes. An attribute must follow white space.
     Tag {
         spaced: bool,
     },
     /// In the name of an attribute.
-    AttributeName,
+    AttributeName(NameScan),
     /// Between an attribute's name and `=`.
     Equals,
     /// Between `=` and the quote.
@@ -55,9 +56,8 @@ pub(super) struct Scanner {
     state: State,
     /// The first byte not yet looked at.
     at: usize,
-    /// Where the name, value or CDATA section in progress begins.
+    /// Where the value, end tag's name or CDATA section in progress begins.
     token: usize,
-    colon: Option<usize>,
     /// The name of the attribute whose value is being read.
     attribute: Name,
     reference: usize,
@@ -79,7 +79,6 @@ impl Scanner {
             state: State::Start,
             at: 0,
             token: 0,
-            colon: None,
             attribute: Name {
                 start: 0,
                 prefix_len: 0,
@@ -137,9 +136,9 @@ impl Scanner {
     fn step(&mut self, bytes: &[u8], scope: &Scope) -> Result<(), XmlError> {
         match self.state {
             State::Start => self.start(bytes),
-            State::StartName => self.start_name(bytes),
+            State::StartName(name) => self.start_name(bytes, name),
             State::Tag { spaced } => self.tag(bytes, scope, spaced),
-            State::AttributeName => self.attribute_name(bytes),
+            State::AttributeName(name) => self.attribute_name(bytes, name),
             State::Equals => self.between(bytes, |byte| (byte == b'=').then_some(State::Quote)),
             State::Quote => self.quote(bytes),
             State::Value(quote) => self.value(bytes, quote),
@@ -182,71 +181,20 @@ impl Scanner {
             Some(b'?') => return Err(XmlError::Restricted("processing instruction")),
             _ => {
                 self.in_text = false;
-                self.begin_name();
-                self.state = State::StartName;
+                self.state = State::StartName(NameScan::new(self.at));
             }
         }
         Ok(())
     }
 
-    fn begin_name(&mut self) {
-        self.token = self.at;
-        self.colon = None;
-    }
-
-    /// Goes on with the name that begins at `token`; gives it when a byte follows that is no part
-    /// of it.
-    fn name(&mut self, bytes: &[u8]) -> Result<Option<Name>, XmlError> {
-        const BAD: XmlError = XmlError::NotWellFormed("character in a name");
-        while let Some(&byte) = bytes.get(self.at) {
-            let first = self.at == self.token || self.colon.is_some_and(|at| at + 1 == self.at);
-            let width = if chars::is_ascii_name(byte, first) {
-                let window = self.token + self.name_bytes_max + 1;
-                chars::name_run(slice(bytes, self.at, window.min(bytes.len())))
-            } else if byte == b':' && !first && self.colon.is_none() {
-                self.colon = Some(self.at);
-                1
-            } else if byte < 0x80 {
-                if first || byte == b':' || chars::is_ascii_name(byte, false) {
-                    return Err(BAD);
-                }
-                return Ok(Some(self.name_done()));
-            } else {
-                let Some(c) = chars::char_at(bytes, self.at) else {
-                    return Ok(None);
-                };
-                if !(if first {
-                    chars::is_name_start(c)
-                } else {
-                    chars::is_name(c)
-                }) {
-                    return Err(BAD);
-                }
-                c.len_utf8()
-            };
-            if self.at + width - self.token > self.name_bytes_max {
-                return Err(XmlError::Limit("bytes of a name"));
+    fn start_name(&mut self, bytes: &[u8], mut name: NameScan) -> Result<(), XmlError> {
+        self.state = match name.run(bytes, &mut self.at, self.name_bytes_max)? {
+            None => State::StartName(name),
+            Some(name) => {
+                self.builder.open(bytes, name)?;
+                State::Tag { spaced: false }
             }
-            self.at += width;
-        }
-        Ok(None)
-    }
-
-    fn name_done(&self) -> Name {
-        let prefix_len = self.colon.map_or(0, |colon| colon - self.token);
-        let local = self.colon.map_or(self.token, |colon| colon + 1);
-        Name {
-            start: self.token,
-            prefix_len,
-            local_len: self.at - local,
-        }
-    }
-
-    fn start_name(&mut self, bytes: &[u8]) -> Result<(), XmlError> {
-        if let Some(name) = self.name(bytes)? {
-            self.builder.open(bytes, name)?;
-            self.state = State::Tag { spaced: false };
-        }
+        };
         Ok(())
     }
 
@@ -280,8 +228,7 @@ impl Scanner {
                 ));
             }
             Some(_) => {
-                self.begin_name();
-                self.state = State::AttributeName;
+                self.state = State::AttributeName(NameScan::new(self.at));
             }
         }
         Ok(())
@@ -307,11 +254,14 @@ impl Scanner {
         };
     }
 
-    fn attribute_name(&mut self, bytes: &[u8]) -> Result<(), XmlError> {
-        if let Some(name) = self.name(bytes)? {
-            self.attribute = name;
-            self.state = State::Equals;
-        }
+    fn attribute_name(&mut self, bytes: &[u8], mut name: NameScan) -> Result<(), XmlError> {
+        self.state = match name.run(bytes, &mut self.at, self.name_bytes_max)? {
+            None => State::AttributeName(name),
+            Some(name) => {
+                self.attribute = name;
+                State::Equals
+            }
+        };
         Ok(())
     }
 
