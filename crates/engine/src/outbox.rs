@@ -5,6 +5,10 @@ use futures_util::task::AtomicWaker;
 use parking_lot::Mutex;
 use std::{
     collections::VecDeque,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     task::{Context, Poll},
 };
 use waxwing_proto::{stanza::Sealed, stream::StreamError};
@@ -14,6 +18,8 @@ use waxwing_proto::{stanza::Sealed, stream::StreamError};
 pub enum Delivery {
     /// A stanza to send.
     Stanza(Sealed),
+    /// A message to send, and who else got it: whoever loses the last copy keeps it.
+    Message(Sealed, Copies),
     /// A whole stanza made by the server for this session (roster push, block push).
     Own(Bytes),
     /// Messages were stored for the account meanwhile; read the offline queue again.
@@ -25,9 +31,29 @@ pub enum Delivery {
 impl Delivery {
     fn bytes(&self) -> usize {
         match self {
-            Self::Stanza(stanza) => stanza.len(),
+            Self::Stanza(stanza) | Self::Message(stanza, _) => stanza.len(),
             Self::Own(stanza) => stanza.len(),
             Self::OfflineWaiting | Self::End(_) => 0,
+        }
+    }
+}
+
+/// How many outboxes have not lost a message. One that was written is never lost, so that a
+/// message is kept for later exactly if no resource can have seen it.
+#[derive(Debug, Clone)]
+pub struct Copies(Option<Arc<AtomicUsize>>);
+
+impl Copies {
+    /// For a message that goes to `count` outboxes.
+    pub fn new(count: usize) -> Self {
+        Self((count > 1).then(|| Arc::new(AtomicUsize::new(count))))
+    }
+
+    /// An outbox refused its copy or ended without having sent it. True if that was the last one.
+    pub fn lost(&self) -> bool {
+        match &self.0 {
+            None => true,
+            Some(left) => left.fetch_sub(1, Ordering::AcqRel) == 1,
         }
     }
 }
@@ -55,6 +81,7 @@ struct Queue {
     items: VecDeque<Delivery>,
     bytes: usize,
     closed: bool,
+    overflowed: bool,
 }
 
 impl Outbox {
@@ -80,6 +107,7 @@ impl Outbox {
             }
             if queue.items.len() >= self.stanzas_max || queue.bytes + bytes > self.bytes_max {
                 queue.closed = true;
+                queue.overflowed = true;
                 queue.items.push_back(Delivery::End(StreamError::new(
                     waxwing_proto::stream::StreamCondition::ResourceConstraint,
                 )));
@@ -113,6 +141,11 @@ impl Outbox {
         queue.closed = true;
         queue.bytes = 0;
         std::mem::take(&mut queue.items).into()
+    }
+
+    /// Whether one of its bounds closed it.
+    pub fn overflowed(&self) -> bool {
+        self.queue.lock().overflowed
     }
 
     /// Takes the next delivery (the consumer only).

@@ -166,7 +166,7 @@ impl Session {
     /// Takes what somebody else has for the client. An error ends the stream.
     pub fn egress(&mut self, delivery: Delivery, out: &mut Output) -> Result<(), StreamError> {
         match delivery {
-            Delivery::Stanza(sealed) => push_sealed(&sealed, out),
+            Delivery::Stanza(sealed) | Delivery::Message(sealed, _) => push_sealed(&sealed, out),
             Delivery::Own(stanza) => out.push_back(stanza),
             Delivery::OfflineWaiting => self.state.offline.want(),
             Delivery::End(error) => return Err(error),
@@ -233,16 +233,14 @@ impl Session {
         self.settle(&mut nobody).await;
         let engine = self.engine.clone();
         let account = self.state.account.clone();
-        let left = self.state.resource.outbox.close();
+        let kept = self.keep_unread();
         if let Ok(view) = engine.view(&account).await {
             let seen = self.unavailable(&view);
-            if view.exists {
-                if seen {
-                    presence::remember_last(&engine, &account, &self.state.resource).await;
-                }
-                offline::rescue(&engine, &account, left).await;
+            if view.exists && seen {
+                presence::remember_last(&engine, &account, &self.state.resource).await;
             }
         }
+        offline::kept(&engine, &account, kept).await;
     }
 
     /// Queues a routed stanza behind what is pending, or hands it over at once.
@@ -389,6 +387,13 @@ impl Session {
         out.push_back(xml.finish());
     }
 
+    /// Takes nothing more, and stores the messages that were not taken by the client. At once,
+    /// so that they come before what is refused from now on and stored by its senders.
+    fn keep_unread(&self) -> Vec<Ticket> {
+        let left = self.state.resource.outbox.close();
+        offline::keep(&self.engine, &self.state.account, left)
+    }
+
     /// Leaves the table and tells those who saw the session; once. True if it was available.
     fn unavailable(&mut self, view: &View) -> bool {
         let resource = &self.state.resource;
@@ -401,9 +406,13 @@ impl Session {
 }
 
 impl Drop for Session {
-    /// After [`Session::end`] there is nothing left to do; after a panic this is the clean-up.
+    /// After [`Session::end`] there is nothing left to do; after a panic this is the clean-up. The
+    /// records are written although nobody waits for them.
     fn drop(&mut self) {
-        self.state.resource.outbox.close();
+        drop(self.keep_unread());
+        if self.state.resource.outbox.overflowed() {
+            self.engine.metrics().outbox_overflows.inc();
+        }
         if let Ok(view) = self.engine.registry().view(&self.state.account) {
             self.unavailable(&view);
         }

@@ -9,17 +9,17 @@ use crate::{
     Engine,
     feature::{Coverage, Disco, Feature, Place, RecordCx, Xep},
     outbox::Delivery,
-    route::message::Type,
+    route::message::{self, Type},
     session::{Output, Session},
 };
 use bytes::Bytes;
 use waxwing_proto::{
     BareJid, ns,
-    stanza::{Draft, Kind, Stanza},
+    stanza::{Draft, Stanza},
     time,
     xml::{Limits, Tree, Writer},
 };
-use waxwing_store::{OfflineMessage, Record, Ticket};
+use waxwing_store::{OfflineMessage, Record, StoreError, Ticket};
 
 /// The feature.
 pub const FEATURE: Feature = Feature {
@@ -179,7 +179,8 @@ fn delayed(message: &OfflineMessage, domain: &str) -> Option<Bytes> {
     Some(draft.seal().to_bytes())
 }
 
-fn stored(stanza: Bytes) -> Option<Draft> {
+/// A message read again from its wire form.
+pub(crate) fn stored(stanza: Bytes) -> Option<Draft> {
     let limits = Limits {
         bytes_max: usize::MAX,
         ..Limits::S2S
@@ -188,35 +189,38 @@ fn stored(stanza: Bytes) -> Option<Draft> {
     Draft::new(Stanza::new(tree, ns::CLIENT).ok()?).ok()
 }
 
-/// Stores what a session that ended had not taken, unless another one of the account gets
-/// messages: then that one has its own copy.
-pub(crate) async fn rescue(engine: &Engine, account: &BareJid, left: Vec<Delivery>) {
-    if engine.registry().takes_messages(account) {
-        return;
-    }
-    let now = engine.env().now();
-    let mut tickets: Vec<Ticket> = Vec::new();
-    for delivery in left {
-        let Delivery::Stanza(sealed) = delivery else {
-            continue;
-        };
-        if sealed.kind() != Kind::Message {
-            continue;
-        }
-        let Some(draft) = stored(sealed.to_bytes()) else {
-            continue;
-        };
-        let cx = RecordCx {
-            engine,
-            recipient: account,
-            absent: true,
-            now,
-        };
-        tickets.extend(record(&draft, &cx).map(|record| engine.store().submit(record)));
-    }
+/// Stores the messages that a session that ends had not taken and that no other one got.
+pub(crate) fn keep(engine: &Engine, account: &BareJid, left: Vec<Delivery>) -> Vec<Ticket> {
+    let cx = RecordCx {
+        engine,
+        recipient: account,
+        absent: true,
+        now: engine.env().now(),
+    };
+    let lost = left.into_iter().filter_map(|delivery| match delivery {
+        Delivery::Message(sealed, copies) if copies.lost() => stored(sealed.to_bytes()),
+        _ => None,
+    });
+    lost.filter_map(|draft| record(&draft, &cx))
+        .map(|record| engine.store().submit(record))
+        .collect()
+}
+
+/// Waits until what [`keep`] stores is on disk, and tells a resource that can take it: somebody
+/// may have come after the messages were sent.
+pub(crate) async fn kept(engine: &Engine, account: &BareJid, tickets: Vec<Ticket>) {
+    let mut any = false;
     for ticket in tickets {
-        if let Err(error) = ticket.await {
-            tracing::warn!(%error, "a message for a session that ended could not be stored");
+        match ticket.await {
+            Ok(_) => any = true,
+            // Removed, and its messages with it.
+            Err(StoreError::NoAccount) => {}
+            Err(error) => {
+                tracing::warn!(%error, "a message for a session that ended could not be stored");
+            }
         }
+    }
+    if any {
+        message::nudge(engine, account);
     }
 }

@@ -6,7 +6,8 @@ use crate::{
     account::View,
     error,
     feature::RecordCx,
-    outbox::Delivery,
+    features::offline,
+    outbox::{Copies, Delivery},
     registry::{Resource, Resources},
 };
 use std::sync::Arc;
@@ -105,27 +106,26 @@ pub(super) fn hand_over(
         Choice::Refuse => return Err(Condition::ServiceUnavailable.into()),
         Choice::Drop => return Ok(None),
     };
-    let mut taken = false;
+    let copies = Copies::new(targets.len());
+    let mut lost = targets.is_empty();
     for target in targets {
-        if target
-            .outbox
-            .push(Delivery::Stanza(handover.sealed.clone()))
-            .is_ok()
-        {
+        let delivery = Delivery::Message(handover.sealed.clone(), copies.clone());
+        if target.outbox.push(delivery).is_ok() {
             engine.metrics().deliveries.inc();
-            taken = true;
+        } else {
+            lost = copies.lost();
         }
     }
-    if taken {
-        Ok(None)
-    } else {
+    if lost {
         found_nobody(engine, handover, &account, kind)
+    } else {
+        Ok(None)
     }
 }
 
 /// Tells the best resource that messages were stored although somebody is here: the recipient came
 /// while the commit was under way, after having read the queue.
-pub(super) fn nudge(engine: &Engine, account: &BareJid) {
+pub(crate) fn nudge(engine: &Engine, account: &BareJid) {
     let best = engine
         .registry()
         .resources(account)
@@ -212,11 +212,10 @@ fn found_nobody(
     if matches!(kind, Type::Headline | Type::Error) {
         return Ok(None);
     }
-    let draft = Draft::new(handover.stanza.clone()).map(|mut draft| {
-        draft.set_from(handover.from.clone());
-        draft.set_to(handover.to.clone());
-        draft
-    })?;
+    // As it was sealed: with its sender, and the language of its stream.
+    let Some(draft) = offline::stored(handover.sealed.to_bytes()) else {
+        return Err(Condition::InternalServerError.into());
+    };
     let cx = RecordCx {
         engine,
         recipient: account,
