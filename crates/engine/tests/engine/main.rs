@@ -1,0 +1,9 @@
+//! What scenarios cannot say well: commits that are held back or fail, full queues, races between
+//! a commit and somebody who comes or goes, and time.
+
+mod commit;
+mod delivery;
+mod login;
+mod roster;
+mod server;
+mod sessions;

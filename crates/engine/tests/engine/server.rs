@@ -1,0 +1,234 @@
+//! An engine over a store in memory, and clients that are driven by hand: nothing happens that a
+//! test did not ask for.
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
+
+use bytes::BytesMut;
+use futures_util::FutureExt as _;
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+use waxwing_engine::{Connection, Engine, Env, Limits, Settings, Status, env};
+use waxwing_proto::{
+    BareJid,
+    sasl::{ChannelBindings, Verifiers},
+    stream::{TlsInfo, Transport},
+};
+use waxwing_store::{Accounts as _, MemoryStore, Micros, Offline as _};
+
+/// Everybody's password.
+const PASSWORD: &str = "secret";
+/// 2026-01-01T00:00:00Z.
+const START: Micros = 1_767_225_600_000_000;
+
+/// A server for `localhost` with the accounts alice, bob, carol and dave.
+pub(crate) struct Server {
+    pub(crate) engine: Engine,
+    pub(crate) store: Arc<MemoryStore>,
+}
+
+impl Server {
+    pub(crate) async fn start() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    /// With other limits than the defaults.
+    pub(crate) async fn with(change: impl FnOnce(&mut Limits)) -> Self {
+        let store = Arc::new(MemoryStore::new());
+        let verifiers = Verifiers::derive(PASSWORD, b"sixteen bytes of", 8).unwrap();
+        for name in ["alice", "bob", "carol", "dave"] {
+            let created = store.account_create(account(name), verifiers.clone(), START);
+            created.await.unwrap();
+        }
+        let mut settings = Settings::for_domain("localhost");
+        settings.limits.scram_iterations = 8;
+        change(&mut settings.limits);
+        let env = Env::new(FixedClock, CountingRandom(AtomicU64::new(1)));
+        let engine = Engine::new(env, store.clone(), settings).await.unwrap();
+        Self { engine, store }
+    }
+
+    /// A connection inside TLS on which nothing was sent.
+    pub(crate) fn connect(&self) -> Client {
+        let bindings = ChannelBindings::default();
+        let transport = Transport::Tls(TlsInfo { bindings });
+        let peer = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        Client {
+            connection: Connection::new(&self.engine, peer, transport),
+            input: BytesMut::new(),
+            received: String::new(),
+        }
+    }
+
+    /// A bound resource that has sent no presence.
+    pub(crate) async fn bind(&self, name: &str, resource: &str) -> Client {
+        let mut client = self.connect();
+        client.authenticate(name).await;
+        let wish = format!("<resource>{resource}</resource>");
+        let bind = "urn:ietf:params:xml:ns:xmpp-bind";
+        let request = format!("<iq type='set' id='bind'><bind xmlns='{bind}'>{wish}</bind></iq>");
+        client.send(&request).await;
+        client
+    }
+
+    /// An available resource; what its login brought forth is forgotten.
+    pub(crate) async fn available(&self, name: &str, resource: &str) -> Client {
+        let mut client = self.bind(name, resource).await;
+        client.send("<presence/>").await;
+        client.take();
+        client
+    }
+
+    /// The ids of the messages that wait for an account, in order.
+    pub(crate) async fn waiting(&self, name: &str) -> Vec<String> {
+        let messages = self.stored(name).await;
+        messages.iter().map(|stanza| ids(stanza).concat()).collect()
+    }
+
+    /// The messages that wait for an account, in order.
+    pub(crate) async fn stored(&self, name: &str) -> Vec<String> {
+        let messages = self.store.offline(account(name), 0, 1000).await.unwrap();
+        messages
+            .iter()
+            .map(|message| String::from_utf8_lossy(&message.stanza).into_owned())
+            .collect()
+    }
+}
+
+/// A client without a socket.
+pub(crate) struct Client {
+    pub(crate) connection: Connection,
+    input: BytesMut,
+    received: String,
+}
+
+impl Client {
+    /// Logs in with PLAIN and restarts the stream.
+    pub(crate) async fn authenticate(&mut self, name: &str) {
+        self.open().await;
+        self.send(&plain(name, PASSWORD)).await;
+        assert!(self.take().contains("<success"), "{name} cannot log in");
+        self.open().await;
+        self.take();
+    }
+
+    /// Sends a stream header.
+    pub(crate) async fn open(&mut self) {
+        self.send(
+            "<stream:stream xmlns='jabber:client' to='localhost' version='1.0' xml:lang='de' \
+             xmlns:stream='http://etherx.jabber.org/streams'>",
+        )
+        .await;
+    }
+
+    /// Gives the connection bytes and lets it do all it can.
+    pub(crate) async fn send(&mut self, xml: &str) {
+        self.input.extend_from_slice(xml.as_bytes());
+        self.run().await;
+    }
+
+    /// A chat message.
+    pub(crate) async fn chat(&mut self, to: &str, id: &str) {
+        self.send(&chat(to, id)).await;
+    }
+
+    /// Lets the connection do all it can without waiting, as the shell's task does.
+    pub(crate) async fn run(&mut self) {
+        loop {
+            self.connection.handle(&mut self.input).await;
+            self.write();
+            let Some(event) = self.connection.event().now_or_never() else {
+                return;
+            };
+            self.connection.on_event(event).await;
+            self.write();
+        }
+    }
+
+    /// Waits for one event and carries it out.
+    pub(crate) async fn wait(&mut self) {
+        let event = self.connection.event().await;
+        self.connection.on_event(event).await;
+        self.run().await;
+    }
+
+    /// Everything that was received and not yet taken.
+    pub(crate) fn take(&mut self) -> String {
+        std::mem::take(&mut self.received)
+    }
+
+    /// The ids of all that was received and not yet taken.
+    pub(crate) async fn ids(&mut self) -> Vec<String> {
+        self.run().await;
+        ids(&self.take())
+    }
+
+    /// Bytes that the connection has not looked at.
+    pub(crate) fn unread(&self) -> usize {
+        self.input.len()
+    }
+
+    /// The transport goes.
+    pub(crate) async fn end(self) {
+        self.connection.end().await;
+    }
+
+    pub(crate) fn is_closing(&self) -> bool {
+        self.connection.status() == Status::Closing
+    }
+
+    fn write(&mut self) {
+        for bytes in self.connection.output().drain(..) {
+            self.received.push_str(&String::from_utf8_lossy(&bytes));
+        }
+        self.connection.written();
+    }
+}
+
+pub(crate) fn account(name: &str) -> BareJid {
+    BareJid::parse(&format!("{name}@localhost")).unwrap()
+}
+
+pub(crate) fn chat(to: &str, id: &str) -> String {
+    format!("<message to='{to}' type='chat' id='{id}'><body>Hi</body></message>")
+}
+
+/// The initial response of PLAIN.
+pub(crate) fn plain(name: &str, password: &str) -> String {
+    use base64::Engine as _;
+    let response = format!("\0{name}\0{password}");
+    let response = base64::engine::general_purpose::STANDARD.encode(response);
+    let sasl = "urn:ietf:params:xml:ns:xmpp-sasl";
+    format!("<auth xmlns='{sasl}' mechanism='PLAIN'>{response}</auth>")
+}
+
+/// The values of all attributes `id`, in order.
+fn ids(xml: &str) -> Vec<String> {
+    xml.split(" id=")
+        .skip(1)
+        .filter_map(|rest| rest.split(['\'', '"']).nth(1))
+        .map(str::to_owned)
+        .collect()
+}
+
+struct FixedClock;
+
+impl env::Clock for FixedClock {
+    fn now(&self) -> Micros {
+        START
+    }
+}
+
+struct CountingRandom(AtomicU64);
+
+impl env::Random for CountingRandom {
+    fn fill(&self, buffer: &mut [u8]) {
+        let count = self.0.fetch_add(1, Ordering::Relaxed).to_le_bytes();
+        for (byte, from) in buffer.iter_mut().zip(count.into_iter().cycle()) {
+            *byte = from;
+        }
+    }
+}
