@@ -306,6 +306,7 @@ mod tests {
         }
     }
 
+    // proves: RFC6121-A.2.1-a RFC6121-A.2.2-a RFC6121-A.2.3-a RFC6121-A.2.4-a
     #[test]
     #[rustfmt::skip]
     fn outbound_is_appendix_a_2() {
@@ -356,6 +357,8 @@ mod tests {
         ]);
     }
 
+    // proves: RFC6121-A.3.1-a RFC6121-A.3.1-b RFC6121-A.3.2-a RFC6121-A.3.2-b RFC6121-A.3.3-a
+    // proves: RFC6121-A.3.4-a RFC6121-3.4.2-b
     #[test]
     #[rustfmt::skip]
     fn inbound_is_appendix_a_3() {
@@ -407,6 +410,7 @@ mod tests {
         ]);
     }
 
+    // proves: RFC6121-3.4.2-f RFC6121-3.2.2-c
     /// § 3.4.2 and § 3.2.2: what differs when the user has approved in advance.
     #[test]
     #[rustfmt::skip]

@@ -174,6 +174,7 @@ fn apply(settings: &mut Settings, name: &str, value: &str) -> Option<()> {
         "stanza_bytes_max" => limits.stanza_bytes_max = value.parse().ok()?,
         "sessions_per_account_max" => limits.sessions_per_account_max = value.parse().ok()?,
         "roster_items_max" => limits.roster_items_max = value.parse().ok()?,
+        "directed_presence_max" => limits.directed_presence_max = value.parse().ok()?,
         "offline_messages_max" => limits.offline_messages_max = value.parse().ok()?,
         "offline_bytes_max" => limits.offline_bytes_max = value.parse().ok()?,
         "blocked_max" => limits.blocked_max = value.parse().ok()?,
