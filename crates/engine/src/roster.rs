@@ -57,12 +57,9 @@ fn get(cx: IqCx<'_>) -> BoxFuture<'_, Result<Reply, StanzaError>> {
             return Ok(Reply::Empty);
         }
         let failed = |failure| error::from_store(engine, &failure);
-        let roster = engine.store().roster(to.clone()).await.map_err(failed)?;
-        let listed = || roster.items.iter().filter(|item| item.listed);
         if let Some(since) = known {
             let changes = engine.store().roster_changes(to.clone(), since).await;
-            let changes = changes.map_err(failed)?;
-            if let Some(changes) = changes.filter(|changes| changes.len() <= listed().count()) {
+            if let Some(changes) = changes.map_err(failed)? {
                 let jid = session.resource.jid.clone();
                 session.after_reply.extend(changes.iter().map(|change| {
                     let item = item_or_removal(change);
@@ -71,10 +68,11 @@ fn get(cx: IqCx<'_>) -> BoxFuture<'_, Result<Reply, StanzaError>> {
                 return Ok(Reply::Empty);
             }
         }
+        let roster = engine.store().roster(to.clone()).await.map_err(failed)?;
         let mut xml = Writer::new(ns::CLIENT);
         xml.start_ns("query", ns::ROSTER)
             .attr("ver", &roster.version.to_string());
-        for item in listed() {
+        for item in roster.items.iter().filter(|item| item.listed) {
             write_item(&mut xml, item);
         }
         Ok(Reply::Payload(xml.finish()))

@@ -120,8 +120,7 @@ pub(crate) async fn probe(engine: &Engine, draft: &Draft) -> Result<(), StanzaEr
         send(engine, to, from, &stanza.seal());
         return Ok(());
     }
-    // Told to whoever believes to be subscribed, so that both sides agree again.
-    subscribe::repair(engine, &account, &viewer, id.as_deref()).await
+    subscribe::refuse_probe(engine, &account, from, id.as_deref()).await
 }
 
 /// § 4.3.2: of a full JID only whether it is available.

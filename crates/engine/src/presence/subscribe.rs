@@ -6,7 +6,7 @@
 use super::{Own, Sealed, fanout};
 use crate::{
     Engine,
-    account::View,
+    account::{Contact, View},
     error,
     outbox::Delivery,
     roster::{self, Edit, Update},
@@ -185,20 +185,8 @@ pub(crate) async fn end_subscriptions(
     contact: &BareJid,
     before: State,
 ) {
-    if before.seen_by_user() || before.ask {
-        let sent = send(engine, account, contact, Type::Unsubscribe, None).await;
-        if let Ok(Some(answer)) = sent
-            && answer.show == Show::Unavailable
-        {
-            fanout::hide(engine, contact, &account.into());
-        }
-    }
-    if before.sees_user() {
-        fanout::hide(engine, account, &contact.into());
-    }
-    if before.sees_user() || before.request {
-        // What failed is logged; presence is not shown without this account's consent anyway.
-        let _ = send(engine, account, contact, Type::Unsubscribed, None).await;
+    if withdraw(engine, account, contact, before).await {
+        fanout::hide(engine, contact, &account.into());
     }
 }
 
@@ -206,25 +194,57 @@ pub(crate) async fn end_subscriptions(
 /// had been removed from the roster.
 pub(crate) async fn account_gone(engine: &Engine, account: &BareJid, view: &View) {
     for contact in view.contacts() {
-        end_subscriptions(engine, account, &contact.jid, State::from(contact)).await;
+        // The account's sessions are about to end: they need not learn who went out of sight.
+        withdraw(engine, account, &contact.jid, State::from(contact)).await;
     }
 }
 
-/// Tells a local account that believes to see `account` that it does not (§ 4.3.2, case 1).
-pub(super) async fn repair(
+/// True if the contact showed itself to the account until now.
+async fn withdraw(engine: &Engine, account: &BareJid, contact: &BareJid, before: State) -> bool {
+    let mut shown = false;
+    // What fails is logged where it fails. The account's own roster is what decides whether the
+    // contact sees it, so that nothing is shown against its will.
+    if before.seen_by_user() || before.ask {
+        let sent = send(engine, account, contact, Type::Unsubscribe, None).await;
+        let answer = sent.ok().flatten();
+        shown = answer.is_some_and(|answer| answer.show == Show::Unavailable);
+    }
+    if before.sees_user() {
+        fanout::hide(engine, account, &contact.into());
+    }
+    if before.sees_user() || before.request {
+        let _ = send(engine, account, contact, Type::Unsubscribed, None).await;
+    }
+    shown
+}
+
+/// Answers a probe by `from`, who may not see `account`, whether that exists or not (§ 4.3.2,
+/// case 1). A local account that believes to see it learns better; a request of its own that has
+/// no answer yet stays.
+pub(super) async fn refuse_probe(
     engine: &Engine,
     account: &BareJid,
-    viewer: &BareJid,
+    from: &Jid,
     id: Option<&str>,
 ) -> Result<(), StanzaError> {
+    let viewer = from.to_bare();
     if !engine.is_local(viewer.domain()) {
         return Ok(());
     }
-    let view = engine.view(viewer).await?;
-    let believes = view.contact(account);
-    if believes.is_some_and(crate::account::Contact::seen_by_user) {
-        let _ = send(engine, account, viewer, Type::Unsubscribed, id).await?;
+    let view = engine.view(&viewer).await?;
+    if view.contact(account).is_some_and(Contact::seen_by_user) {
+        return send(engine, account, &viewer, Type::Unsubscribed, id)
+            .await
+            .map(|_| ());
     }
+    let stanza = Own {
+        kind: Some(Type::Unsubscribed.as_str()),
+        from: account.as_str(),
+        to: Some(from.as_str()),
+        id,
+        ..Own::default()
+    };
+    fanout::send(engine, &account.into(), from, &stanza.seal());
     Ok(())
 }
 

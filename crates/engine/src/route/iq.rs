@@ -3,7 +3,7 @@
 use super::{Handover, Routed, Rule, guard_recipient, guard_sender};
 use crate::{
     Engine,
-    account::View,
+    account::{Contact, View},
     feature::{IqCx, IqKind, Place, Reply, Who},
     outbox::Delivery,
     session::SessionState,
@@ -154,6 +154,10 @@ pub async fn route(
         if view.exists && !guard_recipient(engine, &draft, &account, &view, &from)? {
             return Ok(Routed::Done);
         }
+        let request = matches!(kind, Type::Get | Type::Set);
+        if request && !may_ask(engine, &view, &from, &to) {
+            return Err(Condition::ServiceUnavailable.into());
+        }
     }
     let stanza = draft.stanza().clone();
     let sealed = draft.seal();
@@ -167,6 +171,22 @@ pub async fn route(
         },
         None,
     ))
+}
+
+/// Whether the sender of a request to a full JID knows already that it may be there: by a
+/// subscription or by directed presence. Others are answered as if nobody were (RFC 6121
+/// § 8.5.3.1).
+fn may_ask(engine: &Engine, view: &View, from: &Jid, to: &Jid) -> bool {
+    let (asker, account) = (from.to_bare(), to.to_bare());
+    if asker == account || view.contact(&asker).is_some_and(Contact::sees_user) {
+        return true;
+    }
+    let resource = to
+        .resource()
+        .and_then(|resource| engine.registry().resource(&account, resource));
+    resource.is_some_and(|resource| {
+        resource.has_directed(from) || resource.has_directed(&(&asker).into())
+    })
 }
 
 /// Roster and block list pushes are the server's alone; clients are known to believe others
