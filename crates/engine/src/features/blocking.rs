@@ -14,7 +14,7 @@ use crate::{
 };
 use waxwing_proto::{
     Jid, ns,
-    stanza::{Condition, Draft, Kind, StanzaError},
+    stanza::{Condition, Draft, ErrorType, Kind, StanzaError},
     xml::Writer,
 };
 use waxwing_store::BoxFuture;
@@ -73,7 +73,9 @@ fn guard(draft: &Draft, cx: &GuardCx<'_>) -> Verdict {
         // Going offline is told to everyone who may have seen the user online.
         (Side::Sender, Kind::Presence, Some("unavailable")) => Verdict::Pass,
         (Side::Sender, ..) => Verdict::Refuse(
-            StanzaError::new(Condition::NotAcceptable).app("blocked", ns::BLOCKING_ERRORS),
+            StanzaError::new(Condition::NotAcceptable)
+                .kind(ErrorType::Cancel)
+                .app("blocked", ns::BLOCKING_ERRORS),
         ),
         (Side::Recipient, Kind::Presence, _)
         | (Side::Recipient, Kind::Iq, Some("result" | "error"))

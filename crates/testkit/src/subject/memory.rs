@@ -4,17 +4,20 @@
 //! to do. So a sleep of one tick returns when the server has come to rest, and "receives nothing"
 //! is exact.
 
-use super::{DOMAIN, password};
+use super::{
+    DOMAIN,
+    accounts::{ITERATIONS, START, credentials},
+    password,
+};
 use crate::{
     client::{Connected, Wire},
     scenario::Scenario,
 };
 use bytes::BytesMut;
 use std::{
-    collections::HashMap,
     net::{IpAddr, Ipv4Addr},
     sync::{
-        Arc, Mutex, OnceLock,
+        Arc,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -26,20 +29,15 @@ use tokio::{
 use waxwing_engine::{Connection, Engine, Env, Settings, Status, env};
 use waxwing_proto::{
     BareJid,
-    sasl::{ChannelBindings, Verifiers},
+    sasl::ChannelBindings,
     stream::{TlsInfo, Transport},
 };
-use waxwing_store::{Accounts, Credentials, MemoryStore, Micros};
+use waxwing_store::{Accounts, MemoryStore, Micros};
 
 /// The shortest sleep that tokio knows.
 const TICK: Duration = Duration::from_millis(1);
 /// What a pipe holds; more than any scenario sends at once, so that nobody waits for a reader.
 const PIPE_BYTES: usize = 16 << 20;
-/// 2026-01-01T00:00:00Z.
-const START: Micros = 1_767_225_600_000_000;
-/// Few, because clients in the tests do the work in every scenario.
-const ITERATIONS: u32 = 8;
-
 /// An engine with the accounts of one scenario.
 pub struct Memory {
     engine: Engine,
@@ -131,27 +129,6 @@ fn tls_info() -> TlsInfo {
             server_end_point: Some(vec![9; 32]),
         },
     }
-}
-
-/// Verifiers, made once for each password.
-fn credentials(password: &str) -> Result<Credentials, String> {
-    static KNOWN: OnceLock<Mutex<HashMap<String, Credentials>>> = OnceLock::new();
-    let known = KNOWN.get_or_init(Mutex::default);
-    let Ok(mut known) = known.lock() else {
-        return Err("another test has failed while it made credentials".into());
-    };
-    if let Some(found) = known.get(password) {
-        return Ok(found.clone());
-    }
-    let made =
-        Verifiers::derive(password, b"sixteen bytes of", ITERATIONS).map_err(|e| e.to_string())?;
-    let made = Credentials {
-        sha1: made.sha1,
-        sha256: made.sha256,
-        sha512: made.sha512,
-    };
-    known.insert(password.to_owned(), made.clone());
-    Ok(made)
 }
 
 fn settings(scenario: &Scenario) -> Result<Settings, String> {

@@ -1,6 +1,8 @@
 //! What scenarios are acted out on: the engine in memory, our binary over TLS, or Prosody as the
 //! oracle of what we believe the specifications say.
 
+mod accounts;
+mod binary;
 mod memory;
 mod network;
 mod prosody;
@@ -21,18 +23,21 @@ pub const DOMAIN: &str = "localhost";
 pub enum Kind {
     /// The engine in this process, on a fake clock.
     Memory,
+    /// Our binary in another process, over TLS.
+    Tls,
     /// Prosody, as packaged.
     Prosody,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::Memory, Self::Prosody];
+    pub const ALL: [Self; 3] = [Self::Memory, Self::Tls, Self::Prosody];
 
     /// As the command line and the scenarios' headers name it.
     pub fn name(self) -> &'static str {
         match self {
             Self::Memory => "memory",
+            Self::Tls => "tls",
             Self::Prosody => "prosody",
         }
     }
@@ -70,6 +75,7 @@ impl Kind {
     pub async fn start(self, scenario: &Scenario) -> Result<Subject, String> {
         match self {
             Self::Memory => Memory::start(scenario).await.map(Subject::Memory),
+            Self::Tls => binary::start(scenario).await.map(Subject::Network),
             Self::Prosody => prosody::start(scenario).await.map(Subject::Network),
         }
     }
