@@ -101,7 +101,8 @@ async fn available(
     let account = session.state.account.clone();
     let resource = session.state.resource.clone();
     let before = resource.priority();
-    let stanza = draft.seal();
+    // It stays as long as the session does.
+    let stanza = draft.seal().detached();
     // First, so that whoever becomes available meanwhile either finds it or is found.
     resource.set_presence(Some((stanza.clone(), priority)));
     if !is_current(&engine, &account, &resource) {

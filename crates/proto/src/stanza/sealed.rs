@@ -127,6 +127,34 @@ impl Sealed {
         Bytes::from(out)
     }
 
+    /// The same stanza in memory of its own. What was received shares its read buffer, which may be
+    /// much larger; so does whatever is kept for long without this.
+    #[must_use]
+    pub fn detached(&self) -> Self {
+        let mut bytes = Vec::with_capacity(self.len());
+        let mut at = 0;
+        let mut pieces = self.chunks().map(|chunk| {
+            bytes.extend_from_slice(chunk);
+            let piece = at..at + chunk.len();
+            at = piece.end;
+            piece
+        });
+        let head = pieces.next().unwrap_or_default();
+        let rest: SmallVec<[_; 3]> = pieces.collect();
+        let bytes = Bytes::from(bytes);
+        // Whatever `to` the start tag has, the attributes after it are the same.
+        let after_to = self.shared.after_to.map(|at| {
+            let after = self.shared.head.len().saturating_sub(at);
+            head.len().saturating_sub(after)
+        });
+        Self::new(Shared {
+            kind: self.shared.kind,
+            head: bytes.slice(head),
+            after_to,
+            rest: rest.into_iter().map(|piece| bytes.slice(piece)).collect(),
+        })
+    }
+
     /// With a start tag in our order, so that `to` can be exchanged.
     fn split(&self) -> Arc<Shared> {
         if self.shared.after_to.is_some() {

@@ -266,6 +266,25 @@ fn conditions_are_found_again() {
 }
 
 #[test]
+fn a_detached_stanza_is_the_same_and_can_be_sent_on() {
+    let received = "<presence to='a' id='1' lang='x'><show>away</show><x xmlns='u'/></presence>";
+    let sealed = Draft::new(client(received)).unwrap().seal();
+    for stanza in [sealed.clone(), sealed.with_to(&jid("long.example"))] {
+        let detached = stanza.detached();
+        assert_eq!(detached.to_bytes(), stanza.to_bytes());
+        assert_eq!(
+            detached.with_to(&jid("b")).to_bytes(),
+            sealed.with_to(&jid("b")).to_bytes()
+        );
+    }
+    let own = Sealed::from_bytes(Kind::Presence, Bytes::from("<presence from='x' to='y'/>"));
+    assert_eq!(
+        own.detached().with_to(&jid("b")).to_bytes(),
+        own.with_to(&jid("b")).to_bytes()
+    );
+}
+
+#[test]
 fn what_is_a_stanza() {
     let parse =
         |xml: &'static str| Tree::parse(Bytes::from(xml), ns::CLIENT, &Limits::C2S).unwrap();
