@@ -7,6 +7,8 @@ mod blocked;
 mod fanout;
 mod probe;
 mod subscribe;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use blocked::{hide_from, show_to};
 pub(crate) use fanout::went_away;

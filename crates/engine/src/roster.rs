@@ -82,20 +82,26 @@ fn get(cx: IqCx<'_>) -> BoxFuture<'_, Result<Reply, StanzaError>> {
 /// § 2.1.5, § 2.3 to § 2.5
 fn set(cx: IqCx<'_>) -> BoxFuture<'_, Result<Reply, StanzaError>> {
     Box::pin(async move {
-        let mut items = cx.payload.children();
+        let IqCx {
+            engine,
+            to: account,
+            payload,
+            ..
+        } = cx;
+        let mut items = payload.children();
         let (Some(item), None) = (items.next(), items.next()) else {
             return Err(Condition::BadRequest.into());
         };
         if !item.is("item", ns::ROSTER) {
             return Err(Condition::BadRequest.into());
         }
-        let contact = contact(item, cx.to)?;
+        let contact = contact(item, account)?;
         if item.attr("subscription").as_deref() == Some("remove") {
-            remove(cx.engine, cx.to, &contact).await?;
+            remove(engine, account, &contact).await?;
             return Ok(Reply::Empty);
         }
-        let (name, groups) = given(cx.engine, item)?;
-        let update = update_item(cx.engine, cx.to, &contact, |before| {
+        let (name, groups) = given(engine, item)?;
+        let update = update_item(engine, account, &contact, |before| {
             let item = RosterItem {
                 name: name.clone(),
                 groups: groups.clone(),
@@ -105,7 +111,7 @@ fn set(cx: IqCx<'_>) -> BoxFuture<'_, Result<Reply, StanzaError>> {
             Ok(((), Edit::Put(item)))
         });
         let ((), update) = update.await?;
-        push(cx.engine, cx.to, update.as_ref());
+        push(engine, account, update.as_ref());
         Ok(Reply::Empty)
     })
 }

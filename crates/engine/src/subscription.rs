@@ -274,9 +274,9 @@ mod tests {
         table: fn(State, Type) -> Change,
         kind: Type,
         approved: bool,
-        rows: [Row; 9],
+        rows: &[Row; 9],
     ) {
-        for ((known, ..), (before, pass, after, reply, show)) in STATES.into_iter().zip(rows) {
+        for ((known, ..), (before, pass, after, reply, show)) in STATES.into_iter().zip(*rows) {
             assert_eq!(known, before, "{section}: the rows are not in order");
             let before = State {
                 approved,
@@ -311,7 +311,7 @@ mod tests {
     #[rustfmt::skip]
     fn outbound_is_appendix_a_2() {
         use Show::{Available, Nothing, Unavailable};
-        check("A.2.1", outbound, Type::Subscribe, false, [
+        check("A.2.1", outbound, Type::Subscribe, false, &[
             ("None", true, "None + Out", None, Nothing),
             ("None + Out", true, "=", None, Nothing),
             ("None + In", true, "None + Out+In", None, Nothing),
@@ -322,7 +322,7 @@ mod tests {
             ("From + Out", true, "=", None, Nothing),
             ("Both", true, "=", None, Nothing),
         ]);
-        check("A.2.2", outbound, Type::Unsubscribe, false, [
+        check("A.2.2", outbound, Type::Unsubscribe, false, &[
             ("None", true, "=", None, Nothing),
             ("None + Out", true, "None", None, Nothing),
             ("None + In", true, "=", None, Nothing),
@@ -333,7 +333,7 @@ mod tests {
             ("From + Out", true, "From", None, Nothing),
             ("Both", true, "From", None, Nothing),
         ]);
-        check("A.2.3", outbound, Type::Subscribed, false, [
+        check("A.2.3", outbound, Type::Subscribed, false, &[
             ("None", false, "None approved", None, Nothing),
             ("None + Out", false, "None + Out approved", None, Nothing),
             ("None + In", true, "From", None, Available),
@@ -344,7 +344,7 @@ mod tests {
             ("From + Out", false, "=", None, Nothing),
             ("Both", false, "=", None, Nothing),
         ]);
-        check("A.2.4", outbound, Type::Unsubscribed, false, [
+        check("A.2.4", outbound, Type::Unsubscribed, false, &[
             ("None", false, "=", None, Nothing),
             ("None + Out", false, "=", None, Nothing),
             ("None + In", true, "None", None, Nothing),
@@ -364,7 +364,7 @@ mod tests {
     fn inbound_is_appendix_a_3() {
         use Show::{Available, Nothing, Unavailable};
         use Type::{Subscribed, Unsubscribed};
-        check("A.3.1", inbound, Type::Subscribe, false, [
+        check("A.3.1", inbound, Type::Subscribe, false, &[
             ("None", true, "None + In", None, Nothing),
             ("None + Out", true, "None + Out+In", None, Nothing),
             ("None + In", false, "=", None, Nothing),
@@ -375,7 +375,7 @@ mod tests {
             ("From + Out", false, "=", Some(Subscribed), Available),
             ("Both", false, "=", Some(Subscribed), Available),
         ]);
-        check("A.3.2", inbound, Type::Unsubscribe, false, [
+        check("A.3.2", inbound, Type::Unsubscribe, false, &[
             ("None", false, "=", None, Nothing),
             ("None + Out", false, "=", None, Nothing),
             ("None + In", true, "None", Some(Unsubscribed), Nothing),
@@ -386,7 +386,7 @@ mod tests {
             ("From + Out", true, "None + Out", Some(Unsubscribed), Unavailable),
             ("Both", true, "To", Some(Unsubscribed), Unavailable),
         ]);
-        check("A.3.3", inbound, Type::Subscribed, false, [
+        check("A.3.3", inbound, Type::Subscribed, false, &[
             ("None", false, "=", None, Nothing),
             ("None + Out", true, "To", None, Nothing),
             ("None + In", false, "=", None, Nothing),
@@ -397,7 +397,7 @@ mod tests {
             ("From + Out", true, "Both", None, Nothing),
             ("Both", false, "=", None, Nothing),
         ]);
-        check("A.3.4", inbound, Type::Unsubscribed, false, [
+        check("A.3.4", inbound, Type::Unsubscribed, false, &[
             ("None", false, "=", None, Nothing),
             ("None + Out", true, "None", None, Nothing),
             ("None + In", false, "=", None, Nothing),
@@ -417,7 +417,7 @@ mod tests {
     fn approval_in_advance_answers_and_is_taken_back() {
         use Show::{Available, Nothing, Unavailable};
         use Type::Subscribed;
-        check("3.4.2 inbound", inbound, Type::Subscribe, true, [
+        check("3.4.2 inbound", inbound, Type::Subscribe, true, &[
             ("None", false, "From approved", Some(Subscribed), Available),
             ("None + Out", false, "From + Out approved", Some(Subscribed), Available),
             ("None + In", false, "From approved", Some(Subscribed), Available),
@@ -428,7 +428,7 @@ mod tests {
             ("From + Out", false, "= approved", Some(Subscribed), Available),
             ("Both", false, "= approved", Some(Subscribed), Available),
         ]);
-        check("3.2.2 outbound", outbound, Type::Unsubscribed, true, [
+        check("3.2.2 outbound", outbound, Type::Unsubscribed, true, &[
             ("None", false, "=", None, Nothing),
             ("None + Out", false, "=", None, Nothing),
             ("None + In", true, "None", None, Nothing),

@@ -77,21 +77,21 @@ pub(super) fn leave(
     resource: &Resource,
     stanza: &Sealed,
 ) -> bool {
-    let seen = resource.set_presence(None).is_some();
-    if seen {
+    let was_available = resource.set_presence(None).is_some();
+    if was_available {
         broadcast(engine, account, view, resource, stanza);
     }
-    let sees = |jid: &Jid| {
+    let is_told = |jid: &Jid| {
         let contact = jid.to_bare();
-        seen && !jid.is_full() && view.contact(&contact).is_some_and(Contact::sees_user)
+        was_available && !jid.is_full() && view.contact(&contact).is_some_and(Contact::sees_user)
     };
     let mut directed: Vec<Jid> = resource.take_directed().into_iter().collect();
-    directed.retain(|jid| !sees(jid));
+    directed.retain(|jid| !is_told(jid));
     let from = Jid::from(&resource.jid);
     for (copy, to) in stanza.fan_out(&directed).zip(&directed) {
         send(engine, &from, to, &copy);
     }
-    seen
+    was_available
 }
 
 /// [`leave`] for a resource that has vanished or is replaced without having said so.

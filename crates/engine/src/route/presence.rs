@@ -71,16 +71,11 @@ pub(crate) fn deliver(engine: &Engine, to: &Jid, stanza: &Sealed) {
 
 fn targets(engine: &Engine, to: &Jid) -> Resources {
     let account = to.to_bare();
-    match to.resource() {
-        Some(resource) => engine
-            .registry()
-            .resource(&account, resource)
-            .into_iter()
-            .collect(),
-        None => {
-            let mut all = engine.registry().resources(&account);
-            all.retain(|resource| resource.priority().is_some());
-            all
-        }
+    if let Some(resource) = to.resource() {
+        let found = engine.registry().resource(&account, resource);
+        return found.into_iter().collect();
     }
+    let mut all = engine.registry().resources(&account);
+    all.retain(|resource| resource.priority().is_some());
+    all
 }
