@@ -114,10 +114,10 @@ impl Client {
              <resource>{resource}</resource></bind></iq>"
         );
         self.send(bind.as_bytes()).await?;
-        if self.until(&[b"</jid>", b"</error>"]).await? != 0 {
+        self.until(&[b"</iq>"]).await?;
+        if memmem::find(&self.input, b"</jid>").is_none() {
             return Err(self.complaint("binding"));
         }
-        self.until(&[b"</iq>"]).await?;
         Ok(())
     }
 
