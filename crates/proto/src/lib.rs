@@ -6,12 +6,14 @@
 //! input in, effects out ([`stream`], [`sasl`]).
 
 pub mod caps;
+pub mod csi;
 pub mod form;
 pub mod jid;
 pub mod ns;
 mod precis;
 pub mod rsm;
 pub mod sasl;
+pub mod sm;
 pub mod stanza;
 pub mod stream;
 pub mod time;

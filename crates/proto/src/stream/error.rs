@@ -13,6 +13,9 @@ pub struct StreamError {
     pub text: Option<&'static str>,
     /// Application-specific condition: name and namespace (RFC 6120 § 4.9.4).
     pub app: Option<(&'static str, &'static str)>,
+    /// What the application-specific condition says in its attributes `h` and `send-count`
+    /// (XEP-0198 § 6).
+    pub counts: Option<(u32, u32)>,
 }
 
 impl StreamError {
@@ -22,6 +25,7 @@ impl StreamError {
             condition,
             text: None,
             app: None,
+            counts: None,
         }
     }
     /// Adds a text.
@@ -36,6 +40,12 @@ impl StreamError {
         self.app = Some((name, ns));
         self
     }
+    /// Adds the counts of stream management to the application-specific condition.
+    #[must_use]
+    pub(crate) const fn counts(mut self, h: u32, send_count: u32) -> Self {
+        self.counts = Some((h, send_count));
+        self
+    }
     /// The `<stream:error/>` element, for a stream whose header declares the prefix `stream`.
     pub fn element(&self) -> Bytes {
         let mut xml = Writer::new(ns::CLIENT);
@@ -47,7 +57,12 @@ impl StreamError {
                 .end();
         }
         if let Some((name, ns)) = self.app {
-            xml.empty(name, ns);
+            xml.start_ns(name, ns);
+            if let Some((h, send_count)) = self.counts {
+                xml.attr("h", &h.to_string());
+                xml.attr("send-count", &send_count.to_string());
+            }
+            xml.end();
         }
         let inner = xml.finish();
         [b"<stream:error>", &*inner, b"</stream:error>"]
