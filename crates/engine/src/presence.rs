@@ -77,7 +77,7 @@ async fn take(session: &mut Session, draft: Draft, out: &mut Output) -> Result<(
     let engine = session.engine().clone();
     let account = session.state.account.clone();
     match (Type::of(&draft)?, draft.to().is_some()) {
-        (Type::Available, false) => available(session, &view, draft, out).await,
+        (Type::Available, false) => available(session, draft, out).await,
         (Type::Unavailable, false) => unavailable(session, &view, draft, out).await,
         (Type::Available | Type::Unavailable | Type::Error, true) => {
             directed(session, &view, draft, out).await
@@ -94,7 +94,6 @@ async fn take(session: &mut Session, draft: Draft, out: &mut Output) -> Result<(
 /// Initial presence and what follows it (§ 4.2, § 4.4).
 async fn available(
     session: &mut Session,
-    view: &View,
     draft: Draft,
     out: &mut Output,
 ) -> Result<(), StanzaError> {
@@ -112,14 +111,18 @@ async fn available(
         resource.set_presence(None);
         return Ok(());
     }
-    fanout::read_audience(&engine, view).await;
-    fanout::broadcast(&engine, &account, view, &resource, &stanza);
+    // Read after that for the same reason: whoever is let in meanwhile is shown what was set.
+    let view = session.view().await?;
+    fanout::read_audience(&engine, &view).await;
+    fanout::broadcast(&engine, &account, &view, &resource, &stanza);
     write(&stanza.with_to(&account.clone().into()), out);
     if before.is_none() {
-        for stanza in probe::presence_of_contacts(&engine, &account, view, &resource).await {
+        for stanza in probe::presence_of_contacts(&engine, &account, &view, &resource).await {
             write(&stanza, out);
         }
-        out.extend(subscribe::requests(&engine, &account, view).await?);
+        // Requests that cannot be read now come with the next initial presence.
+        let requests = subscribe::requests(&engine, &account, &view).await;
+        out.extend(requests.unwrap_or_default());
     }
     if priority >= 0 && before.is_none_or(|before| before < 0) {
         session.state.offline.want();

@@ -80,6 +80,7 @@ fn get(cx: IqCx<'_>) -> BoxFuture<'_, Result<Reply, StanzaError>> {
 }
 
 /// § 2.1.5, § 2.3 to § 2.5
+#[expect(clippy::needless_pass_by_value, reason = "the signature of a handler")]
 fn set(cx: IqCx<'_>) -> BoxFuture<'_, Result<Reply, StanzaError>> {
     Box::pin(async move {
         let IqCx {

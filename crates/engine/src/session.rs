@@ -277,9 +277,9 @@ impl Session {
                 pending.ticket = ticket;
                 // It stays where it was in the order.
                 if ahead {
-                    self.pending.push_front(pending)
+                    self.pending.push_front(pending);
                 } else {
-                    self.pending.push_back(pending)
+                    self.pending.push_back(pending);
                 }
             }
             Err(error) => {

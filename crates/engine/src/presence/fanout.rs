@@ -78,20 +78,29 @@ pub(super) fn leave(
     stanza: &Sealed,
 ) -> bool {
     let was_available = resource.set_presence(None).is_some();
+    // Whoever was let in since `view` was read has been shown the presence that ends here.
+    let newest = engine.registry().view(account);
+    let view = newest.as_deref().unwrap_or(view);
     if was_available {
         broadcast(engine, account, view, resource, stanza);
     }
-    let is_told = |jid: &Jid| {
-        let contact = jid.to_bare();
-        was_available && !jid.is_full() && view.contact(&contact).is_some_and(Contact::sees_user)
-    };
     let mut directed: Vec<Jid> = resource.take_directed().into_iter().collect();
-    directed.retain(|jid| !is_told(jid));
+    directed.retain(|to| !(was_available && hears_broadcasts(engine, view, to)));
     let from = Jid::from(&resource.jid);
     for (copy, to) in stanza.fan_out(&directed).zip(&directed) {
         send(engine, &from, to, &copy);
     }
     was_available
+}
+
+/// Whether a broadcast reaches `to`.
+fn hears_broadcasts(engine: &Engine, view: &View, to: &Jid) -> bool {
+    let contact = to.to_bare();
+    let sees = view.contact(&contact).is_some_and(Contact::sees_user);
+    sees && to.resource().is_none_or(|resource| {
+        let found = engine.registry().resource(&contact, resource);
+        found.is_some_and(|found| found.priority().is_some())
+    })
 }
 
 /// [`leave`] for a resource that has vanished or is replaced without having said so.

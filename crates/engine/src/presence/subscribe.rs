@@ -1,7 +1,9 @@
 //! Subscription stanzas (RFC 6121 § 3): the table of [`crate::subscription`] carried out.
 //!
-//! Each side's roster is committed before anything about it is sent. The order of what is sent is
-//! that of § 3: what the contact shall see, the stanza, the push, what the contact may see now.
+//! Each side's roster is committed before anything about it is sent. What one client receives is
+//! in the order of § 3: the stanza before the push, presence of a new contact after both, unavailable
+//! presence before a cancellation. The user's own push goes out as soon as it is committed, without
+//! waiting for the contact's commit, so that pushes keep the order of versions.
 
 use super::{Own, Sealed, fanout};
 use crate::{
@@ -52,22 +54,22 @@ pub(super) async fn outbound(
     }
     let decide = |state| subscription::outbound(state, kind);
     let (change, update) = commit(engine, account, &contact, state, decide, None).await?;
+    roster::push(engine, account, update.as_ref());
     if change.show == Show::Unavailable {
         fanout::hide(engine, account, &to);
     }
     let answer = if change.pass {
-        inbound(engine, &draft, account, &contact, kind).await
+        inbound(engine, &draft, account, &contact, kind).await?
     } else {
-        Ok(None)
+        None
     };
-    roster::push(engine, account, update.as_ref());
     if change.show == Show::Available {
         fanout::show(engine, account, &to);
     }
-    if let Some(answer) = answer? {
-        answer.give(engine).await?;
+    match answer {
+        Some(answer) => answer.give(engine).await,
+        None => Ok(()),
     }
-    Ok(())
 }
 
 /// What a local account owes to whoever has sent it a subscription stanza.
@@ -82,7 +84,7 @@ pub(crate) struct Answer {
 }
 
 /// Takes a subscription stanza for a local account (§ 3.1.3, § 3.1.6, § 3.2.3, § 3.3.3). What it
-/// gives is to be given to the sender once the sender's own roster push is out.
+/// returns is to be given to the sender.
 pub(crate) async fn inbound(
     engine: &Engine,
     draft: &Draft,
