@@ -52,6 +52,8 @@ pub struct Client {
     pub jid: Option<String>,
     /// Whether initial presence was sent by [`Client::log_in`].
     pub available: bool,
+    /// Whether an element was begun that is not complete.
+    pub unfinished: bool,
     closed: bool,
     cut: bool,
 }
@@ -66,6 +68,7 @@ impl Client {
             inbox: VecDeque::new(),
             jid: None,
             available: false,
+            unfinished: false,
             closed: false,
             cut: false,
         }
@@ -73,7 +76,7 @@ impl Client {
 
     /// Whether stanzas can be sent and answered.
     pub fn is_live(&self) -> bool {
-        self.jid.is_some() && !self.closed && !self.cut
+        self.jid.is_some() && !self.unfinished && !self.closed && !self.cut
     }
 
     /// Sends bytes as they are.

@@ -48,11 +48,17 @@ impl Auth {
         };
         let step = match (root.name(), &mut self.running) {
             ("abort", _) => Err(Failure::Aborted),
-            ("auth", None) => self.start(root, offer, nonce),
+            ("auth", running) => {
+                // § 6.4.2: a new handshake replaces the one under way, which counts as failed.
+                if running.take().is_some() {
+                    self.failures = self.failures.saturating_add(1);
+                }
+                self.start(root, offer, nonce)
+            }
             ("response", Some(exchange)) => text(root)
                 .and_then(|text| sasl::decode(&text))
                 .map(|data| exchange.response(&data)),
-            // A response to nothing, or a second exchange within the first.
+            // A response to nothing, or no element of SASL.
             _ => Err(Failure::MalformedRequest),
         };
         self.outcome(step, offer.domain)

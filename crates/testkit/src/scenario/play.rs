@@ -1,10 +1,13 @@
 //! Acts a scenario out.
 
-use super::{Action, Actor, Bindings, Deed, Depth, Login, Raw, RosterEntry, Scenario, Template};
+use super::{
+    Action, Actor, Bindings, Deed, Depth, Login, Raw, RosterEntry, Scenario, Template,
+    template::PREFIXES,
+};
 use crate::{
     client::{Client, Event},
     subject::Subject,
-    xml::{Element, StreamEvent},
+    xml::{Element, StreamEvent, parse_fragment},
 };
 use std::{collections::BTreeMap, fmt::Write as _, time::Duration};
 use waxwing_proto::ns;
@@ -189,6 +192,9 @@ impl Stage<'_> {
         if bytes.windows(14).any(|part| part == b"<stream:stream") {
             client.expect_new_stream();
         }
+        // A fence would end up inside what was begun.
+        client.unfinished = std::str::from_utf8(&bytes)
+            .map_or(true, |text| parse_fragment(text, PREFIXES).is_err());
         client.send(&bytes).await
     }
 

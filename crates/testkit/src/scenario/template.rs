@@ -24,7 +24,7 @@ use waxwing_proto::ns;
 pub type Bindings = BTreeMap<String, String>;
 
 /// Prefixes that templates may use without declaring them.
-const PREFIXES: &[(&str, &str)] = &[
+pub(super) const PREFIXES: &[(&str, &str)] = &[
     ("stream", ns::STREAM),
     ("e", ns::STANZAS),
     ("s", ns::STREAMS),

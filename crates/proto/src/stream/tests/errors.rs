@@ -392,11 +392,11 @@ fn second_exchanges() {
         &[&auth("mechanism='PLAIN'", "")[..], PLAIN, PLAIN],
         expect![[r#"
             S: <challenge xmlns='…xmpp-sasl'/>
-            AuthFailed { username: None, failure: MalformedRequest }
-            S: <failure xmlns='…xmpp-sasl'><malformed-request/></failure>
             Credentials { username: "juliet", hash: Sha256, mechanism: Plain }
             Authenticated { jid: juliet@example.org, mechanism: Plain }
             S: <success xmlns='…xmpp-sasl'/>
+            S: <?xml?><stream:stream id='id4' from='example.org' to='juliet@example.org' version='1.0' xml:lang='en'><stream:error><invalid-namespace xmlns='…xmpp-streams'/></stream:error></stream:stream>
+            Close
         "#]],
     );
 }
