@@ -23,6 +23,8 @@ pub struct Feature {
     pub iq: &'static [IqRoute],
     /// Judges a stanza for its sender and for its recipient; can neither change it nor wait.
     pub guard: Option<fn(&Draft, &GuardCx<'_>) -> Verdict>,
+    /// Hides or adds children of a message to a local account; cannot wait.
+    pub stamp: Option<fn(&mut Draft, &StampCx<'_>)>,
     /// What a message must leave on disk before anybody sees it; cannot wait.
     pub record: Option<fn(&Draft, &RecordCx<'_>) -> Option<Record>>,
 }
@@ -35,6 +37,7 @@ impl Feature {
         disco: &[],
         iq: &[],
         guard: None,
+        stamp: None,
         record: None,
     };
 }
@@ -96,6 +99,9 @@ pub enum Who {
     Owner,
     /// Only the account itself; others are told `forbidden`, whether the account exists or not.
     OwnerOrForbidden,
+    /// Only the account itself and those who may see its presence; others are told `forbidden`,
+    /// whether the account exists or not.
+    SubscriberOrForbidden,
     /// Anyone; the handler decides what they see.
     Anyone,
 }
@@ -173,6 +179,13 @@ pub struct GuardCx<'a> {
     pub view: &'a View,
     /// The other entity.
     pub other: &'a Jid,
+}
+
+/// What a stamp step sees beside the message.
+#[derive(Debug)]
+pub struct StampCx<'a> {
+    /// The local recipient.
+    pub recipient: &'a BareJid,
 }
 
 /// A guard's judgement.

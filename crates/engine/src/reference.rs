@@ -31,9 +31,11 @@ pub fn pipeline() -> String {
         }
     };
     let guards = named(|feature| feature.guard.is_some());
+    let stamps = named(|feature| feature.stamp.is_some());
     let records = named(|feature| feature.record.is_some());
     for (step, acts_on, features) in [
         ("guard of the sender", "every stanza", &guards),
+        ("stamp", "messages to a local account", &stamps),
         (
             "guard of the recipient",
             "every stanza to a local account",
@@ -76,6 +78,7 @@ fn requests(out: &mut String, place: Place) {
             let who = match route.who {
                 Who::Owner => "owner",
                 Who::OwnerOrForbidden => "owner; others get `forbidden`",
+                Who::SubscriberOrForbidden => "owner and subscribers; others get `forbidden`",
                 Who::Anyone => "anyone",
             };
             let (feature, name, ns) = (feature.name, route.name, route.ns);
@@ -252,15 +255,6 @@ const CORE_XEPS: &[(Xep, &str)] = &[
             coverage: Coverage::Partial("no result that is sent is long enough to need it yet"),
         },
         "proto::rsm",
-    ),
-    (
-        Xep {
-            number: 82,
-            version: "1.1.1",
-            title: "XMPP Date and Time Profiles",
-            coverage: Coverage::Partial("`DateTime` and the offset are all that is needed"),
-        },
-        "proto::time",
     ),
     (
         Xep {

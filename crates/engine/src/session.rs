@@ -5,12 +5,12 @@
 use crate::{
     Engine,
     account::View,
-    feature::{IqKind, Reply},
+    feature::{IqKind, Place, Reply},
     features::{caps, offline},
     outbox::{Delivery, Outbox},
     presence,
     registry::Resource,
-    route::{Handover, Routed, iq, message},
+    route::{Handover, Routed, guard_sender, iq, message},
 };
 use bytes::Bytes;
 use std::{
@@ -363,6 +363,14 @@ impl Session {
                 return Ok(None);
             }
         };
+        if place == Place::Account && target != self.state.account {
+            // We answer for the other account, but whom the user has blocked is not asked.
+            let view = self.view().await?;
+            let sender = Some((&self.state.account, &*view));
+            if !guard_sender(&self.engine, &draft, sender, &to)? {
+                return Ok(None);
+            }
+        }
         self.settle(out).await;
         let from = Jid::from(self.jid().clone());
         let engine = self.engine.clone();

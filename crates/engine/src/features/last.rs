@@ -28,17 +28,20 @@ pub const FEATURE: Feature = Feature {
         place: Place::Domain,
         var: ns::LAST,
     }],
-    iq: &[route(Place::Domain, uptime), route(Place::Account, account)],
+    iq: &[
+        route(Place::Domain, Who::Anyone, uptime),
+        route(Place::Account, Who::SubscriberOrForbidden, account),
+    ],
     ..Feature::NONE
 };
 
-const fn route(place: Place, handler: crate::feature::IqHandler) -> IqRoute {
+const fn route(place: Place, who: Who, handler: crate::feature::IqHandler) -> IqRoute {
     IqRoute {
         place,
         kind: IqKind::Get,
         name: "query",
         ns: ns::LAST,
-        who: Who::Anyone,
+        who,
         handler,
     }
 }
@@ -54,11 +57,6 @@ fn uptime(cx: IqCx<'_>) -> BoxFuture<'_, Result<Reply, StanzaError>> {
 /// § 3 and § 4: when the account was last here; zero while it is.
 fn account(cx: IqCx<'_>) -> BoxFuture<'_, Result<Reply, StanzaError>> {
     Box::pin(async move {
-        let view = cx.engine.view(cx.to).await?;
-        let contact = view.contact(&cx.from.to_bare());
-        if !cx.by_owner() && !contact.is_some_and(crate::account::Contact::sees_user) {
-            return Err(Condition::Forbidden.into());
-        }
         let here = cx.engine.registry().resources(cx.to);
         if here.iter().any(|resource| resource.priority().is_some()) {
             return Ok(Reply::Payload(answer(0, "")));

@@ -4,6 +4,7 @@
 pub mod blocking;
 pub mod caps;
 pub mod disco;
+pub mod forgery;
 pub mod last;
 pub mod offline;
 pub mod ping;
@@ -15,7 +16,7 @@ pub mod vcard;
 pub mod version;
 
 use crate::{
-    feature::{Feature, GuardCx, IqKind, IqRoute, Place, RecordCx, Verdict},
+    feature::{Feature, GuardCx, IqKind, IqRoute, Place, RecordCx, StampCx, Verdict},
     roster,
 };
 use hashbrown::HashMap;
@@ -25,6 +26,7 @@ use waxwing_store::Record;
 /// Every feature.
 pub const FEATURES: &[Feature] = &[
     roster::FEATURE,
+    forgery::FEATURE,
     blocking::FEATURE,
     session::FEATURE,
     disco::FEATURE,
@@ -40,12 +42,14 @@ pub const FEATURES: &[Feature] = &[
 ];
 
 type GuardFn = fn(&Draft, &GuardCx<'_>) -> Verdict;
+type StampFn = fn(&mut Draft, &StampCx<'_>);
 type RecordFn = fn(&Draft, &RecordCx<'_>) -> Option<Record>;
 
 /// The list, indexed once at start.
 pub(crate) struct Active {
     iq: HashMap<(Place, IqKind, &'static str, &'static str), &'static IqRoute>,
     guards: Vec<GuardFn>,
+    stamps: Vec<StampFn>,
     records: Vec<RecordFn>,
 }
 
@@ -59,6 +63,10 @@ impl Active {
             guards: FEATURES
                 .iter()
                 .filter_map(|feature| feature.guard)
+                .collect(),
+            stamps: FEATURES
+                .iter()
+                .filter_map(|feature| feature.stamp)
                 .collect(),
             records: FEATURES
                 .iter()
@@ -86,6 +94,13 @@ impl Active {
             .map(|guard| guard(draft, cx))
             .find(|verdict| *verdict != Verdict::Pass)
             .unwrap_or(Verdict::Pass)
+    }
+
+    /// Lets every feature edit the message.
+    pub(crate) fn stamp(&self, draft: &mut Draft, cx: &StampCx<'_>) {
+        for stamp in &self.stamps {
+            stamp(draft, cx);
+        }
     }
 
     /// What the message must leave on disk.

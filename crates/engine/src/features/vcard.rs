@@ -33,15 +33,18 @@ pub const FEATURE: Feature = Feature {
             var: ns::VCARD,
         },
     ],
-    iq: &[route(IqKind::Get, get), route(IqKind::Set, set)],
+    iq: &[
+        route(IqKind::Get, Who::Anyone, get),
+        // § 3.2
+        route(IqKind::Set, Who::OwnerOrForbidden, set),
+    ],
     ..Feature::NONE
 };
 
 /// Where the store keeps it.
 const KEY: &str = "vcard";
 
-const fn route(kind: IqKind, handler: IqHandler) -> IqRoute {
-    let who = Who::Anyone;
+const fn route(kind: IqKind, who: Who, handler: IqHandler) -> IqRoute {
     IqRoute {
         place: Place::Account,
         kind,
@@ -75,10 +78,6 @@ fn get(cx: IqCx<'_>) -> BoxFuture<'_, Result<Reply, StanzaError>> {
 
 fn set(cx: IqCx<'_>) -> BoxFuture<'_, Result<Reply, StanzaError>> {
     Box::pin(async move {
-        if !cx.by_owner() {
-            // § 3.2
-            return Err(Condition::Forbidden.into());
-        }
         let vcard = cx.payload.standalone(ns::CLIENT);
         let bytes_max = cx.engine.settings().limits.documents_bytes_max;
         let kept =

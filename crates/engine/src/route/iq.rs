@@ -95,10 +95,20 @@ pub async fn answer(
         // Said without looking at the account, so that it tells nothing about it.
         return Err(Condition::Forbidden.into());
     }
+    let for_subscribers = route.is_some_and(|route| route.who == Who::SubscriberOrForbidden);
     if place == Place::Account && !owner {
         let view = engine.view(to).await?;
         // The same answer whether the account is missing, silent or has blocked the sender.
-        if !view.exists || !guard_recipient(engine, draft, to, &view, from)? {
+        let passes = match guard_recipient(engine, draft, to, &view, from) {
+            Ok(passes) => passes && view.exists,
+            Err(_) if for_subscribers => false,
+            Err(error) => return Err(error),
+        };
+        let contact = || view.contact(&from.to_bare());
+        if for_subscribers && !(passes && contact().is_some_and(Contact::sees_user)) {
+            return Err(Condition::Forbidden.into());
+        }
+        if !passes {
             return Err(Condition::ServiceUnavailable.into());
         }
     }
@@ -106,7 +116,8 @@ pub async fn answer(
         return Err(unknown(engine, payload, place));
     };
     let allowed = match (route.who, place) {
-        (Who::Anyone, _) => true,
+        // Who has come this far with the latter may see the account.
+        (Who::Anyone | Who::SubscriberOrForbidden, _) => true,
         (Who::OwnerOrForbidden, _) | (Who::Owner, Place::Account) => owner,
         (Who::Owner, Place::Domain) => engine.is_local(from.domain()),
     };

@@ -5,7 +5,7 @@ use crate::{
     Engine,
     account::View,
     error,
-    feature::RecordCx,
+    feature::{RecordCx, StampCx},
     features::offline,
     outbox::{Copies, Delivery},
     registry::{Resource, Resources},
@@ -49,7 +49,7 @@ impl Type {
 pub async fn route(
     engine: &Engine,
     sender: Option<(&BareJid, &View)>,
-    draft: Draft,
+    mut draft: Draft,
 ) -> Result<Routed, StanzaError> {
     let (Some(from), Some(to)) = (draft.from().cloned(), draft.to().cloned()) else {
         return Err(Condition::BadRequest.into());
@@ -69,6 +69,10 @@ pub async fn route(
     if !view.exists {
         return nobody(kind);
     }
+    let stamp = StampCx {
+        recipient: &account,
+    };
+    engine.features().stamp(&mut draft, &stamp);
     if !guard_recipient(engine, &draft, &account, &view, &from)? {
         return Ok(Routed::Done);
     }

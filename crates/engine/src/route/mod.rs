@@ -1,4 +1,5 @@
-//! Routing (RFC 6120 § 10, RFC 6121 § 8): guard(sender) → guard(recipient) → record → hand over.
+//! Routing (RFC 6120 § 10, RFC 6121 § 8): guard(sender) → stamp → guard(recipient) → record → hand
+//! over.
 //!
 //! The functions here work for any sender: a session calls them for its client; a server stream
 //! will call them for a remote domain. Where a stanza goes is decided when it is handed over, not

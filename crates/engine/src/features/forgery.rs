@@ -1,0 +1,135 @@
+//! What only an account's own server may say to its clients, taken out of messages of others.
+//!
+//! Clients believe a carbon ([XEP-0280](https://xmpp.org/extensions/xep-0280.html) § 11), an
+//! archived message ([XEP-0313](https://xmpp.org/extensions/xep-0313.html) § 8) and an id of their
+//! archive ([XEP-0359](https://xmpp.org/extensions/xep-0359.html) § 3.1) because their server
+//! vouches for them; many have been found to believe anybody. Nothing of these is offered yet, so
+//! whatever looks like it is forged.
+
+use crate::feature::{Feature, StampCx};
+use waxwing_proto::{BareJid, Jid, ns, stanza::Draft, xml::Element};
+
+/// The feature.
+pub const FEATURE: Feature = Feature {
+    name: "forgery",
+    stamp: Some(stamp),
+    ..Feature::NONE
+};
+
+fn stamp(draft: &mut Draft, cx: &StampCx<'_>) {
+    let own = draft
+        .from()
+        .is_some_and(|from| from.bare_str() == cx.recipient.as_str());
+    draft.hide_all(|child| is_wrapper(child) && !own || is_id_of_ours(child, cx.recipient));
+}
+
+/// A carbon or an archived message.
+fn is_wrapper(child: Element<'_>) -> bool {
+    match child.ns() {
+        ns::CARBONS => matches!(child.name(), "sent" | "received"),
+        ns::MAM => matches!(child.name(), "result" | "fin"),
+        _ => false,
+    }
+}
+
+/// An id that the account or its server is said to have given.
+fn is_id_of_ours(child: Element<'_>, account: &BareJid) -> bool {
+    child.is("stanza-id", ns::STANZA_ID)
+        && child.attr("by").is_some_and(|by| {
+            // Compared as addresses: `Alice@Example.org` is ours as well.
+            Jid::parse(&by).is_ok_and(|by| {
+                by.bare_str() == account.as_str() || by.as_str() == account.domain()
+            })
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::stamp;
+    use crate::feature::StampCx;
+    use bytes::Bytes;
+    use waxwing_proto::{
+        BareJid, Jid, ns,
+        stanza::{Draft, Stanza},
+        xml::{Limits, Tree},
+    };
+
+    /// What is left of a message's content on its way from `from` to alice.
+    fn left(from: &str, content: &str) -> String {
+        let xml = format!("<message to='alice@localhost'>{content}</message>");
+        let tree = Tree::parse(Bytes::from(xml), ns::CLIENT, &Limits::C2S).unwrap();
+        let mut draft = Draft::new(Stanza::new(tree, ns::CLIENT).unwrap()).unwrap();
+        draft.set_from(Jid::parse(from).unwrap());
+        let recipient = BareJid::parse("alice@localhost").unwrap();
+        stamp(
+            &mut draft,
+            &StampCx {
+                recipient: &recipient,
+            },
+        );
+        let sealed = String::from_utf8(draft.seal().to_bytes().to_vec()).unwrap();
+        match sealed.split_once('>') {
+            Some((_, rest)) => rest.trim_end_matches("</message>").to_owned(),
+            None => sealed,
+        }
+    }
+
+    #[test]
+    fn only_what_the_server_alone_may_say_is_taken_out() {
+        let stranger = "mallory@localhost/x";
+        let own = "alice@localhost/other";
+        let kept = "<body>Hi</body>";
+        for (from, forged, gone) in [
+            (
+                stranger,
+                "<received xmlns='urn:xmpp:carbons:2'><x/></received>",
+                true,
+            ),
+            (stranger, "<sent xmlns='urn:xmpp:carbons:2'/>", true),
+            (stranger, "<private xmlns='urn:xmpp:carbons:2'/>", false),
+            (stranger, "<result xmlns='urn:xmpp:mam:2' id='1'/>", true),
+            (stranger, "<fin xmlns='urn:xmpp:mam:2'/>", true),
+            (stranger, "<received xmlns='urn:xmpp:receipts'/>", false),
+            (
+                stranger,
+                "<stanza-id xmlns='urn:xmpp:sid:0' by='alice@localhost' id='1'/>",
+                true,
+            ),
+            (
+                stranger,
+                "<stanza-id xmlns='urn:xmpp:sid:0' by='ALICE@localhost' id='1'/>",
+                true,
+            ),
+            (
+                stranger,
+                "<stanza-id xmlns='urn:xmpp:sid:0' by='alice@localhost/x' id='1'/>",
+                true,
+            ),
+            (
+                stranger,
+                "<stanza-id xmlns='urn:xmpp:sid:0' by='localhost' id='1'/>",
+                true,
+            ),
+            (
+                stranger,
+                "<stanza-id xmlns='urn:xmpp:sid:0' by='room@muc.example' id='1'/>",
+                false,
+            ),
+            (own, "<sent xmlns='urn:xmpp:carbons:2'/>", false),
+            (
+                own,
+                "<stanza-id xmlns='urn:xmpp:sid:0' by='alice@localhost' id='1'/>",
+                true,
+            ),
+        ] {
+            let expected = if gone {
+                kept.to_owned()
+            } else {
+                format!("{forged}{kept}")
+            };
+            assert_eq!(left(from, &format!("{forged}{kept}")), expected, "{from}");
+        }
+        let two = "<stanza-id xmlns='urn:xmpp:sid:0' by='localhost' id='1'/>".repeat(2);
+        assert_eq!(left(stranger, &format!("{two}{kept}{two}")), kept);
+    }
+}
