@@ -60,12 +60,8 @@ pub const PING: &str = "urn:xmpp:ping";
 pub const TIME: &str = "urn:xmpp:time";
 /// Delayed delivery (XEP-0203).
 pub const DELAY: &str = "urn:xmpp:delay";
-/// Message carbons (XEP-0280).
-pub const CARBONS: &str = "urn:xmpp:carbons:2";
 /// Message archives (XEP-0313).
 pub const MAM: &str = "urn:xmpp:mam:2";
-/// Stanza ids (XEP-0359).
-pub const STANZA_ID: &str = "urn:xmpp:sid:0";
 /// Message processing hints (XEP-0334).
 pub const HINTS: &str = "urn:xmpp:hints";
 /// Chat states (XEP-0085).
