@@ -84,6 +84,7 @@ per_address_hour_max = 100
             [binary, "user", "add", "--config", settings, "--password-stdin", f"{user}@{DOMAIN}"],
             input=f"{password}\n",
             text=True,
+            stdout=subprocess.DEVNULL,
             check=True,
         )
 
