@@ -59,7 +59,7 @@ def main() -> int:
             if failed:
                 with contextlib.suppress(OSError):
                     log = server.log.read_text(errors="replace").splitlines()
-                    print("last lines of the server's log:", *log[-60:], sep="\n  ")
+                    print("last lines of the server's log:", *(line[:400] for line in log[-60:]), sep="\n  ")
     for name in failed:
         print(f"FAILED {name}")
     print(f"interop: {len(chosen) - len(failed)} passed, {len(failed)} failed")
