@@ -79,6 +79,6 @@ async def cannot_log_in(server, user):
     refusal = bot.loop.create_future()
     bot.add_event_handler("failed_auth", refusal.set_result)
     bot.connect(server.address, server.starttls_port)
-    stanza = await asyncio.wait_for(refusal, 30)
+    stanza = await asyncio.wait_for(refusal, 10)
     assert stanza["condition"] == "not-authorized", stanza
     bot.abort()

@@ -41,7 +41,7 @@ async def test_wrong_password_and_unknown_user_look_alike(server):
             refusal = bot.loop.create_future()
             bot.add_event_handler("failed_auth", refusal.set_result)
             bot.connect(server.address, server.starttls_port)
-            stanza = await asyncio.wait_for(refusal, 30)
+            stanza = await asyncio.wait_for(refusal, 10)
             seen.append(stanza["condition"])
             bot.abort()
     assert seen == ["not-authorized"] * 4, seen

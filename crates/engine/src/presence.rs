@@ -142,9 +142,9 @@ async fn unavailable(
     let resource = session.state.resource.clone();
     resource.set_farewell(farewell(draft.root()));
     let stanza = draft.seal();
+    remember_last(&engine, &account, &resource).await;
     if fanout::leave(&engine, &account, view, &resource, &stanza) {
         write(&stanza.with_to(&account.clone().into()), out);
-        remember_last(&engine, &account, &resource).await;
     }
     Ok(())
 }
@@ -195,10 +195,10 @@ fn is_told_anyway(session: &Session, view: &View, to: &Jid) -> bool {
                 .is_some_and(crate::account::Contact::sees_user)
 }
 
-/// Keeps when the account's last resource went away, and what it said (XEP-0012).
+/// Keeps when a resource that was seen goes away, and what it said (XEP-0012); the last one to go is
+/// the last one kept. Before anybody is told, because who sees them go may ask at once.
 pub(crate) async fn remember_last(engine: &Engine, account: &BareJid, resource: &Resource) {
-    let here = engine.registry().resources(account);
-    if here.iter().any(|resource| resource.priority().is_some()) {
+    if resource.priority().is_none() {
         return;
     }
     let at = engine.env().now();

@@ -235,10 +235,10 @@ impl Session {
         let account = self.state.account.clone();
         let kept = self.keep_unread();
         if let Ok(view) = engine.view(&account).await {
-            let seen = self.unavailable(&view);
-            if view.exists && seen {
+            if view.exists {
                 presence::remember_last(&engine, &account, &self.state.resource).await;
             }
+            self.unavailable(&view);
         }
         offline::kept(&engine, &account, kept).await;
     }
@@ -402,14 +402,13 @@ impl Session {
         offline::keep(&self.engine, &self.state.account, left)
     }
 
-    /// Leaves the table and tells those who saw the session; once. True if it was available.
-    fn unavailable(&mut self, view: &View) -> bool {
+    /// Leaves the table and tells those who saw the session; once.
+    fn unavailable(&mut self, view: &View) {
         let resource = &self.state.resource;
-        let seen = presence::went_away(&self.engine, &self.state.account, view, resource);
+        presence::went_away(&self.engine, &self.state.account, view, resource);
         self.engine
             .registry()
             .remove(&self.state.account, resource.generation);
-        seen
     }
 }
 

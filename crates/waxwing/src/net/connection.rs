@@ -130,6 +130,8 @@ impl Task {
                     let event = event?;
                     guard(&self.shared, self.connection.on_event(event)).await?;
                     self.take_ready_events().await?;
+                    // What was held back, here or in the engine, may go on now.
+                    self.unseen |= !reads;
                 }
                 waited = self.transport.readable(), if reads && !self.ended => {
                     waited?;
