@@ -17,7 +17,7 @@ async fn a_held_commit_holds_back_what_its_stream_sent_after_it_and_nothing_else
     alice.chat("bob@localhost", "stored").await;
     alice.chat("carol@localhost", "behind").await;
     alice
-        .send("<iq to='carol@localhost/desk' type='get' id='request'><q xmlns='urn:x'/></iq>")
+        .send("<iq to='carol@localhost/desk' type='result' id='answer'/>")
         .await;
     assert_eq!(carol.ids().await, [""; 0], "nothing may overtake");
 
@@ -30,7 +30,7 @@ async fn a_held_commit_holds_back_what_its_stream_sent_after_it_and_nothing_else
 
     assert_eq!(server.store.release_some(1), 1);
     assert_eq!(alice.ids().await, [""; 0], "success is silent");
-    assert_eq!(carol.ids().await, ["behind", "request"]);
+    assert_eq!(carol.ids().await, ["behind", "answer"]);
     assert_eq!(server.waiting("bob").await, ["stored"]);
 }
 
