@@ -54,8 +54,17 @@ pub struct Client {
     pub available: bool,
     /// Whether an element was begun that is not complete.
     pub unfinished: bool,
-    closed: bool,
-    cut: bool,
+    state: State,
+}
+
+/// How far the server's side has gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum State {
+    Open,
+    /// Its end tag has come.
+    Closed,
+    /// The connection has ended, or cannot be read on.
+    Cut,
 }
 
 impl Client {
@@ -69,14 +78,13 @@ impl Client {
             jid: None,
             available: false,
             unfinished: false,
-            closed: false,
-            cut: false,
+            state: State::Open,
         }
     }
 
     /// Whether stanzas can be sent and answered.
     pub fn is_live(&self) -> bool {
-        self.jid.is_some() && !self.unfinished && !self.closed && !self.cut
+        self.jid.is_some() && !self.unfinished && self.state == State::Open
     }
 
     /// Sends bytes as they are.
@@ -104,25 +112,27 @@ impl Client {
         loop {
             match self.reader.next_event() {
                 Ok(Some(event)) => {
-                    self.closed |= event == StreamEvent::Close;
+                    if event == StreamEvent::Close {
+                        self.state = self.state.max(State::Closed);
+                    }
                     return Some(Event::Stream(event));
                 }
                 Ok(None) => {}
                 Err(reason) => {
                     // Report once; what follows cannot be read.
                     self.reader = StreamReader::default();
-                    self.cut = true;
+                    self.state = State::Cut;
                     return Some(Event::Broken(reason));
                 }
             }
-            if self.cut {
+            if self.state == State::Cut {
                 return None;
             }
             let wire = self.wire.as_mut()?;
             match timeout_at(deadline, wire.read(&mut buffer)).await {
                 Err(_) => return None,
                 Ok(Ok(0) | Err(_)) => {
-                    self.cut = true;
+                    self.state = State::Cut;
                     return Some(Event::Cut);
                 }
                 Ok(Ok(count)) => self.reader.push(buffer.get(..count).unwrap_or_default()),
@@ -133,7 +143,7 @@ impl Client {
     /// Lets the connection go without a word.
     pub fn drop_wire(&mut self) {
         self.wire = None;
-        self.cut = true;
+        self.state = State::Cut;
     }
 
     /// A stream header went or will go: what comes next is a new document.

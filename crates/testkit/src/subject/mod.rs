@@ -75,8 +75,8 @@ impl Kind {
     pub async fn start(self, scenario: &Scenario) -> Result<Subject, String> {
         match self {
             Self::Memory => Memory::start(scenario).await.map(Subject::Memory),
-            Self::Tls => binary::start(scenario).await.map(Subject::Network),
-            Self::Prosody => prosody::start(scenario).await.map(Subject::Network),
+            Self::Tls => binary::start(scenario).await.map(Subject::network),
+            Self::Prosody => prosody::start(scenario).await.map(Subject::network),
         }
     }
 }
@@ -86,16 +86,18 @@ pub enum Subject {
     /// In this process.
     Memory(Memory),
     /// Another process.
-    Network(Network),
+    Network(Box<Network>),
 }
 
 impl Subject {
+    fn network(network: Network) -> Self {
+        Self::Network(Box::new(network))
+    }
     /// The domain served.
     pub fn domain(&self) -> &'static str {
         DOMAIN
     }
     /// The password of an account.
-    #[expect(clippy::unused_self, reason = "every subject has the same accounts")]
     pub fn password(&self, user: &str) -> String {
         password(user)
     }
@@ -104,7 +106,6 @@ impl Subject {
         matches!(self, Self::Memory(_))
     }
     /// How long to wait for what must come: fake time in memory, where it costs nothing.
-    #[expect(clippy::unused_self, reason = "the same for all so far")]
     pub fn patience(&self) -> Duration {
         Duration::from_secs(10)
     }
