@@ -14,7 +14,7 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::timeout;
-use waxwing_engine::{Connection, Status};
+use waxwing_engine::{Connection, Event, Status};
 use waxwing_proto::stream::{self, StreamCondition, StreamError};
 
 /// How long a peer may take to end its direction after we have ended ours.
@@ -65,9 +65,9 @@ pub(crate) async fn run(
     match task.serve().await {
         Ok(()) => {}
         Err(Ended::Io(error)) => tracing::debug!(%peer, %error, "the connection broke"),
-        Err(Ended::Panic) => task.apologise().await,
+        Err(Ended::Panic) => Box::pin(task.apologise()).await,
     }
-    task.finish().await;
+    Box::pin(task.finish()).await;
     drop(permit);
 }
 
@@ -128,8 +128,7 @@ impl Task {
                 }
                 event = guard(&self.shared, self.connection.event()) => {
                     let event = event?;
-                    guard(&self.shared, self.connection.on_event(event)).await?;
-                    self.take_ready_events().await?;
+                    Box::pin(self.carry_out(event)).await?;
                     // What was held back, here or in the engine, may go on now.
                     self.unseen |= !reads;
                 }
@@ -149,7 +148,9 @@ impl Task {
             tests::panic_if_asked(&self.input);
             self.connection.handle(&mut self.input).await;
         };
-        guard(&self.shared, handling).await?;
+        // In a box that lives as long as there is work: a connection that waits for its next stanza,
+        // and that is nearly always, would otherwise carry several KiB for it.
+        Box::pin(guard(&self.shared, handling)).await?;
         if self.input.is_empty() {
             // An idle connection keeps no buffer.
             self.input = BytesMut::new();
@@ -161,16 +162,18 @@ impl Task {
         Ok(())
     }
 
-    /// Takes what else is ready, so that it goes into the same write.
-    async fn take_ready_events(&mut self) -> Result<(), Ended> {
-        for _ in 1..EVENTS_BATCH_MAX {
+    /// Carries out an event, and what else is ready, so that it goes into the same write.
+    async fn carry_out(&mut self, first: Event) -> Result<(), Ended> {
+        let mut next = Some(first);
+        for _ in 0..EVENTS_BATCH_MAX {
+            let Some(event) = next else { break };
+            guard(&self.shared, self.connection.on_event(event)).await?;
             if !matches!(self.connection.status(), Status::Open) {
                 break;
             }
-            let Some(event) = guard(&self.shared, self.connection.event()).now_or_never() else {
-                break;
-            };
-            guard(&self.shared, self.connection.on_event(event?)).await?;
+            next = guard(&self.shared, self.connection.event())
+                .now_or_never()
+                .transpose()?;
         }
         Ok(())
     }
@@ -216,10 +219,16 @@ impl Task {
 }
 
 /// Keeps a panic from reaching beyond this connection.
-async fn guard<T>(shared: &Shared, work: impl Future<Output = T>) -> Result<T, Ended> {
-    AssertUnwindSafe(work).catch_unwind().await.map_err(|_| {
-        shared.metrics.panicked();
-        Ended::Panic
+fn guard<T>(
+    shared: &Shared,
+    work: impl Future<Output = T>,
+) -> impl Future<Output = Result<T, Ended>> {
+    // Not an async fn: that would hold `work` twice, before and after its first poll.
+    AssertUnwindSafe(work).catch_unwind().map(|done| {
+        done.map_err(|_| {
+            shared.metrics.panicked();
+            Ended::Panic
+        })
     })
 }
 
