@@ -186,3 +186,97 @@ fn write_items(xml: &mut Writer, jids: &[Jid]) {
         xml.start("item").attr("jid", jid.as_str()).end();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::guard;
+    use crate::{
+        account::View,
+        feature::{GuardCx, Side, Verdict},
+        features::fixtures::draft,
+    };
+    use waxwing_proto::{BareJid, Jid, stanza::Condition};
+
+    fn judge(side: Side, blocked: &str, other: &str, xml: &str) -> &'static str {
+        let account = BareJid::parse("alice@example.org").unwrap();
+        let view = View::new(0, &[], vec![Jid::parse(blocked).unwrap()]);
+        let other = Jid::parse(other).unwrap();
+        let cx = GuardCx {
+            side,
+            account: &account,
+            view: &view,
+            other: &other,
+        };
+        match guard(&draft(xml), &cx) {
+            Verdict::Pass => "pass",
+            Verdict::Drop => "drop",
+            Verdict::Refuse(error) if error.condition == Condition::NotAcceptable => "own",
+            Verdict::Refuse(error) if error.condition == Condition::ServiceUnavailable => "absent",
+            Verdict::Refuse(_) => "other",
+        }
+    }
+
+    /// What happens to each kind of stanza: (sent by the user, received by the user).
+    #[test]
+    fn a_block_by_side_kind_and_type() {
+        for (xml, sent, received) in [
+            ("<message/>", "own", "absent"),
+            ("<message type='chat'/>", "own", "absent"),
+            ("<message type='groupchat'/>", "own", "absent"),
+            ("<message type='headline'/>", "own", "absent"),
+            ("<message type='error'/>", "own", "drop"),
+            ("<presence/>", "own", "drop"),
+            ("<presence type='unavailable'/>", "pass", "drop"),
+            ("<presence type='subscribe'/>", "own", "drop"),
+            ("<presence type='unsubscribed'/>", "own", "drop"),
+            ("<presence type='probe'/>", "own", "drop"),
+            ("<iq type='get'/>", "own", "absent"),
+            ("<iq type='set'/>", "own", "absent"),
+            ("<iq type='result'/>", "drop", "drop"),
+            ("<iq type='error'/>", "drop", "drop"),
+        ] {
+            let bad = "bad@example.net";
+            assert_eq!(
+                judge(Side::Sender, bad, "bad@example.net/x", xml),
+                sent,
+                "{xml}"
+            );
+            assert_eq!(
+                judge(Side::Recipient, bad, "bad@example.net/x", xml),
+                received,
+                "{xml}"
+            );
+            assert_eq!(
+                judge(Side::Sender, bad, "good@example.net/x", xml),
+                "pass",
+                "{xml}"
+            );
+            assert_eq!(
+                judge(Side::Recipient, bad, "good@example.net/x", xml),
+                "pass",
+                "{xml}"
+            );
+        }
+    }
+
+    /// Somebody who blocks the own domain must still reach the server and the own devices.
+    #[test]
+    fn an_account_cannot_cut_itself_off() {
+        for blocked in ["example.org", "alice@example.org"] {
+            for other in ["example.org", "alice@example.org", "alice@example.org/x"] {
+                for side in [Side::Sender, Side::Recipient] {
+                    assert_eq!(
+                        judge(side, blocked, other, "<iq type='set'/>"),
+                        "pass",
+                        "{other}"
+                    );
+                }
+            }
+        }
+        let bob = "bob@example.org/x";
+        assert_eq!(
+            judge(Side::Recipient, "example.org", bob, "<message/>"),
+            "absent"
+        );
+    }
+}

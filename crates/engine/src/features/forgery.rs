@@ -46,19 +46,13 @@ fn is_id_of_ours(child: Element<'_>, account: &BareJid) -> bool {
 #[cfg(test)]
 mod tests {
     use super::stamp;
-    use crate::feature::StampCx;
-    use bytes::Bytes;
-    use waxwing_proto::{
-        BareJid, Jid, ns,
-        stanza::{Draft, Stanza},
-        xml::{Limits, Tree},
-    };
+    use crate::{feature::StampCx, features::fixtures};
+    use waxwing_proto::{BareJid, Jid};
 
     /// What is left of a message's content on its way from `from` to alice.
     fn left(from: &str, content: &str) -> String {
         let xml = format!("<message to='alice@localhost'>{content}</message>");
-        let tree = Tree::parse(Bytes::from(xml), ns::CLIENT, &Limits::C2S).unwrap();
-        let mut draft = Draft::new(Stanza::new(tree, ns::CLIENT).unwrap()).unwrap();
+        let mut draft = fixtures::draft(&xml);
         draft.set_from(Jid::parse(from).unwrap());
         let recipient = BareJid::parse("alice@localhost").unwrap();
         stamp(

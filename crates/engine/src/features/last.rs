@@ -88,3 +88,32 @@ fn answer(seconds: i64, status: &str) -> Bytes {
     xml.end();
     xml.finish()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{answer, elapsed};
+
+    #[test]
+    fn time_is_told_in_whole_seconds_and_never_runs_backwards() {
+        for (from, to, seconds) in [
+            (0, 0, 0),
+            (0, 999_999, 0),
+            (0, 1_000_000, 1),
+            (1_000_000, 904_500_000, 903),
+            (5_000_000, 4_000_000, 0),
+            (i64::MIN, i64::MAX, i64::MAX / 1_000_000),
+            (i64::MAX, i64::MIN, 0),
+        ] {
+            assert_eq!(elapsed(from, to), seconds, "{from} to {to}");
+        }
+    }
+
+    #[test]
+    fn a_farewell_is_text() {
+        assert_eq!(answer(1, ""), "<query xmlns='jabber:iq:last' seconds='1'/>");
+        assert_eq!(
+            answer(903, "Heading <home>"),
+            "<query xmlns='jabber:iq:last' seconds='903'>Heading &lt;home&gt;</query>"
+        );
+    }
+}

@@ -110,6 +110,23 @@ impl Active {
 }
 
 #[cfg(test)]
+mod fixtures {
+    use bytes::Bytes;
+    use waxwing_proto::{
+        ns,
+        stanza::{Draft, Stanza},
+        xml::{Limits, Tree},
+    };
+
+    /// A stanza as a client wrote it.
+    pub(super) fn draft(xml: &str) -> Draft {
+        let xml = Bytes::copy_from_slice(xml.as_bytes());
+        let tree = Tree::parse(xml, ns::CLIENT, &Limits::C2S).unwrap();
+        Draft::new(Stanza::new(tree, ns::CLIENT).unwrap()).unwrap()
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::{Active, FEATURES};
     use std::collections::HashSet;

@@ -224,3 +224,57 @@ pub(crate) async fn kept(engine: &Engine, account: &BareJid, tickets: Vec<Ticket
         message::nudge(engine, account);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Reader, worth_keeping};
+    use crate::features::fixtures::draft;
+
+    #[test]
+    fn what_is_kept_for_those_who_are_away() {
+        let body = "<body>Hi</body>";
+        let active = "<active xmlns='http://jabber.org/protocol/chatstates'/>";
+        let hint = |name: &str| format!("<{name} xmlns='urn:xmpp:hints'/>");
+        for (kind, content, kept) in [
+            ("", body.to_owned(), true),
+            ("type='normal'", body.to_owned(), true),
+            ("type='chat'", body.to_owned(), true),
+            ("type='unheard-of'", body.to_owned(), true),
+            ("type='groupchat'", body.to_owned(), false),
+            ("type='headline'", body.to_owned(), false),
+            ("type='error'", body.to_owned(), false),
+            ("type='chat'", String::new(), false),
+            ("type='chat'", active.to_owned(), false),
+            ("type='chat'", format!("{active}<thread>t</thread>"), false),
+            ("type='chat'", format!("{active}{body}"), true),
+            ("type='chat'", "<subject>S</subject>".to_owned(), true),
+            ("type='chat'", "<x xmlns='urn:x'/>".to_owned(), true),
+            ("type='chat'", hint("no-store") + body, false),
+            ("type='chat'", hint("no-permanent-store") + body, false),
+            ("type='chat'", hint("no-copy") + body, true),
+            // A wish to be stored does not make a chat state more than one.
+            ("type='chat'", hint("store") + active, false),
+        ] {
+            let xml = format!("<message {kind}>{content}</message>");
+            assert_eq!(worth_keeping(&draft(&xml)), kept, "{xml}");
+        }
+    }
+
+    /// What was read is forgotten by the store only after it was written, and nothing more is read
+    /// before.
+    #[test]
+    fn reading_waits_for_writing() {
+        let mut reader = Reader::default();
+        assert!(!reader.is_due() && !reader.is_reading());
+        reader.want();
+        assert!(reader.is_due() && reader.is_reading());
+        reader.unwritten = Some(7);
+        assert!(!reader.is_due() && reader.is_reading());
+        reader.written();
+        assert!(reader.is_due());
+        assert_eq!(reader.written, Some(7));
+        reader.wanted = false;
+        reader.written = None;
+        assert!(!reader.is_due() && !reader.is_reading());
+    }
+}

@@ -92,3 +92,32 @@ fn key(element: Element<'_>) -> Result<String, StanzaError> {
     }
     Ok(format!("private {{{}}}{}", element.ns(), element.name()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::key;
+    use crate::features::fixtures::draft;
+
+    #[test]
+    fn a_document_is_known_by_its_name_and_its_own_namespace() {
+        for (element, expected) in [
+            (
+                "<storage xmlns='storage:bookmarks'/>",
+                Some("private {storage:bookmarks}storage"),
+            ),
+            (
+                "<a:storage xmlns:a='urn:a' a:id='1'>x</a:storage>",
+                Some("private {urn:a}storage"),
+            ),
+            ("<storage xmlns='urn:b'/>", Some("private {urn:b}storage")),
+            ("<storage/>", None),
+            ("<storage xmlns=''/>", None),
+        ] {
+            let xml = format!("<iq><query xmlns='jabber:iq:private'>{element}</query></iq>");
+            let draft = draft(&xml);
+            let query = draft.root().children().next().unwrap();
+            let found = key(query.children().next().unwrap()).ok();
+            assert_eq!(found.as_deref(), expected, "{element}");
+        }
+    }
+}

@@ -210,3 +210,35 @@ fn result(stanza: &Stanza, host: &str, payload: Option<&[u8]>) -> Bytes {
     xml.end();
     xml.finish()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Form;
+    use crate::features::fixtures::draft;
+
+    #[test]
+    fn a_form_has_a_name_and_a_password_with_something_in_them() {
+        let both = "<username>bill</username><password>Calliope</password>";
+        for (fields, complete) in [
+            (both.to_owned(), true),
+            (format!("{both}<email>bard@example.org</email>"), true),
+            ("<username>bill</username>".to_owned(), false),
+            ("<password>Calliope</password>".to_owned(), false),
+            ("<username/><password>Calliope</password>".to_owned(), false),
+            ("<username>bill</username><password/>".to_owned(), false),
+            (
+                both.replace("<password>", "<password xmlns='urn:x'>"),
+                false,
+            ),
+            (String::new(), false),
+        ] {
+            let xml = format!("<iq><query xmlns='jabber:iq:register'>{fields}</query></iq>");
+            let draft = draft(&xml);
+            let form = Form::read(draft.root().children().next().unwrap());
+            assert_eq!(form.is_ok(), complete, "{fields}");
+            if let Ok(form) = form {
+                assert_eq!((&*form.username, &*form.password), ("bill", "Calliope"));
+            }
+        }
+    }
+}
