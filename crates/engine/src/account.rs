@@ -21,6 +21,10 @@ pub struct View {
 }
 
 /// What presence needs to know of one contact.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a state of RFC 6121 appendix A by itself"
+)]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Contact {
     /// The contact.

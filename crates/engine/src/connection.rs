@@ -365,7 +365,7 @@ mod tests {
     #[test]
     fn futures_are_send() {
         fn send<T: Send>(_: impl FnOnce(&'static mut Connection) -> T) {}
-        send(|connection| connection.event());
+        send(Connection::event);
         send(|connection| async move {
             let event = connection.event().await;
             connection.on_event(event).await;

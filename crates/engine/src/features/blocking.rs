@@ -69,17 +69,17 @@ fn guard(draft: &Draft, cx: &GuardCx<'_>) -> Verdict {
         return Verdict::Pass;
     }
     match (cx.side, draft.kind(), draft.stanza().type_attr().as_deref()) {
-        (Side::Sender, Kind::Iq, Some("result" | "error")) => Verdict::Drop,
         // Going offline is told to everyone who may have seen the user online.
         (Side::Sender, Kind::Presence, Some("unavailable")) => Verdict::Pass,
+        (_, Kind::Iq, Some("result" | "error")) => Verdict::Drop,
         (Side::Sender, ..) => Verdict::Refuse(
             StanzaError::new(Condition::NotAcceptable)
                 .kind(ErrorType::Cancel)
                 .app("blocked", ns::BLOCKING_ERRORS),
         ),
-        (Side::Recipient, Kind::Presence, _)
-        | (Side::Recipient, Kind::Iq, Some("result" | "error"))
-        | (Side::Recipient, Kind::Message, Some("error")) => Verdict::Drop,
+        (Side::Recipient, Kind::Presence, _) | (Side::Recipient, Kind::Message, Some("error")) => {
+            Verdict::Drop
+        }
         (Side::Recipient, ..) => Verdict::Refuse(Condition::ServiceUnavailable.into()),
     }
 }

@@ -142,7 +142,7 @@ fn named(caps: Element<'_>) -> Option<Named> {
     let attr = |name| {
         caps.attr(name)
             .filter(|value| !value.is_empty())
-            .map(|v| v.into_owned())
+            .map(std::borrow::Cow::into_owned)
     };
     let algorithm = Algorithm::from_name(&attr("hash")?)?;
     Some(Named {

@@ -1,6 +1,11 @@
 //! The ordered list of features. Order is the order of this list and nothing else: guards run top
 //! to bottom, and a feature that must precede another stands before it.
 
+#![expect(
+    clippy::needless_pass_by_value,
+    reason = "every handler has the same type, and most need the whole of it"
+)]
+
 pub mod blocking;
 pub mod caps;
 pub mod disco;
