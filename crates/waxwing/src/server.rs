@@ -50,6 +50,7 @@ impl Server {
             // Half of the cores: a flood of handshakes leaves the rest to those who are here.
             handshakes: Semaphore::new(cores.div_ceil(2)),
             handshake_timeout: config.tls.handshake_timeout_seconds.seconds(),
+            keepalive: config.limits.keepalive_seconds.seconds(),
             write_timeout: config.limits.write_timeout_seconds.seconds(),
         });
         let (stop, stopped) = watch::channel(false);

@@ -60,6 +60,10 @@ section! {
         /// How many seconds a client may refuse to read before it is disconnected. A phone that
         /// walks through a tunnel is back within a minute.
         write_timeout_seconds: AtLeastOne = AtLeastOne::new(60);
+        /// After how many seconds of silence the network is asked whether a client is still there
+        /// (TCP keep-alive), then five times a minute apart. Ten minutes find a phone that vanished
+        /// before its people wonder, and wake one that sleeps no more than other software does.
+        keepalive_seconds: AtLeastOne = AtLeastOne::new(600);
         /// Sessions of one account at a time. People have a handful of devices; clients that forget
         /// their resource name leave some more behind for a while.
         sessions_per_account_max: AtLeastOne = size(engine().sessions_per_account_max);

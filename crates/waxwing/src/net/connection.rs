@@ -47,7 +47,7 @@ pub(crate) async fn run(
         Kind::DirectTls => match start_tls(&shared, &mut transport, &mut input).await {
             Ok(info) => stream::Transport::Tls(info),
             Err(error) => {
-                tracing::debug!(%peer, %error, "no TLS");
+                tracing::debug!(%error, "no TLS");
                 return;
             }
         },
@@ -64,7 +64,7 @@ pub(crate) async fn run(
     };
     match task.serve().await {
         Ok(()) => {}
-        Err(Ended::Io(error)) => tracing::debug!(%peer, %error, "the connection broke"),
+        Err(Ended::Io(error)) => tracing::debug!(%error, "the connection broke"),
         Err(Ended::Panic) => Box::pin(task.apologise()).await,
     }
     Box::pin(task.finish()).await;
@@ -289,6 +289,7 @@ mod tests {
             places: Arc::new(Semaphore::new(10)),
             handshakes: Semaphore::new(1),
             handshake_timeout: Duration::from_secs(5),
+            keepalive: Duration::from_mins(10),
             write_timeout: Duration::from_secs(5),
         });
         let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();

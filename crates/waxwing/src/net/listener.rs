@@ -4,18 +4,26 @@ use super::admission::Admission;
 use super::connection::{self, Slot};
 use super::tls::Tls;
 use crate::telemetry::metrics::{KindLabel, Metrics};
+use prometheus_client::metrics::gauge::Gauge;
+use socket2::{SockRef, TcpKeepalive};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
+use tracing::Instrument as _;
 use waxwing_engine::Engine;
 
 /// How long accepting pauses after the system refused a socket (no files, no memory).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 /// Connections the kernel holds until they are accepted; it has its own bound below this.
 const BACKLOG: i32 = 1_024;
+
+/// Between questions whether a silent peer is still there, and how many.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_mins(1);
+const KEEPALIVE_TRIES: u32 = 5;
 
 /// What a listener's connections speak first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -52,6 +60,8 @@ pub(crate) struct Shared {
     pub(crate) handshakes: Semaphore,
     /// How long a handshake may take.
     pub(crate) handshake_timeout: Duration,
+    /// After how much silence a peer is asked whether it is there.
+    pub(crate) keepalive: Duration,
     /// How long a peer may take nothing.
     pub(crate) write_timeout: Duration,
 }
@@ -59,6 +69,7 @@ pub(crate) struct Shared {
 /// Listens at an address. An IPv6 address never takes IPv4 as well: both are named where both are
 /// wanted.
 pub(crate) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    use prometheus_client::metrics::gauge::Gauge;
     use socket2::{Domain, Protocol, Socket, Type};
     let socket = Socket::new(
         Domain::for_address(address),
@@ -83,6 +94,8 @@ pub(crate) async fn accept(
     kind: Kind,
     mut stop: watch::Receiver<bool>,
 ) {
+    /// Numbers the connections of this process, for the log.
+    static CONNECTIONS: AtomicU64 = AtomicU64::new(1);
     loop {
         let accepted = tokio::select! {
             biased;
@@ -102,24 +115,52 @@ pub(crate) async fn accept(
             tracing::debug!(%peer, "too many unauthenticated connections of one address");
             continue;
         };
-        // Stanzas are small and each write is whole; Nagle would only delay them.
-        if let Err(error) = tcp.set_nodelay(true) {
+        if let Err(error) = prepare(&tcp, shared.keepalive) {
             tracing::debug!(%peer, %error, "the connection broke");
             continue;
         }
         let slot = Slot { permit, place };
         let (shared, stop) = (Arc::clone(&shared), stop.clone());
         // Owned by its connection; ends with it, or when the runtime ends after the stop period.
-        tokio::spawn(async move {
-            let open = shared
-                .metrics
-                .sockets
-                .get_or_create_owned(&KindLabel { listener: kind });
-            open.inc();
+        let open = Open::new(&shared.metrics, kind);
+        let conn_id = CONNECTIONS.fetch_add(1, Ordering::Relaxed);
+        let span = tracing::debug_span!("conn", conn_id, %peer);
+        let serve = async move {
             connection::run(shared, tcp, peer, kind, slot, stop).await;
-            open.dec();
-        });
+            drop(open);
+        };
+        tokio::spawn(serve.instrument(span));
     }
+}
+
+/// Counts as an open socket until dropped, whatever happens.
+struct Open(Gauge);
+
+impl Open {
+    fn new(metrics: &Metrics, kind: Kind) -> Self {
+        let gauge = metrics
+            .sockets
+            .get_or_create_owned(&KindLabel { listener: kind });
+        gauge.inc();
+        Self(gauge)
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+/// Sets what every connection needs.
+fn prepare(tcp: &TcpStream, keepalive: Duration) -> io::Result<()> {
+    // Stanzas are small and each write is whole; Nagle would only delay them.
+    tcp.set_nodelay(true)?;
+    let keepalive = TcpKeepalive::new()
+        .with_time(keepalive)
+        .with_interval(KEEPALIVE_INTERVAL)
+        .with_retries(KEEPALIVE_TRIES);
+    SockRef::from(tcp).set_tcp_keepalive(&keepalive)
 }
 
 /// Waits for a place, then for a connection. While there is no place nobody is accepted, so that

@@ -36,6 +36,11 @@ impl Logging {
         {
             std::panic::set_hook(Box::new(log_panic));
         }
+        if tracing::enabled!(tracing::Level::DEBUG) {
+            tracing::warn!(
+                "at level debug the log names network addresses of people; not for long"
+            );
+        }
         Self(handle)
     }
 
