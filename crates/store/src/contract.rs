@@ -2,6 +2,7 @@
 //! with [`crate::MemoryStore`].
 
 mod accounts;
+mod archive_records;
 mod model;
 mod offline;
 mod roster;
@@ -9,6 +10,7 @@ mod state;
 
 pub(crate) use {
     accounts::*,
+    archive_records::*,
     model::{agrees_with_memory, calls as model_calls},
     offline::*,
     roster::*,
@@ -50,6 +52,12 @@ macro_rules! contract_tests {
             offline_quotas_count_what_waits,
             block_lists_are_sets_with_a_bound,
             documents_have_a_bound_together,
+            a_message_is_in_both_archives_under_one_id,
+            a_message_to_oneself_is_one_entry,
+            an_archived_message_can_wait,
+            a_resend_gives_the_first_id,
+            a_count_is_committed_with_its_message,
+            a_record_is_kept_as_a_whole_or_not_at_all,
         }
     };
 }

@@ -4,18 +4,29 @@
 //! through one ordered commit queue ([`Commits::submit`]): the writer takes all records that wait,
 //! commits once, and completes them in order. This crate knows no XMPP rules.
 
+mod access;
+mod archive;
 #[cfg(test)]
 mod contract;
 mod credentials;
+mod hibernation;
 mod memory;
 mod record;
 mod roster;
 mod sql;
 mod sqlite;
 
+pub use access::{Client, ClientSeen, Push, Pushes, Token, TokenUse, Tokens};
+pub use archive::{
+    ARCHIVE_COUNT_MAX, ARCHIVE_FIND_MAX, ARCHIVE_IDS_MAX, Archive, ArchiveDefault, ArchiveFilter,
+    ArchivePage, ArchivePreferences, Archived, Keep, PageFrom, PageRequest, Retention,
+};
 pub use credentials::{Account, Credentials};
+pub use hibernation::{Hibernation, KeptStanza, SessionKey, SessionUpdate, SmSession, Stanzas};
 pub use memory::MemoryStore;
-pub use record::{Outcome, Record, Ticket};
+pub use record::{
+    Entry, Handled, Message, Outcome, RESEND_WINDOW, Record, Resend, Ticket, Waiting,
+};
 pub use roster::{
     ROSTER_REMOVALS_MAX, ROSTER_REQUEST_BYTES_MAX, ROSTER_REQUESTS_MAX, Roster, RosterChange,
     RosterItem, Subscription,
@@ -46,6 +57,8 @@ pub enum StoreError {
     Exists,
     /// The account does not exist.
     NoAccount,
+    /// Something named in the call does not exist: an id of an archive, a session, a client.
+    NoItem,
     /// A named bound on what one account may keep was reached; the names are in [`quota`].
     Quota(&'static str),
     /// A named bound on what may wait for the disk was reached: nothing was stored; later calls
@@ -62,6 +75,7 @@ impl std::fmt::Display for StoreError {
             Self::Conflict => f.write_str("changed meanwhile"),
             Self::Exists => f.write_str("exists already"),
             Self::NoAccount => f.write_str("no such account"),
+            Self::NoItem => f.write_str("no such item"),
             Self::Quota(name) => write!(f, "the quota {name} is reached"),
             Self::Overloaded(name) => write!(f, "the bound {name} on waiting writes is reached"),
             Self::Backend(text) => f.write_str(text),
@@ -87,6 +101,20 @@ pub mod quota {
     pub const BLOCKED_ITEMS: &str = "blocked_items_max";
     /// Bytes of an account's documents and their keys.
     pub const DOCUMENTS_BYTES: &str = "documents_bytes_max";
+    /// Ids in one query of an archive.
+    pub const ARCHIVE_IDS: &str = "archive_ids_max";
+    /// Rules for addresses in archiving preferences.
+    pub const ARCHIVE_RULES: &str = "archive_rules_max";
+    /// Sessions of stream management kept for an account.
+    pub const SESSIONS: &str = "sm_sessions_max";
+    /// Stanzas kept for one session.
+    pub const SESSION_STANZAS: &str = "sm_session_stanzas_max";
+    /// Bytes of the stanzas kept for one session.
+    pub const SESSION_BYTES: &str = "sm_session_bytes_max";
+    /// Clients that an account remembers.
+    pub const CLIENTS: &str = "clients_max";
+    /// Push registrations of an account.
+    pub const PUSHES: &str = "push_registrations_max";
 }
 
 /// Everything a back end does; used as `Arc<dyn Store>`.
@@ -97,11 +125,35 @@ pub mod quota {
 /// account that does not exist fails with [`StoreError::NoAccount`], every such read finds
 /// nothing.
 pub trait Store:
-    Accounts + Rosters + Commits + Offline + Blocking + Documents + Send + Sync + 'static
+    Accounts
+    + Rosters
+    + Commits
+    + Offline
+    + Blocking
+    + Documents
+    + Archive
+    + Hibernation
+    + Tokens
+    + Pushes
+    + Send
+    + Sync
+    + 'static
 {
 }
-impl<T: Accounts + Rosters + Commits + Offline + Blocking + Documents + Send + Sync + 'static> Store
-    for T
+impl<T> Store for T where
+    T: Accounts
+        + Rosters
+        + Commits
+        + Offline
+        + Blocking
+        + Documents
+        + Archive
+        + Hibernation
+        + Tokens
+        + Pushes
+        + Send
+        + Sync
+        + 'static
 {
 }
 
@@ -120,7 +172,8 @@ pub trait Accounts {
     ) -> BoxFuture<'_, Result<()>>;
     /// The account, if it exists.
     fn account(&self, account: BareJid) -> BoxFuture<'_, Result<Option<Account>>>;
-    /// Replaces the verifiers; [`StoreError::NoAccount`] if there is no account.
+    /// Replaces the verifiers and ends all tokens of the account ([`Tokens`]);
+    /// [`StoreError::NoAccount`] if there is no account.
     fn account_set_credentials(
         &self,
         account: BareJid,
@@ -186,7 +239,8 @@ pub trait Commits {
     fn submit(&self, record: Record) -> Ticket;
 }
 
-/// Messages that wait for an account without an available resource (XEP-0160).
+/// Messages that wait for an account without an available resource (XEP-0160): a view of those that
+/// archives hold, and of those that only wait.
 pub trait Offline {
     /// Waiting messages in order, `after` the id given (0 for the start), at most `count`.
     fn offline(

@@ -4,6 +4,9 @@
 //! Tests can keep commits from happening ([`MemoryStore::hold`]) or make them fail
 //! ([`MemoryStore::fail_next`]), to prove "commit, then deliver, then acknowledge".
 
+mod access;
+mod archive;
+mod sessions;
 mod state;
 
 use crate::{
@@ -109,6 +112,14 @@ impl MemoryStore {
                 ))
             })
         })
+    }
+
+    /// A read that may be refused.
+    fn look<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&State) -> Result<T> + Send + 'static,
+    ) -> BoxFuture<'_, Result<T>> {
+        Box::pin(async move { read(&self.inner.lock().state) })
     }
 
     fn read<T: Send + 'static>(

@@ -4,15 +4,22 @@
 //! bound, as `?1, ?2`. A function that writes runs inside a savepoint of the writer: when it
 //! returns an error, whatever it did is undone.
 
+mod access;
 mod accounts;
+mod archive;
 mod blocking;
 mod documents;
+mod ids;
+mod message;
 mod offline;
+mod preferences;
 mod roster;
 pub(crate) mod schema;
+mod sessions;
 mod store;
+mod store_archive;
 
-pub(crate) use offline::Ids;
+pub(crate) use ids::Ids;
 pub(crate) use store::Backend;
 
 use crate::{Result, StoreError};
@@ -24,7 +31,8 @@ pub(crate) trait Executor {
     fn execute(&mut self, sql: &'static str, params: &[Param<'_>]) -> Result<u64>;
     /// Runs a query; gives its rows.
     fn query(&mut self, sql: &'static str, params: &[Param<'_>]) -> Result<Vec<Row>>;
-    /// Runs the statements of a migration, with the type alias `BYTES` replaced.
+    /// Runs the statements of a migration, with the aliases `BYTES`, `ROWKEY` and `CLUSTERED`
+    /// replaced.
     fn script(&mut self, sql: &str) -> Result<()>;
     /// What was deleted must soon be gone from the database's log, too.
     fn erase_log(&mut self);
@@ -53,6 +61,12 @@ impl From<i64> for Param<'_> {
 impl From<bool> for Param<'_> {
     fn from(value: bool) -> Self {
         Self::Int(i64::from(value))
+    }
+}
+
+impl From<Option<i64>> for Param<'_> {
+    fn from(value: Option<i64>) -> Self {
+        value.map_or(Self::Null, Self::Int)
     }
 }
 
@@ -97,6 +111,19 @@ impl Row {
     pub(crate) fn count(&mut self) -> Result<u64> {
         let value = self.int()?;
         u64::try_from(value).map_err(|_| damaged(&format!("the count {value} is negative")))
+    }
+
+    pub(crate) fn int_or_null(&mut self) -> Result<Option<i64>> {
+        match self.0.next() {
+            Some(Value::Int(value)) => Ok(Some(value)),
+            Some(Value::Null) => Ok(None),
+            other => Err(unexpected("an integer or null", other.as_ref())),
+        }
+    }
+
+    /// A number that fits the type in the schema's words.
+    pub(crate) fn number<N: TryFrom<i64>>(&mut self) -> Result<N> {
+        N::try_from(self.int()?).map_err(|_| damaged("a number is out of its range"))
     }
 
     pub(crate) fn flag(&mut self) -> Result<bool> {

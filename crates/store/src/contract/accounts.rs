@@ -1,4 +1,4 @@
-use super::{DAY, create, credentials, error, item, jid, message, parts};
+use super::{DAY, create, credentials, error, fill_archive, item, jid, message, parts};
 use crate::Store;
 use bytes::Bytes;
 use waxwing_proto::BareJid;
@@ -95,13 +95,22 @@ pub(crate) async fn a_removed_account_leaves_nothing(store: &impl Store) {
             store.document(alice.clone(), "vcard".into()).await.unwrap(),
             None
         );
+        assert_eq!(store.archive_ends(alice.clone()).await.unwrap(), None);
+        assert_eq!(
+            store.archive_preferences(alice.clone()).await.unwrap(),
+            None
+        );
+        assert!(store.sessions(alice.clone()).await.unwrap().is_empty());
+        assert!(store.clients(alice.clone()).await.unwrap().is_empty());
+        assert!(store.pushes(alice.clone()).await.unwrap().is_empty());
     }
     assert_eq!(
         store.roster(bob.clone()).await.unwrap().items.len(),
         1,
         "others keep theirs"
     );
-    assert_eq!(store.offline_count(bob.clone()).await.unwrap(), 1);
+    assert_eq!(store.offline_count(bob.clone()).await.unwrap(), 2);
+    assert_eq!(store.sessions(bob.clone()).await.unwrap().len(), 1);
     assert_eq!(store.blocked(bob).await.unwrap().len(), 1);
 }
 
@@ -136,6 +145,7 @@ async fn fill(store: &impl Store, account: &BareJid) {
         .document_set(account.clone(), "vcard".into(), xml, 100)
         .await
         .unwrap();
+    fill_archive(store, account, "x").await;
 }
 
 pub(crate) async fn every_write_needs_the_account(store: &impl Store) {

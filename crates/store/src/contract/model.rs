@@ -1,6 +1,6 @@
 //! Random operations: a back end must answer as [`MemoryStore`] does.
 
-use super::{DAY, credentials, item, jid, message, request};
+use super::{DAY, credentials, item, jid, request};
 use crate::{MemoryStore, Record, RosterItem, Store, Subscription};
 use bytes::Bytes;
 use proptest::prelude::*;
@@ -151,20 +151,12 @@ async fn submit(store: &impl Store, records: Vec<(u8, i64, u16, u32)>) -> String
         .into_iter()
         .map(|(who, at, size, bound)| {
             let stanza = "m".repeat(size.into());
-            let Record::Offline {
-                account,
-                at,
-                stanza,
-                ..
-            } = message(account(who).as_str(), DAY + at, &stanza);
-            let bytes_max = u64::from(bound) * 30;
-            let messages_max = bound + 1;
             store.submit(Record::Offline {
-                account,
-                at,
-                stanza,
-                messages_max,
-                bytes_max,
+                account: account(who),
+                at: DAY + at,
+                stanza: stanza.into(),
+                messages_max: bound + 1,
+                bytes_max: u64::from(bound) * 30,
             })
         })
         .collect();

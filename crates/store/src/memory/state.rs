@@ -1,5 +1,6 @@
 //! What is kept and what each operation does to it, without any waiting.
 
+use super::{access::AccessState, archive::ArchiveState, sessions::SessionState};
 use crate::{
     Account, Credentials, Micros, OfflineMessage, Outcome, ROSTER_REMOVALS_MAX,
     ROSTER_REQUEST_BYTES_MAX, ROSTER_REQUESTS_MAX, Record, Result, Roster, RosterChange,
@@ -12,19 +13,22 @@ use waxwing_proto::{BareJid, Jid};
 /// The whole store.
 #[derive(Default)]
 pub(super) struct State {
-    accounts: BTreeMap<BareJid, Entry>,
+    pub(super) accounts: BTreeMap<BareJid, Entry>,
     secrets: BTreeMap<&'static str, [u8; 32]>,
-    id_last: u64,
+    pub(super) id_last: u64,
 }
 
 /// Everything kept for one account, so that its removal removes everything.
-struct Entry {
+pub(super) struct Entry {
     account: Account,
     last: Option<(Micros, String)>,
     roster: Contacts,
-    offline: BTreeMap<u64, OfflineMessage>,
+    pub(super) offline: BTreeMap<u64, OfflineMessage>,
     blocked: BTreeSet<Jid>,
     documents: BTreeMap<String, Bytes>,
+    pub(super) archive: ArchiveState,
+    pub(super) sessions: BTreeMap<String, SessionState>,
+    pub(super) access: AccessState,
 }
 
 /// A roster with the version of each item, and what was removed from it.
@@ -38,7 +42,7 @@ struct Contacts {
 }
 
 impl State {
-    fn entry(&mut self, account: &BareJid) -> Result<&mut Entry> {
+    pub(super) fn entry(&mut self, account: &BareJid) -> Result<&mut Entry> {
         self.accounts.get_mut(account).ok_or(StoreError::NoAccount)
     }
 
@@ -61,6 +65,9 @@ impl State {
             offline: BTreeMap::new(),
             blocked: BTreeSet::new(),
             documents: BTreeMap::new(),
+            archive: ArchiveState::default(),
+            sessions: BTreeMap::new(),
+            access: AccessState::default(),
         };
         self.accounts.insert(account, entry);
         Ok(())
@@ -77,7 +84,9 @@ impl State {
         account: &BareJid,
         credentials: Credentials,
     ) -> Result<()> {
-        self.entry(account)?.account.credentials = credentials;
+        let entry = self.entry(account)?;
+        entry.account.credentials = credentials;
+        entry.access.revoke(None);
         Ok(())
     }
 
@@ -160,31 +169,32 @@ impl State {
         self.entry(account)?.roster.remove(expected, contact)
     }
 
+    /// The id that a record of this time gets if it is kept.
+    pub(super) fn next_id(&self, at: Micros) -> u64 {
+        (self.id_last + 1).max(u64::try_from(at).unwrap_or(0))
+    }
+
     pub(super) fn record(&mut self, record: Record) -> Result<Outcome> {
-        let Record::Offline {
-            account,
-            at,
-            stanza,
-            messages_max,
-            bytes_max,
-        } = record;
-        let id_last = self.id_last;
+        let (account, at, stanza, messages_max, bytes_max) = match record {
+            Record::Message(message) => return self.message(*message),
+            Record::Offline {
+                account,
+                at,
+                stanza,
+                messages_max,
+                bytes_max,
+            } => (account, at, stanza, messages_max, bytes_max),
+        };
+        let id = self.next_id(at);
         let entry = self.entry(&account)?;
-        if size64(entry.offline.len()) >= u64::from(messages_max) {
-            return Err(StoreError::Quota(quota::OFFLINE_MESSAGES));
-        }
-        let held: u64 = entry
-            .offline
-            .values()
-            .map(|message| size64(message.stanza.len()))
-            .sum();
-        if held + size64(stanza.len()) > bytes_max {
-            return Err(StoreError::Quota(quota::OFFLINE_BYTES));
-        }
-        let id = (id_last + 1).max(u64::try_from(at).unwrap_or(0));
+        entry.admit(stanza.len(), messages_max, bytes_max)?;
         entry.offline.insert(id, OfflineMessage { id, at, stanza });
         self.id_last = id;
-        Ok(Outcome { id })
+        Ok(Outcome {
+            id,
+            duplicate: false,
+            waiting: true,
+        })
     }
 
     pub(super) fn offline(&self, account: &BareJid, after: u64, count: u32) -> Vec<OfflineMessage> {
@@ -258,6 +268,21 @@ impl State {
             return Err(StoreError::Quota(quota::DOCUMENTS_BYTES));
         }
         documents.insert(key, xml);
+        Ok(())
+    }
+}
+
+impl Entry {
+    /// Whether one more message of so many bytes may wait.
+    pub(super) fn admit(&self, bytes: usize, messages_max: u32, bytes_max: u64) -> Result<()> {
+        if size64(self.offline.len()) >= u64::from(messages_max) {
+            return Err(StoreError::Quota(quota::OFFLINE_MESSAGES));
+        }
+        let waiting = self.offline.values();
+        let held: u64 = waiting.map(|message| size64(message.stanza.len())).sum();
+        if held + size64(bytes) > bytes_max {
+            return Err(StoreError::Quota(quota::OFFLINE_BYTES));
+        }
         Ok(())
     }
 }
@@ -349,10 +374,10 @@ impl Contacts {
     }
 }
 
-fn size(count: u32) -> usize {
+pub(super) fn size(count: u32) -> usize {
     usize::try_from(count).unwrap_or(usize::MAX)
 }
 
-fn size64(count: usize) -> u64 {
+pub(super) fn size64(count: usize) -> u64 {
     u64::try_from(count).unwrap_or(u64::MAX)
 }

@@ -1,11 +1,11 @@
 //! Accounts, verifiers, last activity, secrets of the installation.
 
-use super::{Executor, Param, address, bound, damaged};
+use super::{Executor, Param, access, address, bound, damaged, message};
 use crate::{Account, Credentials, Micros, Result, StoreError, credentials::coarse};
 use waxwing_proto::{BareJid, sasl::Verifier};
 
-const CREATE: &str = "INSERT INTO account (jid, domain, created) VALUES (?1, ?2, ?3) \
-     ON CONFLICT (jid) DO NOTHING";
+const CREATE: &str = "INSERT INTO account (jid, domain, created, number) \
+     VALUES (?1, ?2, ?3, (SELECT coalesce(max(number), 0) + 1 FROM account)) ON CONFLICT (jid) DO NOTHING";
 const PUT_CREDENTIAL: &str = "INSERT INTO credential \
      (account, hash, salt, iterations, stored_key, server_key) VALUES (?1, ?2, ?3, ?4, ?5, ?6) \
      ON CONFLICT (account, hash) DO UPDATE SET salt = excluded.salt, \
@@ -13,7 +13,7 @@ const PUT_CREDENTIAL: &str = "INSERT INTO credential \
      server_key = excluded.server_key";
 const ACCOUNT: &str = "SELECT a.created, c.hash, c.salt, c.iterations, c.stored_key, c.server_key \
      FROM account a JOIN credential c ON c.account = a.jid WHERE a.jid = ?1 ORDER BY c.hash";
-const EXISTS: &str = "SELECT 1 FROM account WHERE jid = ?1";
+const NUMBER: &str = "SELECT number FROM account WHERE jid = ?1";
 const DELETE: &str = "DELETE FROM account WHERE jid = ?1";
 const OF_DOMAIN: &str =
     "SELECT jid FROM account WHERE domain = ?1 AND jid > ?2 ORDER BY jid LIMIT ?3";
@@ -78,11 +78,16 @@ pub(super) fn set_credentials(
     account: &BareJid,
     credentials: &Credentials,
 ) -> Result<()> {
-    require(db, account)?;
+    let number = number(db, account)?;
+    access::revoke(db, number, None)?;
     put_credentials(db, account, credentials)
 }
 
 pub(super) fn delete(db: &mut dyn Executor, account: &BareJid) -> Result<bool> {
+    let Some(number) = find(db, account)? else {
+        return Ok(false);
+    };
+    message::release_account(db, number)?;
     // Everything else of the account references it and goes with it.
     let deleted = db.execute(DELETE, &[account.as_str().into()])? > 0;
     if deleted {
@@ -141,10 +146,18 @@ pub(super) fn secret(
 
 /// [`StoreError::NoAccount`] unless the account exists.
 pub(super) fn require(db: &mut dyn Executor, account: &BareJid) -> Result<()> {
-    match db.query_first(EXISTS, &[account.as_str().into()])? {
-        Some(_) => Ok(()),
-        None => Err(StoreError::NoAccount),
-    }
+    number(db, account).map(drop)
+}
+
+/// The number of an account that must exist.
+pub(super) fn number(db: &mut dyn Executor, account: &BareJid) -> Result<i64> {
+    find(db, account)?.ok_or(StoreError::NoAccount)
+}
+
+/// The number of an account.
+pub(super) fn find(db: &mut dyn Executor, account: &BareJid) -> Result<Option<i64>> {
+    let row = db.query_first(NUMBER, &[account.as_str().into()])?;
+    row.map(|mut row| row.int()).transpose()
 }
 
 fn put_credentials(

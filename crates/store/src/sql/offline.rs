@@ -1,108 +1,76 @@
-//! Messages that wait, and the ids of records.
+//! Messages that wait: marks on messages, whether an archive holds them as well or not.
 
-use super::{Executor, bound, damaged};
-use crate::{Micros, OfflineMessage, Outcome, Record, Result, StoreError, quota};
+use super::{Executor, Ids, accounts, bound, ids::outward, message};
+use crate::{Micros, OfflineMessage, Outcome, Result, StoreError, Waiting, quota};
 use bytes::Bytes;
 use waxwing_proto::BareJid;
 
-const ID_LAST: &str = "SELECT last FROM sequence WHERE name = 'record'";
-const SET_ID_LAST: &str = "UPDATE sequence SET last = ?1 WHERE name = 'record'";
 /// Quota, existence of the account and the new totals in one statement.
 const ADMIT: &str = "UPDATE account SET offline_messages = offline_messages + 1, \
      offline_bytes = offline_bytes + ?2 \
      WHERE jid = ?1 AND offline_messages < ?3 AND offline_bytes + ?2 <= ?4";
-const ADD: &str =
-    "INSERT INTO offline_message (account, id, received, stanza) VALUES (?1, ?2, ?3, ?4)";
+const ADD: &str = "INSERT INTO offline_entry (account, id, stanza_bytes) \
+     SELECT number, ?2, ?3 FROM account WHERE jid = ?1";
 const COUNT: &str = "SELECT offline_messages FROM account WHERE jid = ?1";
-const WAITING: &str = "SELECT id, received, stanza FROM offline_message \
-     WHERE account = ?1 AND id > ?2 ORDER BY id LIMIT ?3";
-const REMOVE: &str = "DELETE FROM offline_message WHERE account = ?1 AND id <= ?2";
+const WAITING: &str = "SELECT o.id, m.received, m.stanza \
+     FROM offline_entry o JOIN message m ON m.id = o.id \
+     WHERE o.account = (SELECT number FROM account WHERE jid = ?1) AND o.id > ?2 \
+     ORDER BY o.id LIMIT ?3";
+const REMOVE_UNHELD: &str = "DELETE FROM message WHERE holders <= 1 AND id IN \
+     (SELECT id FROM offline_entry WHERE account = ?1 AND id >= ?2 AND id <= ?3)";
+const RELEASE: &str = "UPDATE message SET holders = holders - 1 WHERE id IN \
+     (SELECT id FROM offline_entry WHERE account = ?1 AND id >= ?2 AND id <= ?3)";
+const REMOVE: &str = "DELETE FROM offline_entry WHERE account = ?1 AND id >= ?2 AND id <= ?3";
 /// Counted afresh: usually nothing is left.
 const RECOUNT: &str = "UPDATE account SET \
-     offline_messages = (SELECT count(*) FROM offline_message WHERE account = ?1), \
-     offline_bytes = (SELECT coalesce(sum(octet_length(stanza)), 0) \
-     FROM offline_message WHERE account = ?1) WHERE jid = ?1";
+     offline_messages = (SELECT count(*) FROM offline_entry WHERE account = ?1), \
+     offline_bytes = (SELECT coalesce(sum(stanza_bytes), 0) \
+     FROM offline_entry WHERE account = ?1) WHERE number = ?1";
 
-/// The ids given in one transaction: read from the database at the first, written back with
-/// [`Ids::save`] before the commit.
-#[derive(Debug, Default)]
-pub(crate) struct Ids {
-    last: Option<i64>,
-}
-
-impl Ids {
-    /// The next id: the time of the record, or just after the last id if that is not less.
-    fn next(&mut self, db: &mut dyn Executor, at: Micros) -> Result<i64> {
-        let last = match self.last {
-            Some(last) => last,
-            None => db
-                .query_first(ID_LAST, &[])?
-                .ok_or_else(|| damaged("no last id"))?
-                .int()?,
-        };
-        let after = last
-            .checked_add(1)
-            .ok_or_else(|| damaged("the ids are used up"))?;
-        let id = after.max(at);
-        self.last = Some(id);
-        Ok(id)
-    }
-
-    /// Writes the last id given, if any was.
-    pub(crate) fn save(&self, db: &mut dyn Executor) -> Result<()> {
-        if let Some(last) = self.last
-            && db.execute(SET_ID_LAST, &[last.into()])? != 1
-        {
-            return Err(damaged("no last id"));
-        }
-        Ok(())
-    }
-}
-
-pub(crate) fn record(db: &mut dyn Executor, ids: &mut Ids, record: &Record) -> Result<Outcome> {
-    let Record::Offline {
-        account,
-        at,
-        stanza,
-        messages_max,
-        bytes_max,
-    } = record;
-    let admitted = db.execute(
-        ADMIT,
-        &[
-            account.as_str().into(),
-            bound(stanza.len()).into(),
-            bound(*messages_max).into(),
-            bound(*bytes_max).into(),
-        ],
-    )?;
-    if admitted == 0 {
-        return Err(refusal(db, account, *messages_max)?);
-    }
-    let id = ids.next(db, *at)?;
-    let params = [
-        account.as_str().into(),
-        id.into(),
-        (*at).into(),
-        stanza.as_ref().into(),
-    ];
-    db.execute(ADD, &params)?;
+/// A message that only waits.
+pub(super) fn record(
+    db: &mut dyn Executor,
+    ids: &mut Ids,
+    at: Micros,
+    stanza: &[u8],
+    place: &Waiting,
+) -> Result<Outcome> {
+    admit(db, stanza.len(), place)?;
+    let id = ids.next(db, at)?;
+    add(db, id, stanza.len(), &place.account)?;
+    message::insert(db, id, at, None, 1, stanza)?;
     Ok(Outcome {
-        id: u64::try_from(id).map_err(|_| damaged("the last id is negative"))?,
+        id: outward(id)?,
+        duplicate: false,
+        waiting: true,
     })
 }
 
-/// Why a message was not admitted.
-fn refusal(db: &mut dyn Executor, account: &BareJid, messages_max: u32) -> Result<StoreError> {
-    let Some(mut row) = db.query_first(COUNT, &[account.as_str().into()])? else {
-        return Ok(StoreError::NoAccount);
-    };
-    let name = if row.count()? >= u64::from(messages_max) {
-        quota::OFFLINE_MESSAGES
-    } else {
-        quota::OFFLINE_BYTES
-    };
-    Ok(StoreError::Quota(name))
+/// Counts one more message of so many bytes, if it may wait.
+pub(super) fn admit(db: &mut dyn Executor, bytes: usize, place: &Waiting) -> Result<()> {
+    let params = [
+        place.account.as_str().into(),
+        bound(bytes).into(),
+        bound(place.messages_max).into(),
+        bound(place.bytes_max).into(),
+    ];
+    if db.execute(ADMIT, &params)? == 1 {
+        return Ok(());
+    }
+    let row = db.query_first(COUNT, &[place.account.as_str().into()])?;
+    if row.ok_or(StoreError::NoAccount)?.count()? >= u64::from(place.messages_max) {
+        return Err(StoreError::Quota(quota::OFFLINE_MESSAGES));
+    }
+    Err(StoreError::Quota(quota::OFFLINE_BYTES))
+}
+
+/// Marks a message that was admitted.
+pub(super) fn add(db: &mut dyn Executor, id: i64, bytes: usize, account: &BareJid) -> Result<()> {
+    let params = [account.as_str().into(), id.into(), bound(bytes).into()];
+    match db.execute(ADD, &params)? {
+        0 => Err(StoreError::NoAccount),
+        _ => Ok(()),
+    }
 }
 
 pub(super) fn waiting(
@@ -129,9 +97,17 @@ pub(super) fn waiting(
 }
 
 pub(super) fn remove(db: &mut dyn Executor, account: &BareJid, last: u64) -> Result<()> {
-    db.execute(REMOVE, &[account.as_str().into(), bound(last).into()])?;
-    if db.execute(RECOUNT, &[account.as_str().into()])? == 0 {
-        return Err(StoreError::NoAccount);
+    let number = accounts::number(db, account)?;
+    remove_span(db, number, 0, bound(last))
+}
+
+/// Takes what waits with ids from one to another out of the queue.
+pub(super) fn remove_span(db: &mut dyn Executor, number: i64, from: i64, to: i64) -> Result<()> {
+    let params = [number.into(), from.into(), to.into()];
+    db.execute(REMOVE_UNHELD, &params)?;
+    db.execute(RELEASE, &params)?;
+    if db.execute(REMOVE, &params)? > 0 {
+        db.execute(RECOUNT, &[number.into()])?;
     }
     Ok(())
 }

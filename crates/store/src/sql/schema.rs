@@ -5,7 +5,10 @@ use super::{Executor, damaged};
 use crate::{Result, StoreError};
 
 /// The migrations in order; number 1 is the first.
-pub(crate) const MIGRATIONS: &[&str] = &[include_str!("../../migrations/0001_init.sql")];
+pub(crate) const MIGRATIONS: &[&str] = &[
+    include_str!("../../migrations/0001_init.sql"),
+    include_str!("../../migrations/0002_archive.sql"),
+];
 
 const CREATE_VERSIONS: &str =
     "CREATE TABLE IF NOT EXISTS schema_version (version BIGINT NOT NULL PRIMARY KEY)";

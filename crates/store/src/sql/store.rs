@@ -1,6 +1,6 @@
 //! The domain traits for every SQL back end.
 
-use super::{Executor, Ids, accounts, blocking, documents, offline, roster};
+use super::{Executor, Ids, accounts, blocking, documents, message, offline, roster};
 use crate::{
     Account, Accounts, Blocking, BoxFuture, Commits, Credentials, Documents, Micros, Offline,
     OfflineMessage, Record, Result, Roster, RosterChange, RosterItem, Rosters, Ticket,
@@ -33,8 +33,17 @@ pub(crate) trait Backend: Send + Sync + 'static {
         bytes: usize,
         work: impl FnOnce(&mut dyn Executor) -> Result<T> + Send + 'static,
     ) -> BoxFuture<'_, Result<T>> {
+        self.write_with_ids(bytes, move |db, _| work(db))
+    }
+
+    /// The same for a write that needs ids.
+    fn write_with_ids<T: Send + 'static>(
+        &self,
+        bytes: usize,
+        work: impl FnOnce(&mut dyn Executor, &mut Ids) -> Result<T> + Send + 'static,
+    ) -> BoxFuture<'_, Result<T>> {
         let (reply, answer) = oneshot::channel();
-        self.commit(bytes, reply, move |db, _| work(db));
+        self.commit(bytes, reply, work);
         Box::pin(async move {
             answer
                 .await
@@ -139,10 +148,8 @@ impl<B: Backend> Rosters for B {
 impl<B: Backend> Commits for B {
     fn submit(&self, record: Record) -> Ticket {
         let (reply, ticket) = Ticket::new();
-        let Record::Offline { stanza, .. } = &record;
-        let bytes = stanza.len();
-        self.commit(bytes, reply, move |db, ids| {
-            offline::record(db, ids, &record)
+        self.commit(record.bytes(), reply, move |db, ids| {
+            message::record(db, ids, &record)
         });
         ticket
     }

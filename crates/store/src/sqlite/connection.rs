@@ -188,7 +188,10 @@ impl Executor for Connection {
     }
 
     fn script(&mut self, sql: &str) -> Result<()> {
-        let sql = sql.replace(" BYTES", " BLOB");
+        let sql = sql
+            .replace(" BYTES", " BLOB")
+            .replace(" ROWKEY", " INTEGER PRIMARY KEY")
+            .replace(" CLUSTERED", " WITHOUT ROWID");
         self.inner
             .execute_batch(&sql)
             .map_err(|error| self.failed(&error))

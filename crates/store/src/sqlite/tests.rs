@@ -45,7 +45,7 @@ fn occupy_writer(store: &SqliteStore) -> mpsc::Sender<()> {
 /// What another process would see.
 fn count_on_disk(folder: &TempDir, account: &str) -> i64 {
     let connection = rusqlite::Connection::open(file(folder)).unwrap();
-    let sql = "SELECT count(*) FROM offline_message WHERE account = ?1";
+    let sql = "SELECT count(*) FROM offline_entry JOIN account ON number = account WHERE jid = ?1";
     connection
         .query_row(sql, [account], |row| row.get(0))
         .unwrap()

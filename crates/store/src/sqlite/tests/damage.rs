@@ -46,8 +46,14 @@ async fn damaged_files_are_refused() {
     let page = 4096;
     let mut headless = good.clone();
     headless[..100].fill(0);
-    let mut tail_overwritten = good.clone();
-    tail_overwritten[page..].fill(0xA5);
+    // A table, but not the schema.
+    let connection = rusqlite::Connection::open(file(&folder)).unwrap();
+    let sql = "SELECT rootpage FROM sqlite_schema WHERE name = 'credential'";
+    let root: u32 = connection.query_row(sql, [], |row| row.get(0)).unwrap();
+    drop(connection);
+    let root = usize::try_from(root).unwrap();
+    let mut overwritten = good.clone();
+    overwritten[(root - 1) * page..root * page].fill(0xA5);
     for (bytes, why) in [
         (vec![], "is empty"),
         (vec![0; good.len()], "cannot be read"),
@@ -55,7 +61,7 @@ async fn damaged_files_are_refused() {
         (headless, "cannot be read"),
         (good[..page].to_vec(), "cannot be read"),
         (good[..good.len() / 2].to_vec(), "cannot be read"),
-        (tail_overwritten, "is damaged"),
+        (overwritten, "is damaged"),
     ] {
         fs::write(file(&folder), bytes).unwrap();
         refuses(&folder, why);

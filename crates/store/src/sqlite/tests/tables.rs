@@ -1,7 +1,7 @@
 //! Migrations, and what the schema may and must have.
 
 use super::*;
-use crate::contract::item;
+use crate::contract::{fill_archive, item};
 use bytes::Bytes;
 
 const MARKER: &str = "marker-of-a-private-thing";
@@ -40,17 +40,29 @@ fn the_columns_are_these() {
         lines,
         [
             "account: jid domain created last_at last_status roster_version roster_forgotten \
-             offline_messages offline_bytes",
+             offline_messages offline_bytes number",
+            "archive_entry: account id contact resource flags tombstone",
+            "archive_preference: account mode keep_days",
+            "archive_rule: account jid archived",
             "blocked: account jid",
+            "client: account id software device first_seen last_seen",
+            "client_token: account client fresh verifier mechanism expires counter",
             "credential: account hash salt iterations stored_key server_key",
             "document: account name xml",
-            "offline_message: account id received stanza",
+            "message: id received origin holders stanza",
+            "offline_entry: account id stanza_bytes",
+            "push: account service node client options failures retry",
+            "resend: id account hash",
             "roster_item: account contact name group_lines subscription ask approved request \
              listed version",
             "roster_removal: account contact version",
             "schema_version: version",
             "secret: name value",
             "sequence: name last",
+            "sm_session: account id generation resource handled acknowledged expires stanzas \
+             stanza_bytes",
+            "sm_stanza: account session id stanza",
+            "sm_state: account session state",
         ]
     );
 }
@@ -68,21 +80,26 @@ async fn removing_an_account_reaches_every_table_and_every_byte() {
     create(&store, "bob@a.example").await;
 
     let connection = rusqlite::Connection::open(file(&folder)).unwrap();
+    let sql = "SELECT number FROM account WHERE jid = ?1";
+    let number: i64 = connection
+        .query_row(sql, [alice.as_str()], |row| row.get(0))
+        .unwrap();
     let rows = || -> Vec<(String, i64)> {
         let tables = tables(&connection).into_iter();
         let of_accounts = tables.filter_map(|(table, columns)| {
             let column = columns.into_iter().find(|column| column == "account");
             let column = column.or_else(|| (table == "account").then(|| "jid".into()))?;
-            let sql = format!("SELECT count(*) FROM {table} WHERE {column} = ?1");
+            // By number in some tables, by address in others.
+            let sql = format!("SELECT count(*) FROM {table} WHERE {column} IN (?1, ?2)");
             let count = connection
-                .query_row(&sql, [alice.as_str()], |row| row.get(0))
+                .query_row(&sql, (alice.as_str(), number), |row| row.get(0))
                 .unwrap();
             Some((table, count))
         });
         of_accounts.collect()
     };
     let before = rows();
-    assert_eq!(before.len(), 7);
+    assert_eq!(before.len(), 17);
     for (table, count) in before {
         assert!(count > 0, "this test must put something into {table}");
     }
@@ -92,6 +109,10 @@ async fn removing_an_account_reaches_every_table_and_every_byte() {
     for (table, count) in rows() {
         assert_eq!(count, 0, "{table} kept something");
     }
+    let stanzas: i64 = connection
+        .query_row("SELECT count(*) FROM message", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(stanzas, 0, "nobody has these stanzas any more");
     drop(connection);
     store.close();
     assert!(!marked(&folder), "bytes of the account are left in a file");
@@ -131,6 +152,7 @@ async fn fill(store: &impl Store, account: &str) {
         .block(alice.clone(), vec![blocked.into()], 10)
         .await
         .unwrap();
+    fill_archive(store, &alice, MARKER).await;
     let large = Bytes::from(text().repeat(1_000));
     store
         .document_set(alice, "vcard".into(), Some(large), 1_000_000)

@@ -1,0 +1,331 @@
+//! Archives.
+
+use super::{Executor, Row, accounts, address, bound, damaged, message, offline};
+use crate::{
+    ARCHIVE_COUNT_MAX, ARCHIVE_FIND_MAX, ARCHIVE_IDS_MAX, ArchiveFilter, ArchivePage, Archived,
+    Micros, PageFrom, PageRequest, Result, StoreError, archive::origin_hash, quota,
+};
+use bytes::Bytes;
+use waxwing_proto::{BareJid, Jid};
+
+/// The columns that [`archived`] reads.
+macro_rules! entries {
+    ($($condition:tt)+) => {
+        concat!(
+            "SELECT e.id, e.contact, e.resource, e.flags, \
+             CASE WHEN e.tombstone IS NULL THEN 0 ELSE 1 END, coalesce(e.tombstone, m.stanza) \
+             FROM archive_entry e LEFT JOIN message m ON m.id = e.id WHERE e.account = ?1 AND ",
+            $($condition)+
+        )
+    };
+}
+/// The conditions on which entries pass, but those of the conversation.
+macro_rules! passing {
+    ($rest:literal) => {
+        concat!(
+            "e.id > ?2 AND e.id < ?3 AND (e.flags & ?4) = ?4 AND (e.flags & ?5) = 0 ",
+            $rest
+        )
+    };
+}
+/// The same within a conversation; an empty resource is any.
+macro_rules! conversation {
+    ($rest:literal) => {
+        concat!(
+            "e.contact = ?7 AND (?8 = '' OR e.resource = ?8) AND e.id > ?2 AND e.id < ?3 \
+             AND (e.flags & ?4) = ?4 AND (e.flags & ?5) = 0 ",
+            $rest
+        )
+    };
+}
+macro_rules! count {
+    ($which:ident) => {
+        concat!(
+            "SELECT count(*) FROM (SELECT 1 FROM archive_entry e WHERE e.account = ?1 AND ",
+            $which!("LIMIT ?6"),
+            ") AS passing"
+        )
+    };
+}
+
+const FORWARDS: &str = entries!(passing!("ORDER BY e.id LIMIT ?6"));
+const BACKWARDS: &str = entries!(passing!("ORDER BY e.id DESC LIMIT ?6"));
+const WITH_FORWARDS: &str = entries!(conversation!("ORDER BY e.id LIMIT ?6"));
+const WITH_BACKWARDS: &str = entries!(conversation!("ORDER BY e.id DESC LIMIT ?6"));
+const COUNT: &str = count!(passing);
+const WITH_COUNT: &str = count!(conversation);
+const BY_ID: &str = entries!("e.id = ?2");
+const EXISTS: &str = "SELECT 1 FROM archive_entry WHERE account = ?1 AND id = ?2";
+const FIRST: &str = "SELECT id FROM archive_entry WHERE account = ?1 ORDER BY id LIMIT 1";
+const LAST: &str = "SELECT id FROM archive_entry WHERE account = ?1 ORDER BY id DESC LIMIT 1";
+const FIND: &str = entries!(
+    "e.tombstone IS NULL AND m.origin = ?4 AND e.id IN (SELECT id FROM archive_entry \
+     WHERE account = ?1 AND contact = ?2 ORDER BY id DESC LIMIT ?3) ORDER BY e.id DESC"
+);
+const RETRACTED: &str = "SELECT CASE WHEN tombstone IS NULL THEN 0 ELSE 1 END \
+     FROM archive_entry WHERE account = ?1 AND id = ?2";
+const RETRACT: &str = "UPDATE archive_entry SET tombstone = ?3 WHERE account = ?1 AND id = ?2";
+const NTH_OLD: &str = "SELECT max(id), count(*) FROM (SELECT id FROM archive_entry \
+     WHERE account = ?1 AND id < ?2 ORDER BY id LIMIT ?3) AS old";
+const REMOVE: &str = "DELETE FROM archive_entry WHERE account = ?1 AND id <= ?2";
+
+pub(super) fn page(
+    db: &mut dyn Executor,
+    account: &BareJid,
+    filter: &ArchiveFilter,
+    request: PageRequest,
+) -> Result<ArchivePage> {
+    if filter.ids.as_ref().map_or(0, Vec::len) > ARCHIVE_IDS_MAX {
+        return Err(StoreError::Quota(quota::ARCHIVE_IDS));
+    }
+    let number = accounts::find(db, account)?;
+    for id in filter.named(request.from) {
+        let Some(number) = number else {
+            return Err(StoreError::NoItem);
+        };
+        let id = i64::try_from(id).map_err(|_| StoreError::NoItem)?;
+        let found = db.query_first(EXISTS, &[number.into(), id.into()])?;
+        found.ok_or(StoreError::NoItem)?;
+    }
+    let Some(number) = number else {
+        return Ok(request.page(&[]));
+    };
+    match &filter.ids {
+        Some(ids) => page_of_ids(db, number, filter, ids, request),
+        None => page_of_span(db, number, filter, request),
+    }
+}
+
+/// Few entries, of which each is named: read whole.
+fn page_of_ids(
+    db: &mut dyn Executor,
+    number: i64,
+    filter: &ArchiveFilter,
+    ids: &[u64],
+    request: PageRequest,
+) -> Result<ArchivePage> {
+    let mut ids = ids.to_vec();
+    ids.sort_unstable();
+    ids.dedup();
+    let mut passing = Vec::with_capacity(ids.len());
+    for id in ids {
+        let row = db.query_first(BY_ID, &[number.into(), bound(id).into()])?;
+        let entry = row.map(archived).transpose()?;
+        passing.extend(entry.filter(|entry| filter.passes(entry)));
+    }
+    Ok(request.page(&passing))
+}
+
+fn page_of_span(
+    db: &mut dyn Executor,
+    number: i64,
+    filter: &ArchiveFilter,
+    request: PageRequest,
+) -> Result<ArchivePage> {
+    let whole = Span::new(number, filter);
+    let mut span = whole;
+    match request.from {
+        PageFrom::After(id) => span.after = span.after.max(bound(id)),
+        PageFrom::Before(id) => span.before = span.before.min(bound(id)),
+        PageFrom::First | PageFrom::Last => {}
+    }
+    // One more tells whether anything follows.
+    let mut entries = span.entries(db, request.is_backwards(), i64::from(request.max) + 1)?;
+    let size = usize::try_from(request.max).unwrap_or(usize::MAX);
+    let complete = entries.len() <= size;
+    entries.truncate(size);
+    let oldest = if request.is_backwards() {
+        entries.last()
+    } else {
+        entries.first()
+    };
+    let (mut count, mut index) = (None, None);
+    if request.count {
+        count = whole.count(db)?;
+        if let Some(oldest) = oldest {
+            let before = whole.before.min(bound(oldest.id));
+            index = Span { before, ..whole }.count(db)?;
+        }
+    }
+    if request.flip != request.is_backwards() {
+        entries.reverse();
+    }
+    Ok(ArchivePage {
+        entries,
+        complete,
+        count,
+        index,
+    })
+}
+
+/// The entries of an archive that pass, but for single ids.
+#[derive(Clone, Copy)]
+struct Span<'a> {
+    number: i64,
+    after: i64,
+    before: i64,
+    flags_all: i64,
+    flags_none: i64,
+    with: Option<&'a Jid>,
+}
+
+impl<'a> Span<'a> {
+    fn new(number: i64, filter: &'a ArchiveFilter) -> Self {
+        let (after, before) = filter.span();
+        Self {
+            number,
+            after,
+            before,
+            flags_all: i64::from(filter.flags_all) << 1,
+            flags_none: i64::from(filter.flags_none) << 1,
+            with: filter.with.as_ref(),
+        }
+    }
+
+    fn entries(&self, db: &mut dyn Executor, backwards: bool, count: i64) -> Result<Vec<Archived>> {
+        let (all, with) = if backwards {
+            (BACKWARDS, WITH_BACKWARDS)
+        } else {
+            (FORWARDS, WITH_FORWARDS)
+        };
+        self.query(db, all, with, count)?
+            .into_iter()
+            .map(archived)
+            .collect()
+    }
+
+    /// How many, up to [`ARCHIVE_COUNT_MAX`].
+    fn count(&self, db: &mut dyn Executor) -> Result<Option<u32>> {
+        let limit = i64::from(ARCHIVE_COUNT_MAX) + 1;
+        let row = self.query(db, COUNT, WITH_COUNT, limit)?.into_iter().next();
+        let count: u32 = row.ok_or_else(|| damaged("no count"))?.number()?;
+        Ok(Some(count).filter(|count| *count <= ARCHIVE_COUNT_MAX))
+    }
+
+    fn query(
+        &self,
+        db: &mut dyn Executor,
+        all: &'static str,
+        with: &'static str,
+        limit: i64,
+    ) -> Result<Vec<Row>> {
+        let [number, after, before] = [self.number, self.after, self.before].map(Into::into);
+        let [flags_all, flags_none, limit] =
+            [self.flags_all, self.flags_none, limit].map(Into::into);
+        match self.with {
+            None => db.query(all, &[number, after, before, flags_all, flags_none, limit]),
+            Some(jid) => db.query(
+                with,
+                &[
+                    number,
+                    after,
+                    before,
+                    flags_all,
+                    flags_none,
+                    limit,
+                    jid.bare_str().into(),
+                    jid.resource().unwrap_or_default().into(),
+                ],
+            ),
+        }
+    }
+}
+
+pub(super) fn ends(db: &mut dyn Executor, account: &BareJid) -> Result<Option<(u64, u64)>> {
+    let Some(number) = accounts::find(db, account)? else {
+        return Ok(None);
+    };
+    let first = db.query_first(FIRST, &[number.into()])?;
+    let last = db.query_first(LAST, &[number.into()])?;
+    match (first, last) {
+        (Some(mut first), Some(mut last)) => Ok(Some((first.count()?, last.count()?))),
+        _ => Ok(None),
+    }
+}
+
+pub(super) fn find(
+    db: &mut dyn Executor,
+    account: &BareJid,
+    with: &BareJid,
+    origin: &str,
+) -> Result<Vec<Archived>> {
+    let Some(number) = accounts::find(db, account)? else {
+        return Ok(Vec::new());
+    };
+    let params = [
+        number.into(),
+        with.as_str().into(),
+        i64::from(ARCHIVE_FIND_MAX).into(),
+        origin_hash(origin).into(),
+    ];
+    let rows = db.query(FIND, &params)?;
+    rows.into_iter().map(archived).collect()
+}
+
+pub(super) fn retract(
+    db: &mut dyn Executor,
+    account: &BareJid,
+    id: u64,
+    tombstone: &[u8],
+) -> Result<bool> {
+    let number = accounts::number(db, account)?;
+    let id = bound(id);
+    let Some(mut row) = db.query_first(RETRACTED, &[number.into(), id.into()])? else {
+        return Ok(false);
+    };
+    let was_retracted = row.flag()?;
+    db.execute(RETRACT, &[number.into(), id.into(), tombstone.into()])?;
+    offline::remove_span(db, number, id, id)?;
+    if !was_retracted {
+        message::release(db, id)?;
+    }
+    db.erase_log();
+    Ok(true)
+}
+
+pub(super) fn purge(
+    db: &mut dyn Executor,
+    account: &BareJid,
+    before: Option<Micros>,
+    count: u32,
+) -> Result<u64> {
+    let number = accounts::number(db, account)?;
+    let params = [
+        number.into(),
+        before.unwrap_or(i64::MAX).into(),
+        bound(count).into(),
+    ];
+    let row = db.query_first(NTH_OLD, &params)?;
+    let mut row = row.ok_or_else(|| damaged("no count"))?;
+    let (last, found) = (row.int_or_null()?, row.count()?);
+    if let Some(last) = last {
+        message::release_entries(db, number, last)?;
+        db.execute(REMOVE, &[number.into(), last.into()])?;
+    }
+    if found > 0 && found < u64::from(count) {
+        // The last of several calls.
+        db.erase_log();
+    }
+    Ok(found)
+}
+
+fn archived(mut row: Row) -> Result<Archived> {
+    let id = row.count()?;
+    let contact: BareJid = address(&row.text()?)?;
+    let resource = row.text()?;
+    let with = if resource.is_empty() {
+        contact.into()
+    } else {
+        let full = contact.with_resource(&resource);
+        full.map_err(|_| damaged("an address is not valid"))?.into()
+    };
+    let flags = row.int()?;
+    Ok(Archived {
+        id,
+        with,
+        outgoing: flags & 1 != 0,
+        flags: u32::try_from(flags >> 1).map_err(|_| damaged("flags"))?,
+        retracted: row.flag()?,
+        stanza: Bytes::from(row.bytes()?),
+    })
+}

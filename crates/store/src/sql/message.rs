@@ -1,0 +1,173 @@
+//! Records of messages, and the stanzas they share.
+
+use super::{Executor, Ids, Param, accounts, bound, ids::outward, offline, sessions};
+use crate::{
+    Entry, Message, Micros, Outcome, RESEND_WINDOW, Record, Resend, Result, StoreError, Waiting,
+    archive::origin_hash,
+};
+
+const INSERT: &str =
+    "INSERT INTO message (id, received, origin, holders, stanza) VALUES (?1, ?2, ?3, ?4, ?5)";
+const ADD_ENTRY: &str = "INSERT INTO archive_entry (account, id, contact, resource, flags) \
+     SELECT number, ?2, ?3, ?4, ?5 FROM account WHERE jid = ?1";
+/// Nothing is changed if a recent record has that hash.
+const ADD_RESEND: &str = "INSERT INTO resend (id, account, hash) \
+     SELECT ?2, number, ?3 FROM account WHERE jid = ?1 \
+     ON CONFLICT (account, hash) DO UPDATE SET id = excluded.id WHERE resend.id < ?4";
+const RESEND: &str = "SELECT id FROM resend WHERE account = ?1 AND hash = ?2";
+const FORGET_RESENDS: &str = "DELETE FROM resend WHERE id IN \
+     (SELECT id FROM resend WHERE id < ?1 ORDER BY id LIMIT ?2)";
+const REMOVE_UNHELD_ENTRIES: &str = "DELETE FROM message WHERE holders <= 1 AND id IN \
+     (SELECT id FROM archive_entry WHERE account = ?1 AND id <= ?2 AND tombstone IS NULL)";
+const RELEASE_ENTRIES: &str = "UPDATE message SET holders = holders - 1 WHERE id IN \
+     (SELECT id FROM archive_entry WHERE account = ?1 AND id <= ?2 AND tombstone IS NULL)";
+const REMOVE_UNHELD: &str = "DELETE FROM message WHERE id = ?1 AND holders <= 1";
+const RELEASE: &str = "UPDATE message SET holders = holders - 1 WHERE id = ?1";
+
+pub(super) fn record(db: &mut dyn Executor, ids: &mut Ids, record: &Record) -> Result<Outcome> {
+    match record {
+        Record::Offline {
+            account,
+            at,
+            stanza,
+            messages_max,
+            bytes_max,
+        } => {
+            let place = Waiting {
+                account: account.clone(),
+                messages_max: *messages_max,
+                bytes_max: *bytes_max,
+            };
+            offline::record(db, ids, *at, stanza, &place)
+        }
+        Record::Message(message) => {
+            let before = *ids;
+            let done = keep(db, ids, message);
+            if !matches!(&done, Ok(outcome) if !outcome.duplicate) {
+                // The id was not used.
+                *ids = before;
+            }
+            done
+        }
+    }
+}
+
+fn keep(db: &mut dyn Executor, ids: &mut Ids, message: &Message) -> Result<Outcome> {
+    if let Some(handled) = &message.handled {
+        sessions::count(db, handled)?;
+    }
+    let id = ids.next(db, message.at)?;
+    if let Some(resend) = &message.resend
+        && let Some(first) = add_resend(db, id, resend)?
+    {
+        return Ok(Outcome {
+            id: outward(first)?,
+            duplicate: true,
+            waiting: false,
+        });
+    }
+    let place = joins_queue(db, message)?;
+    if let Some(place) = place {
+        offline::add(db, id, message.stanza.len(), &place.account)?;
+    }
+    let mut holders = i64::from(place.is_some());
+    for entry in message.entries() {
+        add_entry(db, id, entry)?;
+        holders += 1;
+    }
+    if holders > 0 {
+        let origin = message.origin.as_deref().map(origin_hash);
+        insert(db, id, message.at, origin, holders, &message.stanza)?;
+    }
+    Ok(Outcome {
+        id: outward(id)?,
+        duplicate: false,
+        waiting: place.is_some(),
+    })
+}
+
+/// The offline queue that the message is put into, counted there.
+fn joins_queue<'a>(db: &mut dyn Executor, message: &'a Message) -> Result<Option<&'a Waiting>> {
+    let Some(place) = &message.waiting else {
+        return Ok(None);
+    };
+    match offline::admit(db, message.stanza.len(), place) {
+        Ok(()) => Ok(Some(place)),
+        Err(StoreError::Quota(_)) if message.is_archived_for(&place.account) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Notes a message for its resends; gives the id of the first if it is one.
+fn add_resend(db: &mut dyn Executor, id: i64, resend: &Resend) -> Result<Option<i64>> {
+    let params = [
+        resend.account.as_str().into(),
+        id.into(),
+        Param::Bytes(&resend.key),
+        id.saturating_sub(RESEND_WINDOW).into(),
+    ];
+    if db.execute(ADD_RESEND, &params)? > 0 {
+        return Ok(None);
+    }
+    let account = accounts::number(db, &resend.account)?;
+    let first = db.query_first(RESEND, &[account.into(), Param::Bytes(&resend.key)])?;
+    first.map(|mut row| row.int()).transpose()
+}
+
+pub(super) fn forget_resends(db: &mut dyn Executor, before: Micros, count: u32) -> Result<u64> {
+    db.execute(FORGET_RESENDS, &[before.into(), bound(count).into()])
+}
+
+fn add_entry(db: &mut dyn Executor, id: i64, entry: &Entry) -> Result<()> {
+    let flags = (i64::from(entry.flags) << 1) | i64::from(entry.outgoing);
+    let params = [
+        entry.account.as_str().into(),
+        id.into(),
+        entry.with.bare_str().into(),
+        entry.with.resource().unwrap_or_default().into(),
+        flags.into(),
+    ];
+    match db.execute(ADD_ENTRY, &params)? {
+        0 => Err(StoreError::NoAccount),
+        _ => Ok(()),
+    }
+}
+
+pub(super) fn insert(
+    db: &mut dyn Executor,
+    id: i64,
+    at: Micros,
+    origin: Option<i64>,
+    holders: i64,
+    stanza: &[u8],
+) -> Result<()> {
+    let params = [
+        id.into(),
+        at.into(),
+        origin.into(),
+        holders.into(),
+        stanza.into(),
+    ];
+    db.execute(INSERT, &params).map(drop)
+}
+
+/// One holder of one message less.
+pub(super) fn release(db: &mut dyn Executor, id: i64) -> Result<()> {
+    if db.execute(REMOVE_UNHELD, &[id.into()])? == 0 {
+        db.execute(RELEASE, &[id.into()])?;
+    }
+    Ok(())
+}
+
+/// The entries of an account up to an id hold nothing any more; they must be removed next.
+pub(super) fn release_entries(db: &mut dyn Executor, number: i64, last: i64) -> Result<()> {
+    let params = [number.into(), last.into()];
+    db.execute(REMOVE_UNHELD_ENTRIES, &params)?;
+    db.execute(RELEASE_ENTRIES, &params).map(drop)
+}
+
+/// An account that is about to be removed holds nothing any more.
+pub(super) fn release_account(db: &mut dyn Executor, number: i64) -> Result<()> {
+    release_entries(db, number, i64::MAX)?;
+    offline::remove_span(db, number, 0, i64::MAX)
+}
