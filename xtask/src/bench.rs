@@ -4,7 +4,7 @@
 //! server share the machine. Repetitions of server and relay alternate, so that a change of the
 //! machine's mood meets both.
 
-use crate::process::{Fault, Result, at, cargo, output, succeed, target};
+use crate::process::{Fault, Result, at, build_programs, output, program, target};
 use std::{
     io::{BufRead as _, BufReader},
     net::{SocketAddr, TcpListener, TcpStream},
@@ -16,6 +16,7 @@ use std::{
 /// How much to do.
 pub(crate) struct Plan {
     profile: &'static str,
+    pairs: &'static str,
     messages: &'static str,
     sessions: &'static str,
     accounts: &'static str,
@@ -26,6 +27,7 @@ impl Plan {
     /// The real thing, with release builds.
     const FULL: Self = Self {
         profile: "release",
+        pairs: "50",
         messages: "300000",
         sessions: "5000",
         accounts: "500",
@@ -34,6 +36,7 @@ impl Plan {
     /// Shows that it runs, with the builds that the tests made.
     pub(crate) const SMOKE: Self = Self {
         profile: "dev",
+        pairs: "5",
         messages: "1000",
         sessions: "20",
         accounts: "5",
@@ -52,45 +55,45 @@ pub(crate) fn command(arguments: &[String]) -> Result {
 
 /// Runs the plan and prints the figures.
 pub(crate) fn bench(plan: &Plan) -> Result {
-    let packages = ["-p", "waxwing", "-p", "waxwing-testkit"];
-    let build = ["build", "--bins", "--profile", plan.profile];
-    let words: Vec<_> = build.iter().chain(&packages).copied().collect();
-    succeed(&mut cargo(&words))?;
+    build_programs(plan.profile)?;
     let bench = Bench::new(plan)?;
     let chat = [
-        "--pairs",
-        "50",
         "--window",
         "10",
+        "--pairs",
+        plan.pairs,
         "--messages",
         plan.messages,
     ];
     let idle = ["--sessions", plan.sessions, "--accounts", plan.accounts];
-    println!("\nServer CPU in microseconds for each one-to-one message, 50 pairs, window 10:");
+    println!(
+        "\nServer CPU in microseconds for each one-to-one message, {} pairs, window 10:",
+        plan.pairs
+    );
+    bench.compare("chat", "plain", &chat, plan.repetitions)?;
     bench.compare("chat", "tls", &chat, plan.repetitions)?;
     println!("\nServer memory in KiB PSS for each idle session:");
     bench.compare("idle", "tls", &idle, 1)?;
     Ok(())
 }
 
-/// Where the programs are, and a folder for their files.
+/// Which builds are run, and a folder for their files.
 struct Bench {
-    programs: PathBuf,
+    profile: &'static str,
     folder: PathBuf,
 }
 
 impl Bench {
     fn new(plan: &Plan) -> Result<Self> {
-        let programs = target().join(match plan.profile {
-            "dev" => "debug",
-            other => other,
-        });
         let folder = target().join("bench");
         if folder.exists() {
             at(&folder, std::fs::remove_dir_all(&folder))?;
         }
         at(&folder, std::fs::create_dir_all(&folder))?;
-        let bench = Self { programs, folder };
+        let bench = Self {
+            profile: plan.profile,
+            folder,
+        };
         output(&mut bench.load("certificate", &[]))?;
         Ok(bench)
     }
@@ -100,7 +103,7 @@ impl Bench {
         let mut ours = Vec::new();
         let mut relays = Vec::new();
         for _ in 0..times {
-            let server = self.server()?;
+            let server = self.server(transport)?;
             ours.push(self.measure(&server, what, "xmpp", transport, words)?);
             drop(server);
             let relay = self.relay(transport)?;
@@ -144,13 +147,12 @@ impl Bench {
     }
 
     fn load(&self, what: &str, words: &[&str]) -> Command {
-        let mut command = Command::new(self.programs.join("load"));
+        let mut command = program(self.profile, "load");
         command
             .arg(what)
             .arg("--folder")
             .arg(&self.folder)
             .args(words);
-        command.stdin(Stdio::null());
         command
     }
 
@@ -171,7 +173,7 @@ impl Bench {
     }
 
     /// Waxwing with an ordinary configuration, but for limits that protect against just this.
-    fn server(&self) -> Result<Peer> {
+    fn server(&self, transport: &str) -> Result<Peer> {
         let data = self.folder.join("data");
         if data.exists() {
             at(&data, std::fs::remove_dir_all(&data))?;
@@ -189,14 +191,13 @@ impl Bench {
         let settings = self.folder.join("waxwing.toml");
         at(
             &settings,
-            std::fs::write(&settings, configuration(&data, address)),
+            std::fs::write(&settings, configuration(&data, transport, address)),
         )?;
         let log = self.folder.join("server.log");
         let log = at(&log, std::fs::File::create(&log))?;
-        let process = Command::new(self.programs.join("waxwing"))
+        let process = program(self.profile, "waxwing")
             .args(["run", "--config"])
             .arg(&settings)
-            .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)
             .spawn()?;
@@ -206,13 +207,22 @@ impl Bench {
     }
 }
 
-fn configuration(data: &Path, address: SocketAddr) -> String {
+fn configuration(data: &Path, transport: &str, address: SocketAddr) -> String {
+    let listener = match transport {
+        "plain" => "plain_on_loopback",
+        _ => "direct_tls",
+    };
+    let others = match transport {
+        "plain" => "direct_tls = []",
+        _ => "",
+    };
     format!(
         "domains = [\"localhost\"]\n\
          data = \"{}\"\n\
          [listen]\n\
          starttls = []\n\
-         direct_tls = [\"{address}\"]\n\
+         {listener} = [\"{address}\"]\n\
+         {others}\n\
          metrics = []\n\
          [limits]\n\
          unauthenticated_per_address_max = 1000\n\

@@ -3,7 +3,7 @@
 
 use crate::{
     packages::{self, Package},
-    process::{Fault, Result, cargo, root, succeed, target},
+    process::{Fault, Result, build_programs, program, root, succeed},
     tiers::Outcome,
 };
 use std::process::{Command, Stdio};
@@ -67,7 +67,7 @@ fn run(against: &str, names: &[&str]) -> Result<Outcome> {
             return Ok(Outcome::Skipped(why));
         }
     } else {
-        succeed(&mut cargo(&["build", "--package", "waxwing"]))?;
+        build_programs("dev")?;
     }
     let python = match packages::python()? {
         Ok(python) => python,
@@ -77,7 +77,7 @@ fn run(against: &str, names: &[&str]) -> Result<Outcome> {
     script
         .arg(root().join("interop/run.py"))
         .args(["--against", against, "--binary"])
-        .arg(target().join("debug/waxwing"))
+        .arg(program("dev", "waxwing").get_program())
         .args(names)
         .stdin(Stdio::null());
     succeed(&mut script)?;

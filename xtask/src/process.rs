@@ -62,6 +62,26 @@ pub(crate) fn cargo(arguments: &[&str]) -> Command {
     command
 }
 
+/// Builds every program of the workspace. Always the whole workspace: another selection of packages
+/// would select other features of the dependencies, and build them again.
+pub(crate) fn build_programs(profile: &str) -> Result {
+    succeed(&mut cargo(&[
+        "build",
+        "--workspace",
+        "--bins",
+        "--profile",
+        profile,
+    ]))
+}
+
+/// A program that [`build_programs`] has built, to be run in the top folder.
+pub(crate) fn program(profile: &str, name: &str) -> Command {
+    let folder = if profile == "dev" { "debug" } else { profile };
+    let mut command = Command::new(target().join(folder).join(name));
+    command.current_dir(root()).stdin(Stdio::null());
+    command
+}
+
 /// Runs a program to its end, showing what it prints; fails if it does.
 pub(crate) fn succeed(command: &mut Command) -> Result {
     let words = describe(command);

@@ -1,6 +1,6 @@
 //! The test suites that cargo runs: which arguments and variables make it run which.
 
-use crate::process::{Fault, Result, at, cargo, root, succeed};
+use crate::process::{Fault, Result, at, build_programs, cargo, root, succeed};
 
 /// Seconds for each fuzz target as a tier: long enough to notice that something broke at once.
 const FUZZ_SECONDS: &str = "10";
@@ -8,8 +8,7 @@ const FUZZ_SECONDS: &str = "10";
 /// Integration tests that are tiers of their own.
 const OWN_TIERS: &[&str] = &["fuzz", "scenarios", "scenarios_tls"];
 
-/// Everything that is not a scenario or a fuzz target. Always the whole workspace: another
-/// selection of packages would select other features of the dependencies, and build them again.
+/// Everything that is not a scenario or a fuzz target.
 pub(crate) fn unit() -> Result {
     let names = integration_tests()?;
     let mut words = vec!["test", "--workspace", "--lib", "--bins"];
@@ -66,7 +65,7 @@ pub(crate) fn scenario(arguments: &[String]) -> Result {
 
 fn scenarios_on(name: &str, on: &str) -> Result {
     if on.split(',').any(|one| one == "tls") {
-        succeed(&mut cargo(&["build", "--workspace", "--bins"]))?;
+        build_programs("dev")?;
     }
     let mut words = vec!["test", "--workspace", "--test", "scenarios"];
     if !name.is_empty() {

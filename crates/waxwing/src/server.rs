@@ -129,6 +129,7 @@ impl Sockets {
         for (kind, addresses) in [
             (Kind::Starttls, &listen.starttls),
             (Kind::DirectTls, &listen.direct_tls),
+            (Kind::PlainOnLoopback, &listen.plain_on_loopback),
         ] {
             clients.extend(
                 bind_all(addresses)?

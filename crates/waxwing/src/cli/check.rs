@@ -37,6 +37,7 @@ pub(super) fn check(source: &Source) -> Result<ExitCode, String> {
             .starttls
             .iter()
             .chain(&listen.direct_tls)
+            .chain(&listen.plain_on_loopback)
             .chain(&listen.metrics)
         {
             report.port(*address);

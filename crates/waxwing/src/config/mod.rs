@@ -99,6 +99,17 @@ impl Config {
                 ));
             }
         }
+        let plain = &config.listen.plain_on_loopback;
+        if let Some(address) = plain.iter().find(|address| !address.ip().is_loopback()) {
+            return Err(ConfigError::at_key(
+                path,
+                text,
+                "plain_on_loopback",
+                &format!(
+                    "{address} can be reached from outside; use `starttls` or `direct_tls` there"
+                ),
+            ));
+        }
         if config.limits.stanza_bytes_max < config.limits.pre_auth_bytes_max {
             return Err(ConfigError::at_key(
                 path,
@@ -242,6 +253,12 @@ mod tests {
             expect![[
                 r#"w.toml:5:13: invalid socket address syntax; write address and port, such as "0.0.0.0:5222" or "[::]:5222""#
             ]],
+        );
+        check(
+            &format!("{HEAD}\n[listen]\nplain_on_loopback = [\"127.0.0.1:1\", \"0.0.0.0:5222\"]"),
+            expect![
+                "w.toml:5:1: 0.0.0.0:5222 can be reached from outside; use `starttls` or `direct_tls` there"
+            ],
         );
         check(
             &format!("{HEAD}\n[limits]\nroster_items_max = 0"),

@@ -14,6 +14,10 @@ section! {
         /// Client connections that use TLS from the first byte (XEP-0368, "direct TLS"). Port 5223
         /// is customary; clients find it by the DNS record `_xmpps-client._tcp`.
         direct_tls: Vec<SocketAddr> = everywhere(5223);
+        /// Client connections without TLS, for programs on this machine only, such as a proxy that ends
+        /// TLS itself, or measurements. None by default; an address must be one of loopback, because
+        /// passwords cross it as they are.
+        plain_on_loopback: Vec<SocketAddr> = Vec::new();
         /// Metrics for Prometheus at `/metrics` and health at `/health`. On this machine only by
         /// default: the figures name no person, but they are nobody else's business.
         metrics: Vec<SocketAddr> = vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 5290))];

@@ -32,6 +32,8 @@ pub(crate) enum Kind {
     Starttls,
     /// TLS (XEP-0368).
     DirectTls,
+    /// XMPP in clear, for programs on this machine.
+    PlainOnLoopback,
 }
 
 impl Kind {
@@ -40,6 +42,7 @@ impl Kind {
         match self {
             Self::Starttls => "starttls",
             Self::DirectTls => "direct_tls",
+            Self::PlainOnLoopback => "plain_on_loopback",
         }
     }
 }
