@@ -3,7 +3,7 @@
 use crate::config::Config;
 use crate::data::{self, Lock};
 use crate::net::admission::{Admission, connections_max};
-use crate::net::listener::{self, Kind, Shared};
+use crate::net::listener::{self, Kind, Repeated, Shared};
 use crate::net::tls::Tls;
 use crate::telemetry::{http, metrics::Metrics};
 use crate::{admin, env};
@@ -47,6 +47,7 @@ impl Server {
             metrics,
             admission: Admission::new(config.limits.unauthenticated_per_address_max.count()),
             places: Arc::new(Semaphore::new(places)),
+            full: Repeated::default(),
             // Half of the cores: a flood of handshakes leaves the rest to those who are here.
             handshakes: Semaphore::new(cores.div_ceil(2)),
             handshake_timeout: config.tls.handshake_timeout_seconds.seconds(),

@@ -290,6 +290,7 @@ mod tests {
             engine,
             admission: Admission::new(10),
             places: Arc::new(Semaphore::new(10)),
+            full: listener::Repeated::default(),
             handshakes: Semaphore::new(1),
             handshake_timeout: Duration::from_secs(5),
             keepalive: Duration::from_mins(10),

@@ -4,13 +4,14 @@ use super::admission::Admission;
 use super::connection::{self, Slot};
 use super::tls::Tls;
 use crate::telemetry::metrics::{KindLabel, Metrics};
+use parking_lot::Mutex;
 use prometheus_client::metrics::gauge::Gauge;
 use socket2::{SockRef, TcpKeepalive};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tracing::Instrument as _;
@@ -59,6 +60,8 @@ pub(crate) struct Shared {
     pub(crate) admission: Arc<Admission>,
     /// Places for connections altogether.
     pub(crate) places: Arc<Semaphore>,
+    /// That there are no places.
+    pub(crate) full: Repeated,
     /// How many handshakes may compute at a time.
     pub(crate) handshakes: Semaphore,
     /// How long a handshake may take.
@@ -69,10 +72,25 @@ pub(crate) struct Shared {
     pub(crate) write_timeout: Duration,
 }
 
+/// Something that may happen a thousand times a second and is said once a minute.
+#[derive(Debug, Default)]
+pub(crate) struct Repeated(Mutex<Option<Instant>>);
+
+impl Repeated {
+    /// Whether to say it now.
+    fn is_news(&self) -> bool {
+        let mut said = self.0.lock();
+        let news = said.is_none_or(|at| at.elapsed() >= Duration::from_mins(1));
+        if news {
+            *said = Some(Instant::now());
+        }
+        news
+    }
+}
+
 /// Listens at an address. An IPv6 address never takes IPv4 as well: both are named where both are
 /// wanted.
 pub(crate) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
-    use prometheus_client::metrics::gauge::Gauge;
     use socket2::{Domain, Protocol, Socket, Type};
     let socket = Socket::new(
         Domain::for_address(address),
@@ -176,7 +194,9 @@ async fn accept_one(
         permit
     } else {
         shared.metrics.accept_pauses.inc();
-        tracing::warn!("no place for another connection; accepting waits until one ends");
+        if shared.full.is_news() {
+            tracing::warn!("no place for another connection; accepting waits until one ends");
+        }
         Arc::clone(&shared.places).acquire_owned().await.ok()?
     };
     match listener.accept().await {
@@ -194,10 +214,12 @@ async fn accept_one(
         }
         Err(error) => {
             shared.metrics.accept_pauses.inc();
-            tracing::error!(
-                %error,
-                "no connection can be accepted for now; raise the limit of open files"
-            );
+            if shared.full.is_news() {
+                tracing::error!(
+                    %error,
+                    "no connection can be accepted for now; raise the limit of open files"
+                );
+            }
             drop(permit);
             tokio::time::sleep(ACCEPT_PAUSE).await;
             None
