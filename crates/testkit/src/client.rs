@@ -5,7 +5,7 @@ use crate::{
     subject::Subject,
     xml::{Element, Escaped, StreamEvent, StreamReader},
 };
-use std::{collections::VecDeque, time::Duration};
+use std::{collections::VecDeque, io::ErrorKind, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     time::{Instant, timeout_at},
@@ -37,6 +37,8 @@ pub enum Event {
     Stream(StreamEvent),
     /// The connection has ended.
     Cut,
+    /// The connection has ended, but not TLS: a peer that is gone, or somebody between.
+    Torn,
     /// What came is not XML as XMPP wants it.
     Broken(String),
 }
@@ -131,6 +133,11 @@ impl Client {
             let wire = self.wire.as_mut()?;
             match timeout_at(deadline, wire.read(&mut buffer)).await {
                 Err(_) => return None,
+                // RFC 6120 § 4.4: TLS ends with close_notify, or it may have been cut by others.
+                Ok(Err(error)) if error.kind() == ErrorKind::UnexpectedEof => {
+                    self.state = State::Cut;
+                    return Some(Event::Torn);
+                }
                 Ok(Ok(0) | Err(_)) => {
                     self.state = State::Cut;
                     return Some(Event::Cut);

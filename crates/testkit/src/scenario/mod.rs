@@ -64,6 +64,19 @@ pub enum Action {
     Actor(Actor, Deed),
     /// The fake clock moves on.
     TimePasses(Duration),
+    /// Something happens to the server.
+    Server(Fate),
+}
+
+/// What happens to the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// `the server stops`: in good order.
+    Stops,
+    /// `the server crashes`: without a word; what was promised must be on disk.
+    Crashes,
+    /// `the server starts` again, with the same data.
+    Starts,
 }
 
 /// A client: `alice/phone`, or `carol` where no resource matters.

@@ -1,7 +1,8 @@
 //! Reads the text of a scenario.
 
 use super::{
-    Action, Actor, Deed, Depth, Login, Pattern, Raw, RosterEntry, Scenario, Step, parse_templates,
+    Action, Actor, Deed, Depth, Fate, Login, Pattern, Raw, RosterEntry, Scenario, Step,
+    parse_templates,
 };
 use crate::xml::parse_fragment;
 use std::{fmt, time::Duration};
@@ -222,6 +223,15 @@ fn parse_step(line: &str, block: &str) -> Result<Action, String> {
             .trim();
         no_block(block)?;
         return Ok(Action::TimePasses(duration(amount)?));
+    }
+    if subject == "the" {
+        no_block(block)?;
+        return Ok(Action::Server(match deed {
+            "server stops" => Fate::Stops,
+            "server crashes" => Fate::Crashes,
+            "server starts" => Fate::Starts,
+            _ => return Err(format!("nothing is known of {line:?}")),
+        }));
     }
     let (user, resource) = subject.split_once('/').unwrap_or((subject, ""));
     let actor = Actor {
@@ -464,6 +474,10 @@ mod tests {
             (
                 "  <x/>",
                 expect!["line 3: an indented line belongs under a step"],
+            ),
+            (
+                "the server explodes",
+                expect![[r#"line 3: nothing is known of "the server explodes""#]],
             ),
             ("time flies", expect!["line 3: time can only pass"]),
             (

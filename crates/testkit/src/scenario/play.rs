@@ -30,6 +30,7 @@ pub async fn play(scenario: &Scenario, subject: &Subject) -> Result<(), String> 
     for step in &scenario.steps {
         let outcome = match &step.action {
             Action::TimePasses(time) => subject.advance(*time).await,
+            Action::Server(fate) => subject.suffer(*fate).await,
             Action::Actor(actor, deed) => stage.act(actor, deed).await,
         };
         outcome.map_err(|reason| format!("line {}: {reason}", step.line))?;
@@ -90,7 +91,7 @@ impl Stage<'_> {
             }
             Deed::IsClosed => self.see_close(actor).await,
             Deed::IsCut => match self.next(actor).await? {
-                Some(Event::Cut) => Ok(()),
+                Some(Event::Cut | Event::Torn) => Ok(()),
                 other => Err(format!("the end of the connection expected, got {other:?}")),
             },
             Deed::Ignores { presence_only } => {

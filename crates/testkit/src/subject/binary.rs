@@ -12,7 +12,7 @@ use std::{
     fmt::Write as _,
     fs,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::Command,
     sync::OnceLock,
 };
 use tempfile::TempDir;
@@ -32,18 +32,9 @@ pub(super) async fn start(scenario: &Scenario) -> Result<Network, String> {
     let config_path = folder.path().join("waxwing.toml");
     fs::write(&config_path, config).map_err(|e| e.to_string())?;
     make_accounts(&folder, scenario).await?;
-    let log = fs::File::create(folder.path().join("log")).map_err(|e| e.to_string())?;
-    let process = tokio::process::Command::new(binary)
-        .arg("--config")
-        .arg(&config_path)
-        .arg("run")
-        .stdin(Stdio::null())
-        .stdout(log.try_clone().map_err(|e| e.to_string())?)
-        .stderr(log)
-        .kill_on_drop(true)
-        .spawn()
-        .map_err(|error| format!("the server cannot be started: {error}"))?;
-    Network::new(process, folder, ports, certificate).await
+    let mut command = tokio::process::Command::new(binary);
+    command.arg("--config").arg(&config_path).arg("run");
+    Network::start(command, folder, ports, certificate).await
 }
 
 fn config(

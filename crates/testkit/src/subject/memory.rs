@@ -11,10 +11,11 @@ use super::{
 };
 use crate::{
     client::{Connected, Wire},
-    scenario::Scenario,
+    scenario::{Fate, Scenario},
 };
 use bytes::BytesMut;
 use std::{
+    cell::RefCell,
     net::{IpAddr, Ipv4Addr},
     sync::{
         Arc,
@@ -24,13 +25,15 @@ use std::{
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, DuplexStream},
+    sync::watch,
+    task::AbortHandle,
     time::Instant,
 };
 use waxwing_engine::{Connection, Engine, Env, Settings, Status, env};
 use waxwing_proto::{
     BareJid,
     sasl::ChannelBindings,
-    stream::{TlsInfo, Transport},
+    stream::{StreamCondition, TlsInfo, Transport},
 };
 use waxwing_store::{Accounts, MemoryStore, Micros};
 
@@ -40,7 +43,17 @@ const TICK: Duration = Duration::from_millis(1);
 const PIPE_BYTES: usize = 16 << 20;
 /// An engine with the accounts of one scenario.
 pub struct Memory {
+    store: Arc<MemoryStore>,
+    settings: Settings,
+    began: Instant,
+    running: RefCell<Running>,
+}
+
+struct Running {
     engine: Engine,
+    /// Becomes true when the server stops.
+    stop: watch::Sender<bool>,
+    connections: Vec<AbortHandle>,
 }
 
 impl Memory {
@@ -55,12 +68,15 @@ impl Memory {
                 .await
                 .map_err(|e| e.to_string())?;
         }
-        let clock = FakeClock(Instant::now());
-        let env = Env::new(clock, SeededRandom(AtomicU64::new(1)));
-        let engine = Engine::new(env, store, settings(scenario)?)
-            .await
-            .map_err(|e| e.to_string())?;
-        Ok(Self { engine })
+        let settings = settings(scenario)?;
+        let began = Instant::now();
+        let running = Running::start(store.clone(), settings.clone(), began).await?;
+        Ok(Self {
+            store,
+            settings,
+            began,
+            running: RefCell::new(running),
+        })
     }
 
     pub(super) fn connect(&self, plain: bool) -> Connected {
@@ -70,12 +86,37 @@ impl Memory {
         } else {
             (Transport::Tls(tls_info()), tls_info().bindings)
         };
-        let connection = Connection::new(&self.engine, IpAddr::V4(Ipv4Addr::LOCALHOST), transport);
-        tokio::task::spawn_local(serve(connection, theirs));
+        let mut running = self.running.borrow_mut();
+        let peer = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        let connection = Connection::new(&running.engine, peer, transport);
+        let served = serve(connection, theirs, running.stop.subscribe());
+        let task = tokio::task::spawn_local(served);
+        running.connections.push(task.abort_handle());
         Connected {
             wire: Box::new(ours),
             bindings,
         }
+    }
+
+    pub(super) async fn suffer(&self, fate: Fate) -> Result<(), String> {
+        match fate {
+            Fate::Stops => {
+                self.running.borrow().stop.send_replace(true);
+            }
+            Fate::Crashes => {
+                let connections = std::mem::take(&mut self.running.borrow_mut().connections);
+                for connection in connections {
+                    connection.abort();
+                }
+            }
+            Fate::Starts => {
+                let store = self.store.clone();
+                let started = Running::start(store, self.settings.clone(), self.began).await?;
+                self.running.replace(started);
+            }
+        }
+        Self::rest().await;
+        Ok(())
     }
 
     /// TLS is only pretended; what follows goes through the same pipe.
@@ -92,8 +133,31 @@ impl Memory {
     }
 }
 
+impl Running {
+    async fn start(
+        store: Arc<MemoryStore>,
+        settings: Settings,
+        began: Instant,
+    ) -> Result<Self, String> {
+        let env = Env::new(FakeClock(began), SeededRandom(AtomicU64::new(1)));
+        let engine = Engine::new(env, store, settings)
+            .await
+            .map_err(|e| e.to_string())?;
+        Ok(Self {
+            engine,
+            stop: watch::channel(false).0,
+            connections: Vec::new(),
+        })
+    }
+}
+
 /// What the shell's connection task does, over a pipe.
-async fn serve(mut connection: Connection, mut pipe: DuplexStream) {
+async fn serve(
+    mut connection: Connection,
+    mut pipe: DuplexStream,
+    mut stop: watch::Receiver<bool>,
+) {
+    let mut stopping = false;
     let mut input = BytesMut::new();
     loop {
         while let Some(bytes) = connection.output().pop_front() {
@@ -111,6 +175,10 @@ async fn serve(mut connection: Connection, mut pipe: DuplexStream) {
         }
         tokio::select! {
             biased;
+            _ = stop.changed(), if !stopping => {
+                stopping = true;
+                connection.shutdown(StreamCondition::SystemShutdown);
+            }
             event = connection.event() => connection.on_event(event).await,
             read = pipe.read_buf(&mut input), if connection.wants_input() => match read {
                 Ok(0) | Err(_) => break,

@@ -9,7 +9,7 @@ mod prosody;
 
 use crate::{
     client::{Connected, Wire},
-    scenario::{Action, Scenario, Step},
+    scenario::{Action, Fate, Scenario, Step},
 };
 pub use memory::Memory;
 pub use network::Network;
@@ -128,6 +128,13 @@ impl Subject {
         match self {
             Self::Memory(_) => Memory::rest().await,
             Self::Network(_) => {}
+        }
+    }
+    /// Stops, crashes or starts the server.
+    pub async fn suffer(&self, fate: Fate) -> Result<(), String> {
+        match self {
+            Self::Memory(memory) => memory.suffer(fate).await,
+            Self::Network(network) => network.suffer(fate).await,
         }
     }
     /// Moves the fake clock.

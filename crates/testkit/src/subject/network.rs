@@ -1,15 +1,23 @@
 //! A server in another process, on loopback.
 
 use super::DOMAIN;
-use crate::client::{Connected, Wire};
+use crate::{
+    client::{Connected, Wire},
+    scenario::Fate,
+};
 use rcgen::CertifiedKey;
+use rustix::process::{Pid, Signal, kill_process};
 use rustls::{
     ClientConfig, RootCertStore,
     pki_types::{CertificateDer, ServerName},
 };
-use std::{net::Ipv4Addr, sync::Arc, time::Duration};
+use std::{cell::RefCell, fs::File, net::Ipv4Addr, process::Stdio, sync::Arc, time::Duration};
 use tempfile::TempDir;
-use tokio::{net::TcpStream, process::Child, time::Instant};
+use tokio::{
+    net::TcpStream,
+    process::{Child, Command},
+    time::Instant,
+};
 use tokio_rustls::TlsConnector;
 use waxwing_proto::sasl::ChannelBindings;
 
@@ -21,10 +29,17 @@ pub struct Network {
     plain_port: u16,
     tls_port: u16,
     connector: TlsConnector,
+    command: RefCell<Command>,
     /// Ends with this value.
-    process: Child,
+    process: RefCell<Child>,
     /// Its files; removed with this value.
     folder: TempDir,
+}
+
+fn spawn(command: &mut Command) -> Result<Child, String> {
+    command
+        .spawn()
+        .map_err(|error| format!("the server cannot be started: {error}"))
 }
 
 /// Two ports that were free a moment ago.
@@ -55,9 +70,9 @@ pub(super) fn certificate(folder: &TempDir) -> Result<CertificateDer<'static>, S
 }
 
 impl Network {
-    /// Waits until the process listens.
-    pub(super) async fn new(
-        process: Child,
+    /// Starts the process and waits until it listens. Its output goes to `log` in the folder.
+    pub(super) async fn start(
+        mut command: Command,
         folder: TempDir,
         (plain_port, tls_port): (u16, u16),
         certificate: CertificateDer<'static>,
@@ -71,32 +86,68 @@ impl Network {
         .map_err(|e| e.to_string())?
         .with_root_certificates(roots)
         .with_no_client_auth();
-        let mut network = Self {
+        let log = File::create(folder.path().join("log")).map_err(|e| e.to_string())?;
+        command
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().map_err(|e| e.to_string())?)
+            .stderr(log)
+            .kill_on_drop(true);
+        let process = spawn(&mut command)?;
+        let network = Self {
             plain_port,
             tls_port,
             connector: TlsConnector::from(Arc::new(config)),
-            process,
+            command: RefCell::new(command),
+            process: RefCell::new(process),
             folder,
         };
+        network.listens().await?;
+        Ok(network)
+    }
+
+    /// Waits until the process takes connections.
+    async fn listens(&self) -> Result<(), String> {
         let deadline = Instant::now() + START_TIMEOUT;
-        for port in [plain_port, tls_port] {
+        for port in [self.plain_port, self.tls_port] {
             while TcpStream::connect((Ipv4Addr::LOCALHOST, port))
                 .await
                 .is_err()
             {
-                if let Ok(Some(status)) = network.process.try_wait() {
+                if let Ok(Some(status)) = self.process.borrow_mut().try_wait() {
                     return Err(format!(
                         "the server ended at once, {status}: {}",
-                        network.log()
+                        self.log()
                     ));
                 }
                 if Instant::now() > deadline {
-                    return Err(format!("the server does not listen: {}", network.log()));
+                    return Err(format!("the server does not listen: {}", self.log()));
                 }
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         }
-        Ok(network)
+        Ok(())
+    }
+
+    pub(super) async fn suffer(&self, fate: Fate) -> Result<(), String> {
+        if fate == Fate::Starts {
+            let process = spawn(&mut *self.command.borrow_mut())?;
+            self.process.replace(process);
+            return self.listens().await;
+        }
+        let mut process = self.process.borrow_mut();
+        let pid = process.id().and_then(|id| id.try_into().ok());
+        let pid = pid
+            .and_then(Pid::from_raw)
+            .ok_or("the server has ended already")?;
+        let signal = match fate {
+            Fate::Stops => Signal::TERM,
+            Fate::Starts | Fate::Crashes => Signal::KILL,
+        };
+        kill_process(pid, signal).map_err(|e| e.to_string())?;
+        if fate == Fate::Crashes {
+            process.wait().await.map_err(|e| e.to_string())?;
+        }
+        Ok(())
     }
 
     fn log(&self) -> String {

@@ -6,7 +6,7 @@ use super::{
     password,
 };
 use crate::scenario::Scenario;
-use std::{fs, path::Path, process::Stdio};
+use std::{fs, path::Path};
 use tokio::process::Command;
 
 /// Starts Prosody for one scenario.
@@ -15,17 +15,11 @@ pub(super) async fn start(scenario: &Scenario) -> Result<Network, String> {
     let certificate = network::certificate(&folder)?;
     let ports = network::free_ports()?;
     write_files(folder.path(), ports, scenario).map_err(|e| e.to_string())?;
-    let log = fs::File::create(folder.path().join("log")).map_err(|e| e.to_string())?;
-    let process = Command::new("prosody")
+    let mut command = Command::new("prosody");
+    command
         .arg("--config")
-        .arg(folder.path().join("prosody.cfg.lua"))
-        .stdin(Stdio::null())
-        .stdout(log.try_clone().map_err(|e| e.to_string())?)
-        .stderr(log)
-        .kill_on_drop(true)
-        .spawn()
-        .map_err(|error| format!("prosody cannot be started: {error}"))?;
-    Network::new(process, folder, ports, certificate).await
+        .arg(folder.path().join("prosody.cfg.lua"));
+    Network::start(command, folder, ports, certificate).await
 }
 
 fn write_files(
