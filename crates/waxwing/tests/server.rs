@@ -189,6 +189,7 @@ fn a_broken_file_is_refused_at_reload() {
     Client(connect(server.starttls)).open();
 }
 
+// proves: RFC6120-13.12-e
 #[test]
 fn strangers_of_one_address_are_bounded_and_people_are_not() {
     let server = Server::start("[limits]\nunauthenticated_per_address_max = 2");

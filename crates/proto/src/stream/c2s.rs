@@ -29,8 +29,12 @@ pub struct C2sStream {
     auth: Option<Box<Auth>>,
     account: Option<BareJid>,
     bound: Option<FullJid>,
+    bind_failures: u32,
     end: Option<End>,
 }
+
+/// Bind requests that may fail on one stream (RFC 6120 § 7.7.3: 5 to 10).
+const BIND_FAILURES_MAX: u32 = 5;
 
 /// What the stream waits for.
 enum Phase {
@@ -70,6 +74,7 @@ impl C2sStream {
             auth: None,
             account: None,
             bound: None,
+            bind_failures: 0,
             end: None,
         }
     }
@@ -140,6 +145,11 @@ impl C2sStream {
             (Phase::Bind(request), Reply::Bound(Err(error))) => {
                 self.phase = Phase::Binding;
                 self.send(bind::refusal(&request, &error));
+                self.bind_failures = self.bind_failures.saturating_add(1);
+                if self.bind_failures >= BIND_FAILURES_MAX {
+                    let error = StreamError::new(StreamCondition::PolicyViolation);
+                    self.fail(error.text("too many failed bind requests"));
+                }
             }
             (phase, _) => self.phase = phase,
         }

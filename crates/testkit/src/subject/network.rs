@@ -130,6 +130,9 @@ impl Network {
 
     pub(super) async fn suffer(&self, fate: Fate) -> Result<(), String> {
         if fate == Fate::Starts {
+            // One that stops in good order takes its time.
+            let ended = self.process.borrow_mut().wait().await;
+            ended.map_err(|e| e.to_string())?;
             let process = spawn(&mut *self.command.borrow_mut())?;
             self.process.replace(process);
             return self.listens().await;

@@ -21,6 +21,7 @@ fn sent(settings: C2sSettings, transport: Transport, pieces: &[&str]) -> String 
     sent.replace("><", ">\n<")
 }
 
+// proves: RFC6120-11.5-a RFC6120-11.6-c
 #[test]
 fn features_in_clear() {
     expect![[r#"
