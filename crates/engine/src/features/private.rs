@@ -36,7 +36,8 @@ const fn route(kind: IqKind, handler: IqHandler) -> IqRoute {
         kind,
         name: "query",
         ns: ns::PRIVATE,
-        who: Who::Owner,
+        // § 3: preferred to `service-unavailable`.
+        who: Who::OwnerOrForbidden,
         handler,
     }
 }
