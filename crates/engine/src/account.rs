@@ -16,6 +16,8 @@ pub struct View {
     pub exists: bool,
     /// The roster's version.
     pub roster_version: u64,
+    /// When the account was made.
+    pub created: waxwing_store::Micros,
     contacts: Box<[Contact]>,
     blocked: Box<[Jid]>,
 }
@@ -74,6 +76,7 @@ impl View {
         Self {
             exists: true,
             roster_version,
+            created: 0,
             contacts: contacts.into(),
             blocked: blocked.into(),
         }
@@ -139,12 +142,15 @@ impl Engine {
     }
 
     async fn read_view(&self, account: &BareJid) -> Result<View, StoreError> {
-        if self.store().account(account.clone()).await?.is_none() {
+        let Some(kept) = self.store().account(account.clone()).await? else {
             return Ok(View::default());
-        }
+        };
         let roster = self.store().roster(account.clone()).await?;
         let blocked = self.store().blocked(account.clone()).await?;
-        Ok(View::new(roster.version, &roster.items, blocked))
+        Ok(View {
+            created: kept.created,
+            ..View::new(roster.version, &roster.items, blocked)
+        })
     }
 
     /// Makes an account.

@@ -29,6 +29,9 @@ pub struct Resource {
     pub jid: FullJid,
     /// Tells two sessions with the same address apart.
     pub generation: u64,
+    /// What is common to all versions of the account's roster and to no other account's of that
+    /// name (RFC 6121 § 2.6): when the account was made.
+    pub roster_epoch: waxwing_store::Micros,
     /// Where to put what it shall receive.
     pub outbox: Outbox,
     priority: AtomicI16,
@@ -53,10 +56,16 @@ const UNAVAILABLE: i16 = i16::MIN;
 
 impl Resource {
     /// A connected resource, not yet available.
-    pub fn new(jid: FullJid, generation: u64, outbox: Outbox) -> Self {
+    pub fn new(
+        jid: FullJid,
+        generation: u64,
+        roster_epoch: waxwing_store::Micros,
+        outbox: Outbox,
+    ) -> Self {
         Self {
             jid,
             generation,
+            roster_epoch,
             outbox,
             priority: AtomicI16::new(UNAVAILABLE),
             interested: AtomicBool::new(false),

@@ -8,11 +8,12 @@ use crate::{
     feature::{Disco, Feature, IqCx, IqHandler, IqKind, IqRoute, Place, Reply, Who},
     outbox::Delivery,
     presence,
+    registry::Resource,
     subscription::{State, Type},
 };
 use bytes::Bytes;
 use waxwing_proto::{
-    BareJid, FullJid, Jid, ns,
+    BareJid, Jid, ns,
     stanza::{Condition, StanzaError},
     xml::{Element, Writer},
 };
@@ -47,10 +48,11 @@ const ATTEMPTS_MAX: usize = 16;
 fn get(cx: IqCx<'_>) -> BoxFuture<'_, Result<Reply, StanzaError>> {
     Box::pin(async move {
         let IqCx { engine, to, .. } = cx;
-        let known = cx.payload.attr("ver").and_then(|ver| ver.parse().ok());
         let Some(session) = cx.session else {
             return Err(Condition::ServiceUnavailable.into());
         };
+        let epoch = session.resource.roster_epoch;
+        let known = cx.payload.attr("ver").and_then(|ver| version(epoch, &ver));
         // Before reading: what is committed after this is pushed, what came before it is read.
         session.resource.set_interested();
         if known.is_some() && known == Some(engine.view(to).await?.roster_version) {
@@ -60,10 +62,10 @@ fn get(cx: IqCx<'_>) -> BoxFuture<'_, Result<Reply, StanzaError>> {
         if let Some(since) = known {
             let changes = engine.store().roster_changes(to.clone(), since).await;
             if let Some(changes) = changes.map_err(failed)? {
-                let jid = session.resource.jid.clone();
+                let resource = session.resource.clone();
                 session.after_reply.extend(changes.iter().map(|change| {
                     let item = item_or_removal(change);
-                    push_stanza(engine, &jid, change.version, &item)
+                    push_stanza(engine, &resource, change.version, &item)
                 }));
                 return Ok(Reply::Empty);
             }
@@ -71,7 +73,7 @@ fn get(cx: IqCx<'_>) -> BoxFuture<'_, Result<Reply, StanzaError>> {
         let roster = engine.store().roster(to.clone()).await.map_err(failed)?;
         let mut xml = Writer::new(ns::CLIENT);
         xml.start_ns("query", ns::ROSTER)
-            .attr("ver", &roster.version.to_string());
+            .attr("ver", &ver(epoch, roster.version));
         for item in roster.items.iter().filter(|item| item.listed) {
             write_item(&mut xml, item);
         }
@@ -289,22 +291,37 @@ pub(crate) fn push(engine: &Engine, account: &BareJid, update: Option<&Update>) 
             Some(item) if item.listed => item_element(item),
             _ => removal(&update.contact),
         });
-        let stanza = push_stanza(engine, &resource.jid, update.version, item);
+        let stanza = push_stanza(engine, &resource, update.version, item);
         // A session that is ending asks for the changes when it returns (§ 2.6).
         let _ = resource.outbox.push(Delivery::Own(stanza));
     }
 }
 
-fn push_stanza(engine: &Engine, to: &FullJid, version: u64, item: &Bytes) -> Bytes {
+fn push_stanza(engine: &Engine, to: &Resource, version: u64, item: &Bytes) -> Bytes {
     let mut xml = Writer::new(ns::CLIENT);
     xml.start("iq")
         .attr("type", "set")
         .attr("id", &engine.env().token())
-        .attr("to", to.as_str())
+        .attr("to", to.jid.as_str())
         .start_ns("query", ns::ROSTER)
-        .attr("ver", &version.to_string())
+        .attr("ver", &ver(to.roster_epoch, version))
         .raw(item);
     xml.finish()
+}
+
+/// A version as clients see it (§ 2.6.2: opaque to them). The epoch keeps what a client remembers of
+/// an account that was removed from being taken for the roster of a new one of that name.
+fn ver(epoch: i64, version: u64) -> String {
+    format!("{epoch:x}-{version}")
+}
+
+/// The version that a client remembers, if it is one of this roster.
+fn version(epoch: i64, ver: &str) -> Option<u64> {
+    let (given, version) = ver.split_once('-')?;
+    if i64::from_str_radix(given, 16) != Ok(epoch) {
+        return None;
+    }
+    version.parse().ok()
 }
 
 fn item_or_removal(change: &RosterChange) -> Bytes {
@@ -347,4 +364,18 @@ fn write_item(xml: &mut Writer, item: &RosterItem) {
         xml.leaf("group", group);
     }
     xml.end();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ver, version};
+
+    #[test]
+    fn versions_of_another_roster_are_unknown() {
+        assert_eq!(version(7, &ver(7, 12)), Some(12));
+        assert_eq!(version(8, &ver(7, 12)), None);
+        for odd in ["", "12", "7-", "-12", "7-x", "7-12-1"] {
+            assert_eq!(version(7, odd), None, "{odd}");
+        }
+    }
 }

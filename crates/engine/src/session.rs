@@ -85,7 +85,7 @@ impl Session {
         let limits = &engine.settings().limits;
         let outbox = Outbox::new(limits.outbox_stanzas_max, limits.outbox_bytes_max);
         let generation = engine.registry().next_generation();
-        let resource = Arc::new(Resource::new(jid, generation, outbox));
+        let resource = Arc::new(Resource::new(jid, generation, view.created, outbox));
         match engine
             .registry()
             .add(account, resource.clone(), limits.sessions_per_account_max)

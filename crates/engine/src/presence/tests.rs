@@ -73,7 +73,7 @@ fn resource(engine: &Engine, jid: &str, priority: Option<i8>) -> Arc<Resource> {
     let account = jid.to_bare();
     let outbox = Outbox::new(100, 100_000);
     let generation = engine.registry().next_generation();
-    let resource = Arc::new(Resource::new(jid, generation, outbox));
+    let resource = Arc::new(Resource::new(jid, generation, 0, outbox));
     engine
         .registry()
         .add(&account, resource.clone(), 10)
