@@ -272,6 +272,16 @@ impl Connection {
                 }
             }
             Effect::Close => self.status = Status::Closing,
+            // The settings of our streams do not offer what these come of.
+            Effect::FastTokens { .. }
+            | Effect::Upgrade { .. }
+            | Effect::Upgraded { .. }
+            | Effect::Login(_)
+            | Effect::Resume(_)
+            | Effect::EnableSm(_)
+            | Effect::AckRequest
+            | Effect::Ack(_)
+            | Effect::ClientState(_) => {}
         }
     }
 

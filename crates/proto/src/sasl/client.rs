@@ -1,5 +1,5 @@
-//! The client's side, as far as tests and server-to-server links need it: PLAIN and SCRAM with
-//! channel binding.
+//! The client's side, as far as tests and server-to-server links need it: PLAIN, SCRAM with
+//! channel binding, and tokens.
 
 use super::scram::{self, ServerFirst};
 use super::verifier::{client_key, salted_password, server_key};
@@ -141,4 +141,12 @@ impl ScramClient {
 /// The one message of PLAIN (RFC 4616 § 2), without authzid.
 pub fn plain(username: &str, password: &str) -> Vec<u8> {
     format!("\0{username}\0{password}").into_bytes()
+}
+
+/// The one message of an HT mechanism (XEP-0484) with the data of its channel binding, empty if it
+/// is not bound; and what the server must answer to it.
+pub fn token(token: &str, username: &str, binding: &[u8]) -> (Vec<u8>, Vec<u8>) {
+    let hmac = |role: &[u8]| Hash::Sha256.hmac(token.as_bytes(), &[role, binding]);
+    let message = [username.as_bytes(), &[0], &hmac(b"Initiator")].concat();
+    (message, hmac(b"Responder"))
 }

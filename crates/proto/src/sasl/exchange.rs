@@ -2,7 +2,7 @@
 
 use super::scram::{self, BindingFlag, ClientFinal, ClientFirst, Malformed};
 use super::{BindingType, ChannelBindings, Failure, Hash, MESSAGE_BYTES_MAX, Mechanism, Verifier};
-use super::{PASSWORD_BYTES_MAX, base64};
+use super::{PASSWORD_BYTES_MAX, base64, downgrade};
 use crate::jid::{self, BareJid};
 use subtle::ConstantTimeEq;
 
@@ -15,6 +15,8 @@ pub struct Offer<'a> {
     pub bindings: &'a ChannelBindings,
     /// The prepared domain that the client talks to, of which it wants to be a user.
     pub domain: &'a str,
+    /// Whether SCRAM tells the client what was advertised (XEP-0474).
+    pub downgrade_protection: bool,
 }
 
 /// What is to be done next.
@@ -54,6 +56,10 @@ pub struct Exchange {
     /// The localpart, once the client has named one that is valid.
     username: Option<String>,
     binding: Option<BindingType>,
+    /// Whether the client has named whom to act as.
+    names_authzid: bool,
+    /// What XEP-0474 adds to our challenge.
+    protection: Option<String>,
     state: State,
 }
 
@@ -106,14 +112,20 @@ impl Exchange {
         server_nonce: &str,
         initial: Option<&[u8]>,
     ) -> (Self, Step) {
+        let plus_offered = offer.mechanisms.iter().any(|mechanism| mechanism.plus());
         let mut exchange = Self {
             mechanism,
             domain: offer.domain.to_owned(),
-            plus_offered: offer.mechanisms.iter().any(|mechanism| mechanism.plus()),
+            plus_offered,
             bindings: offer.bindings.clone(),
             server_nonce: server_nonce.to_owned(),
             username: None,
             binding: None,
+            names_authzid: false,
+            protection: offer.downgrade_protection.then(|| {
+                let advertised = plus_offered.then_some(offer.bindings);
+                downgrade::protection(mechanism.hash(), offer.mechanisms, advertised)
+            }),
             state: State::Initial,
         };
         let step = if !offer.mechanisms.contains(&mechanism) {
@@ -159,7 +171,8 @@ impl Exchange {
                     .unwrap_or_else(|failure| self.fail(failure))
             }
             State::First(scram) => {
-                let server_first = scram::server_first(&scram.nonce, &verifier);
+                let protection = self.protection.as_deref();
+                let server_first = scram::server_first(&scram.nonce, &verifier, protection);
                 let challenge = server_first.clone().into_bytes();
                 self.state = State::Challenged {
                     scram,
@@ -187,6 +200,11 @@ impl Exchange {
     /// The localpart that the client claims, if it is valid.
     pub fn username(&self) -> Option<&str> {
         self.username.as_deref()
+    }
+
+    /// Whether the client has said whom it wants to act as, which can be itself only.
+    pub fn names_authzid(&self) -> bool {
+        self.names_authzid
     }
 
     fn fail(&mut self, failure: Failure) -> Step {
@@ -269,6 +287,7 @@ impl Exchange {
             if wanted.is_none() || wanted != account {
                 return Err(Failure::InvalidAuthzid);
             }
+            self.names_authzid = true;
         }
         self.username = prepared.map(std::borrow::Cow::into_owned);
         let username = self.username.clone().unwrap_or_else(|| name.to_owned());
@@ -324,6 +343,7 @@ mod tests {
             mechanisms,
             bindings: &bindings,
             domain: "example.com",
+            downgrade_protection: false,
         };
         Exchange::start(mechanism, offer, SERVER_NONCE, Some(initial))
     }
@@ -383,6 +403,7 @@ mod tests {
                 mechanisms: &[Mechanism::ScramSha1],
                 bindings: &bindings,
                 domain: "example.com",
+                downgrade_protection: false,
             },
             "3rfcNHYJY1ZVvWVs7j",
             Some(b"n,,n=user,r=fyko+d2lbbFgONRv9qkxdawL"),

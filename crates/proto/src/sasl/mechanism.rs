@@ -1,6 +1,6 @@
 //! The mechanisms and their order.
 
-use super::Hash;
+use super::{FastMechanism, Hash};
 
 /// The mechanisms we know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -70,5 +70,24 @@ impl Mechanism {
             self,
             Self::ScramSha512Plus | Self::ScramSha256Plus | Self::ScramSha1Plus
         )
+    }
+}
+
+/// How a client has authenticated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Method {
+    /// With its password.
+    Password(Mechanism),
+    /// With a token (XEP-0484).
+    Token(FastMechanism),
+}
+
+impl Method {
+    /// The mechanism's name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Password(mechanism) => mechanism.name(),
+            Self::Token(mechanism) => mechanism.name(),
+        }
     }
 }

@@ -1,5 +1,5 @@
-//! SASL for XMPP (RFC 6120 § 6): SCRAM (RFC 5802, RFC 7677) with channel binding, and PLAIN (RFC
-//! 4616).
+//! SASL for XMPP (RFC 6120 § 6): SCRAM (RFC 5802, RFC 7677) with channel binding and protection
+//! against downgrades (XEP-0474), PLAIN (RFC 4616), and tokens ([`FastExchange`], XEP-0484).
 //!
 //! The server's side is [`Exchange`]: messages and nonces in, [`Step`]s out. It needs the
 //! account's [`Verifier`] on the way and asks for it; nothing here reads a store, a clock or a
@@ -13,8 +13,10 @@ pub mod client;
 
 mod base64;
 mod channel_binding;
+mod downgrade;
 mod exchange;
 mod failure;
+mod fast;
 mod hash;
 mod mechanism;
 mod scram;
@@ -24,8 +26,11 @@ pub use base64::{decode, decode_initial, encode};
 pub use channel_binding::{BindingType, ChannelBindings};
 pub use exchange::{Exchange, Offer, Step};
 pub use failure::Failure;
+pub use fast::{
+    FAST_CANDIDATES_MAX, FastCandidate, FastExchange, FastMechanism, FastSuccess, Token,
+};
 pub use hash::Hash;
-pub use mechanism::Mechanism;
+pub use mechanism::{Mechanism, Method};
 pub use verifier::{
     ITERATIONS_DEFAULT, PASSWORD_BYTES_MAX, PasswordError, SALT_BYTES, Verifier, Verifiers,
 };

@@ -134,10 +134,16 @@ impl<'a> ServerFirst<'a> {
     }
 }
 
-/// server-first-message for a verifier. `nonce` is the client's and ours together.
-pub(super) fn server_first(nonce: &str, verifier: &Verifier) -> String {
+/// server-first-message for a verifier. `nonce` is the client's and ours together; `protection` is
+/// the attribute `h` of XEP-0474.
+pub(super) fn server_first(nonce: &str, verifier: &Verifier, protection: Option<&str>) -> String {
     let salt = base64::encode(&verifier.salt);
-    format!("r={nonce},s={salt},i={}", verifier.iterations)
+    let mut message = format!("r={nonce},s={salt},i={}", verifier.iterations);
+    if let Some(hash) = protection {
+        message.push_str(",h=");
+        message.push_str(hash);
+    }
+    message
 }
 
 /// `AuthMessage` (RFC 5802 § 3).

@@ -87,12 +87,14 @@ impl Verifier {
         iterations: u32,
     ) -> Result<Self, PasswordError> {
         let salted = salted_password(hash, password, salt, iterations)?;
-        Ok(Self {
-            salt: salt.to_owned(),
-            iterations,
-            stored_key: hash.digest(&client_key(hash, &salted)),
-            server_key: server_key(hash, &salted),
-        })
+        Ok(Self::of_salted(hash, &salted, salt, iterations))
+    }
+
+    /// The verifier for a `SaltedPassword` that the client has made (XEP-0480 § 3); `None` if it
+    /// has not the length of the hash.
+    pub fn from_salted(hash: Hash, salted: &[u8], salt: &[u8], iterations: u32) -> Option<Self> {
+        let has_length = salted.len() == hash.output_bytes();
+        has_length.then(|| Self::of_salted(hash, salted, salt, iterations))
     }
 
     /// Whether this is the password, for PLAIN. Costs `iterations` rounds of the hash.
@@ -117,6 +119,15 @@ impl Verifier {
             iterations,
             stored_key: hash.hmac(server_secret, &[b"stored\0", username]),
             server_key: hash.hmac(server_secret, &[b"server\0", username]),
+        }
+    }
+
+    fn of_salted(hash: Hash, salted: &[u8], salt: &[u8], iterations: u32) -> Self {
+        Self {
+            salt: salt.to_owned(),
+            iterations,
+            stored_key: hash.digest(&client_key(hash, salted)),
+            server_key: server_key(hash, salted),
         }
     }
 }

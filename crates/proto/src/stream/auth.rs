@@ -1,11 +1,51 @@
-//! The SASL conversation of a stream (RFC 6120 § 6.4): elements on one side, an [`Exchange`] on
-//! the other.
+//! The SASL conversation of a stream: elements on one side, an exchange on the other. The elements
+//! are those of RFC 6120 § 6.4 or of XEP-0388; what comes of them is the same.
 
-use crate::sasl::{self, Exchange, Failure, Hash, Mechanism, Offer, Step, Verifier};
-use crate::xml::{Element, Writer};
-use crate::{BareJid, ns};
+use super::sasl1;
+use super::sasl2::{self, Wishes};
+use crate::BareJid;
+use crate::sasl::{
+    Exchange, Failure, FastCandidate, FastExchange, FastMechanism, Hash, Mechanism, Method, Offer,
+    Step, Verifier,
+};
 use bytes::Bytes;
 use std::borrow::Cow;
+
+/// Whose elements wrap the exchange.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Profile {
+    /// RFC 6120 § 6.
+    #[default]
+    Sasl1,
+    /// XEP-0388.
+    Sasl2,
+}
+
+/// What a client's element says.
+pub(super) enum Input<'a> {
+    /// `<auth/>` or `<authenticate/>`.
+    Start {
+        mechanism: Option<Cow<'a, str>>,
+        initial: Result<Option<Vec<u8>>, Failure>,
+        wishes: Option<Box<Wishes>>,
+    },
+    /// `<response/>`.
+    Response(Result<Vec<u8>, Failure>),
+    /// `<abort/>`.
+    Abort,
+    /// Nothing that belongs here.
+    Other,
+}
+
+/// What a client may authenticate with here and now.
+#[derive(Clone, Copy)]
+pub(super) struct Offers<'a> {
+    pub(super) sasl: Offer<'a>,
+    /// Mechanisms for tokens, by SASL2 only.
+    pub(super) fast: &'a [FastMechanism],
+    /// Who the client says it is in its stream header.
+    pub(super) from: Option<&'a BareJid>,
+}
 
 /// What follows from a step.
 pub(super) enum Outcome {
@@ -15,107 +55,215 @@ pub(super) enum Outcome {
         hash: Hash,
         mechanism: Mechanism,
     },
+    /// The tokens of this account's client are needed.
+    AskTokens {
+        username: String,
+        mechanism: FastMechanism,
+        client: Option<String>,
+    },
     /// The exchange goes on.
     Challenge(Vec<u8>),
     /// The client is who it says.
-    Success {
-        jid: BareJid,
-        mechanism: Mechanism,
-        data: Option<Vec<u8>>,
-    },
+    Success(Success),
     /// It is not, or the exchange went wrong.
     Failure(Failure),
+}
+
+/// What is known of a client that is who it says.
+pub(super) struct Success {
+    pub(super) jid: BareJid,
+    pub(super) method: Method,
+    pub(super) data: Option<Vec<u8>>,
+    /// Which token, from zero.
+    pub(super) candidate: Option<usize>,
 }
 
 /// The exchanges of one stream, one after another, until one succeeds.
 #[derive(Default)]
 pub(super) struct Auth {
-    running: Option<Exchange>,
+    profile: Profile,
+    running: Option<Running>,
+    wishes: Option<Box<Wishes>>,
+    /// Who the client's stream header says it is.
+    from: Option<BareJid>,
     failures: u32,
 }
 
+enum Running {
+    Password(Box<Exchange>),
+    Token(FastExchange),
+}
+
 impl Auth {
-    /// Takes an element of SASL's namespace; `offer` is `None` where nobody may authenticate, and
-    /// the nonce is asked for if it is needed.
-    pub(super) fn element(
+    /// Takes what an element says; `offers` is `None` where nobody may authenticate, and the nonce
+    /// is asked for if it is needed.
+    pub(super) fn take(
         &mut self,
-        root: Element<'_>,
-        offer: Option<Offer<'_>>,
+        profile: Profile,
+        input: Input<'_>,
+        offers: Option<Offers<'_>>,
         nonce: impl FnOnce() -> String,
     ) -> Outcome {
-        let Some(offer) = offer else {
+        let Some(offers) = offers else {
+            self.profile = profile;
             return Outcome::Failure(Failure::EncryptionRequired);
         };
-        let step = match (root.name(), &mut self.running) {
-            ("abort", _) => Err(Failure::Aborted),
-            ("auth", running) => {
-                // § 6.4.2: a new handshake replaces the one under way, which counts as failed.
+        // An exchange goes on as it began.
+        let fits = self.profile == profile;
+        self.profile = profile;
+        let step = match (input, &mut self.running) {
+            (Input::Abort, _) => Err(Failure::Aborted),
+            (
+                Input::Start {
+                    mechanism,
+                    initial,
+                    wishes,
+                },
+                running,
+            ) => {
+                // RFC 6120 § 6.4.2: a new handshake replaces the one under way, which counts as
+                // failed. In an exchange by SASL2 it does not get this far.
                 if running.take().is_some() {
                     self.failures = self.failures.saturating_add(1);
                 }
-                self.start(root, offer, nonce)
+                self.wishes = wishes;
+                self.from = offers.from.cloned();
+                return self.start(mechanism.as_deref(), initial, offers, nonce);
             }
-            ("response", Some(exchange)) => text(root)
-                .and_then(|text| sasl::decode(&text))
-                .map(|data| exchange.response(&data)),
+            (Input::Response(data), Some(Running::Password(exchange))) if fits => {
+                data.map(|data| exchange.response(&data))
+            }
             // A response to nothing, or no element of SASL.
             _ => Err(Failure::MalformedRequest),
         };
-        self.outcome(step, offer.domain)
+        self.outcome(step, offers.sasl.domain)
     }
 
     /// Goes on with the verifier that was asked for.
     pub(super) fn verifier(&mut self, verifier: Verifier, known: bool, domain: &str) -> Outcome {
         let step = match &mut self.running {
-            Some(exchange) => Ok(exchange.verifier(verifier, known)),
-            None => Err(Failure::MalformedRequest),
+            Some(Running::Password(exchange)) => Ok(exchange.verifier(verifier, known)),
+            _ => Err(Failure::MalformedRequest),
         };
         self.outcome(step, domain)
+    }
+
+    /// Goes on with the tokens that were asked for.
+    pub(super) fn tokens(&mut self, candidates: &[FastCandidate]) -> Outcome {
+        let Some(Running::Token(exchange)) = &self.running else {
+            return Outcome::Failure(Failure::MalformedRequest);
+        };
+        let count = self.wishes.as_ref().and_then(|wishes| wishes.fast?.count);
+        match exchange.verify(candidates, count) {
+            Ok(found) => Outcome::Success(Success {
+                jid: found.jid,
+                method: Method::Token(exchange.mechanism()),
+                data: Some(found.data),
+                candidate: Some(found.candidate),
+            }),
+            Err(failure) => Outcome::Failure(failure),
+        }
+    }
+
+    /// Whose elements wrap the answers.
+    pub(super) fn profile(&self) -> Profile {
+        self.profile
+    }
+
+    /// Whether an exchange by SASL2 goes on, in which nothing else may be sent (XEP-0388 § 2.4).
+    pub(super) fn is_exclusive(&self) -> bool {
+        self.running.is_some() && self.profile == Profile::Sasl2
+    }
+
+    /// What the client has asked for together with its authentication.
+    pub(super) fn take_wishes(&mut self) -> Option<Box<Wishes>> {
+        self.wishes.take()
     }
 
     /// Forgets the exchange that failed and counts it, whatever the reason: nobody tries for ever
     /// by aborting. Gives who the client claimed to be, and how many have failed.
     pub(super) fn failed(&mut self) -> (Option<String>, u32) {
         self.failures = self.failures.saturating_add(1);
-        let exchange = self.running.take();
-        let username = exchange.as_ref().and_then(Exchange::username);
+        self.wishes = None;
+        let running = self.running.take();
+        let username = match &running {
+            Some(Running::Password(exchange)) => exchange.username(),
+            Some(Running::Token(exchange)) => exchange.username(),
+            None => None,
+        };
         (username.map(str::to_owned), self.failures)
     }
 
     fn start(
         &mut self,
-        root: Element<'_>,
-        offer: Offer<'_>,
+        name: Option<&str>,
+        initial: Result<Option<Vec<u8>>, Failure>,
+        offers: Offers<'_>,
         nonce: impl FnOnce() -> String,
-    ) -> Result<Step, Failure> {
-        let mechanism = root
-            .attr("mechanism")
-            .and_then(|name| Mechanism::from_name(&name))
-            .filter(|mechanism| offer.mechanisms.contains(mechanism))
-            .ok_or(Failure::InvalidMechanism)?;
-        let initial = sasl::decode_initial(&text(root)?)?;
-        let (exchange, step) = Exchange::start(mechanism, offer, &nonce(), initial.as_deref());
-        self.running = Some(exchange);
-        Ok(step)
+    ) -> Outcome {
+        let name = name.unwrap_or_default();
+        let domain = offers.sasl.domain;
+        let offered = |mechanism: &Mechanism| offers.sasl.mechanisms.contains(mechanism);
+        if let Some(mechanism) = Mechanism::from_name(name).filter(offered) {
+            let step = initial.map(|initial| {
+                let (exchange, step) =
+                    Exchange::start(mechanism, offers.sasl, &nonce(), initial.as_deref());
+                self.running = Some(Running::Password(Box::new(exchange)));
+                step
+            });
+            return self.outcome(step, domain);
+        }
+        // Without `<fast/>` the client does not know what it does (XEP-0484 § 3.4).
+        let wishes = self.wishes.as_ref().filter(|wishes| wishes.fast.is_some());
+        let client = wishes.and_then(|wishes| wishes.user_agent.id.clone());
+        let token = FastMechanism::from_name(name)
+            .filter(|mechanism| wishes.is_some() && offers.fast.contains(mechanism));
+        let Some(mechanism) = token else {
+            return Outcome::Failure(Failure::InvalidMechanism);
+        };
+        let exchange = initial
+            .and_then(|initial| initial.ok_or(Failure::MalformedRequest))
+            .and_then(|message| {
+                FastExchange::start(mechanism, offers.sasl.bindings, domain, &message)
+            });
+        match exchange {
+            Ok(exchange) => {
+                let username = exchange.claim().to_owned();
+                self.running = Some(Running::Token(exchange));
+                Outcome::AskTokens {
+                    username,
+                    mechanism,
+                    client,
+                }
+            }
+            Err(failure) => Outcome::Failure(failure),
+        }
     }
 
     fn outcome(&self, step: Result<Step, Failure>, domain: &str) -> Outcome {
         let step = step.unwrap_or_else(Step::Failure);
-        let mechanism = self.running.as_ref().map(Exchange::mechanism);
-        match (step, mechanism) {
+        let exchange = match &self.running {
+            Some(Running::Password(exchange)) => Some(&**exchange),
+            _ => None,
+        };
+        match (step, exchange) {
             (Step::Challenge(data), _) => Outcome::Challenge(data),
-            (Step::NeedVerifier { username, hash }, Some(mechanism)) => Outcome::Ask {
+            (Step::NeedVerifier { username, hash }, Some(exchange)) => Outcome::Ask {
                 username,
                 hash,
-                mechanism,
+                mechanism: exchange.mechanism(),
             },
-            (Step::Success { username, data }, Some(mechanism)) => {
+            (Step::Success { username, data }, Some(exchange)) => {
                 match BareJid::from_parts(Some(&username), domain) {
-                    Ok(jid) => Outcome::Success {
+                    Ok(jid) if self.contradicts(exchange, &jid) => {
+                        Outcome::Failure(Failure::InvalidAuthzid)
+                    }
+                    Ok(jid) => Outcome::Success(Success {
                         jid,
-                        mechanism,
+                        method: Method::Password(exchange.mechanism()),
                         data,
-                    },
+                        candidate: None,
+                    }),
                     Err(_) => Outcome::Failure(Failure::NotAuthorized),
                 }
             }
@@ -125,39 +273,31 @@ impl Auth {
             }
         }
     }
+
+    /// Whether the stream header names somebody else than the authorization string does
+    /// (XEP-0388 § 2.3). Without such a string the header is but a hint.
+    fn contradicts(&self, exchange: &Exchange, jid: &BareJid) -> bool {
+        let from = self.from.as_ref();
+        self.profile == Profile::Sasl2
+            && exchange.names_authzid()
+            && from.is_some_and(|from| from != jid)
+    }
 }
 
-/// `<challenge/>` (RFC 6120 § 6.4.3).
-pub(super) fn challenge(data: &[u8]) -> Bytes {
-    message("challenge", data)
-}
+impl Profile {
+    /// `<challenge/>`.
+    pub(super) fn challenge(self, data: &[u8]) -> Bytes {
+        match self {
+            Self::Sasl1 => sasl1::challenge(data),
+            Self::Sasl2 => sasl2::challenge(data),
+        }
+    }
 
-/// `<success/>` (RFC 6120 § 6.4.6).
-pub(super) fn success(data: Option<&[u8]>) -> Bytes {
-    message("success", data.unwrap_or_default())
-}
-
-/// `<failure/>` (RFC 6120 § 6.4.5).
-pub(super) fn failure(failure: Failure) -> Bytes {
-    let mut xml = Writer::new(ns::CLIENT);
-    xml.start_ns("failure", ns::SASL);
-    xml.start(failure.name()).end();
-    xml.start("text").attr("xml:lang", "en");
-    xml.text(failure.text()).end();
-    xml.finish()
-}
-
-fn message(name: &'static str, data: &[u8]) -> Bytes {
-    let mut xml = Writer::new(ns::CLIENT);
-    xml.start_ns(name, ns::SASL);
-    xml.text(&sasl::encode(data));
-    xml.finish()
-}
-
-/// The character data of `<auth/>` or `<response/>`, which have no children.
-fn text(root: Element<'_>) -> Result<Cow<'_, str>, Failure> {
-    match root.children().next() {
-        None => Ok(root.text()),
-        Some(_) => Err(Failure::MalformedRequest),
+    /// `<failure/>`.
+    pub(super) fn failure(self, failure: Failure) -> Bytes {
+        match self {
+            Self::Sasl1 => sasl1::failure(failure),
+            Self::Sasl2 => sasl2::failure(failure),
+        }
     }
 }

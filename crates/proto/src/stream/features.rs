@@ -1,8 +1,9 @@
 //! Stream features: what a client may do next (RFC 6120 § 4.3.2).
 
+use super::sasl2;
 use super::settings::{C2sSettings, HostSettings, Transport};
 use crate::ns;
-use crate::sasl::Mechanism;
+use crate::sasl::{FastMechanism, Mechanism};
 use crate::xml::{Limits, Writer};
 
 /// Whether passwords may cross this transport. The one place that decides it, asked again at each
@@ -30,6 +31,25 @@ pub(super) fn mechanisms(
         .is_some_and(|bindings| !bindings.is_empty());
     let usable = |mechanism: &Mechanism| can_bind || !mechanism.plus();
     host.mechanisms.iter().copied().filter(usable).collect()
+}
+
+/// The mechanisms for tokens that a client may use here and now, best first.
+pub(super) fn fast(
+    settings: &C2sSettings,
+    host: &HostSettings,
+    transport: &Transport,
+) -> Vec<FastMechanism> {
+    let Some(sasl2) = host.sasl2.as_ref() else {
+        return Vec::new();
+    };
+    if !may_authenticate(settings, transport) {
+        return Vec::new();
+    }
+    let usable = |mechanism: &FastMechanism| match transport.bindings() {
+        Some(bindings) => mechanism.usable(bindings),
+        None => mechanism.binding().is_none(),
+    };
+    sasl2.fast.iter().copied().filter(usable).collect()
 }
 
 /// Appends the features of a stream that is not authenticated.
@@ -65,6 +85,7 @@ pub(super) fn write_before_auth(
             xml.leaf("mechanism", mechanism.name());
         }
         xml.end();
+        write_sasl2(&mut xml, settings, host, transport, &mechanisms);
     }
     if host.registration && may_authenticate(settings, transport) {
         xml.empty("register", ns::REGISTER_FEATURE);
@@ -73,17 +94,81 @@ pub(super) fn write_before_auth(
     wrap(out, xml);
 }
 
-/// Appends the features of an authenticated stream.
-///
-/// Stream management (XEP-0198) and client state (XEP-0352) will be announced here.
-pub(super) fn write_after_auth(out: &mut Vec<u8>, settings: &C2sSettings, host: &HostSettings) {
-    let mut xml = Writer::new(ns::CLIENT);
-    xml.empty("bind", ns::BIND);
-    // COMPAT(clients of RFC 3921): some open a session whenever it is offered and some insist on
-    // an offer; `optional` (draft-cridland-xmpp-session) spares the others the round trip.
-    xml.start_ns("session", ns::SESSION);
-    xml.start("optional").end();
+/// The extensible SASL profile (XEP-0388 § 2.1). It does not depend on the client's stream header:
+/// whose the account is, the client says when it authenticates.
+fn write_sasl2(
+    xml: &mut Writer,
+    settings: &C2sSettings,
+    host: &HostSettings,
+    transport: &Transport,
+    mechanisms: &[Mechanism],
+) {
+    let Some(sasl2) = &host.sasl2 else { return };
+    xml.start_ns("authentication", ns::SASL2);
+    for mechanism in mechanisms {
+        xml.leaf("mechanism", mechanism.name());
+    }
+    let fast = fast(settings, host, transport);
+    if sasl2.bind || host.sm || !fast.is_empty() {
+        xml.start("inline");
+        if sasl2.bind {
+            write_bind2(xml, host, &sasl2.bind_features);
+        }
+        if host.sm {
+            xml.empty("sm", ns::SM);
+        }
+        if !fast.is_empty() {
+            xml.start_ns("fast", ns::FAST);
+            for mechanism in fast {
+                xml.leaf("mechanism", mechanism.name());
+            }
+            xml.end();
+        }
+        xml.end();
+    }
+    for hash in &sasl2.upgrades {
+        xml.start_ns("upgrade", ns::SASL_UPGRADE)
+            .text(sasl2::upgrade_name(*hash))
+            .end();
+    }
     xml.end();
+}
+
+/// What can be switched on when binding (XEP-0386 § 3.1).
+fn write_bind2(xml: &mut Writer, host: &HostSettings, others: &[String]) {
+    let csi = host.csi.then_some(ns::CSI);
+    let sm = host.sm.then_some(ns::SM);
+    xml.start_ns("bind", ns::BIND2).start("inline");
+    let others = others.iter().map(String::as_str);
+    for name in others.chain(csi).chain(sm) {
+        xml.start("feature").attr("var", name).end();
+    }
+    xml.end().end();
+}
+
+/// Appends the features of an authenticated stream; `is_bound` if it has got a resource together
+/// with its authentication.
+pub(super) fn write_after_auth(
+    out: &mut Vec<u8>,
+    settings: &C2sSettings,
+    host: &HostSettings,
+    is_bound: bool,
+) {
+    let mut xml = Writer::new(ns::CLIENT);
+    if !is_bound {
+        xml.empty("bind", ns::BIND);
+        // COMPAT(clients of RFC 3921): some open a session whenever it is offered and some insist
+        // on an offer; `optional` (draft-cridland-xmpp-session) spares the others the round trip.
+        xml.start_ns("session", ns::SESSION);
+        xml.start("optional").end();
+        xml.end();
+    }
+    if host.sm {
+        xml.empty("sm", ns::SM);
+    }
+    if host.csi {
+        xml.empty("csi", ns::CSI);
+    }
     xml.empty("ver", ns::ROSTER_VER);
     xml.empty("sub", ns::PRE_APPROVAL);
     write_always(&mut xml, &settings.limits, settings, host);

@@ -13,8 +13,9 @@
 //!   answer(Reply) ←───────────────────── one for each question
 //! ```
 //!
-//! Three effects are questions: [`Effect::Credentials`], [`Effect::Bind`] and
-//! [`Effect::Register`]. Until [`C2sStream::answer`] is called the machine takes nothing off the
+//! Some effects are questions: [`Effect::Credentials`], [`Effect::Bind`], [`Effect::Register`], and
+//! where the settings offer more than RFC 6120 also [`Effect::FastTokens`], [`Effect::Upgrade`],
+//! [`Effect::Login`], [`Effect::Resume`] and [`Effect::EnableSm`]. Until [`C2sStream::answer`] is called the machine takes nothing off the
 //! buffer ([`C2sStream::awaits_answer`]); what a client pipelined meanwhile stays there. After
 //! [`Effect::StartTls`] the machine waits in the same way for [`C2sStream::tls_started`], but bytes
 //! that arrive in clear by then end the stream (threat of CVE-2011-0411).
@@ -29,12 +30,19 @@ mod effect;
 mod error;
 mod features;
 mod header;
+mod login;
+mod sasl1;
+mod sasl2;
 mod settings;
 
 pub use c2s::C2sStream;
 pub use effect::{Effect, End, Reply};
 pub use error::{StreamCondition, StreamError};
-pub use settings::{C2sSettings, Caps, HostSettings, Ids, TlsInfo, Transport};
+pub use login::{
+    BindRequest, Bound, LoggedIn, Login, NewToken, Opening, Resumed, TAG_BYTES_MAX, TokenUsed,
+    USER_AGENT_TEXT_BYTES_MAX, UserAgent,
+};
+pub use settings::{C2sSettings, Caps, HostSettings, Ids, Sasl2Settings, TlsInfo, Transport};
 
 #[cfg(test)]
 mod tests;

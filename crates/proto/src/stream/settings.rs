@@ -1,6 +1,6 @@
 //! What a stream is told at its start.
 
-use crate::sasl::{ChannelBindings, Mechanism};
+use crate::sasl::{ChannelBindings, FastMechanism, Hash, Mechanism};
 use crate::xml::Limits;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -45,6 +45,10 @@ impl Default for C2sSettings {
 
 /// What client streams to one domain offer.
 #[derive(Debug, Clone, Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each switches one stream feature, whatever the others are"
+)]
 pub struct HostSettings {
     /// Entity capabilities of the domain, shown in stream features (XEP-0115 § 6.3).
     pub caps: Option<Caps>,
@@ -52,6 +56,30 @@ pub struct HostSettings {
     pub registration: bool,
     /// SASL mechanisms, best first. `-PLUS` ones are offered only where channel binding works.
     pub mechanisms: Vec<Mechanism>,
+    /// Whether SCRAM tells the client what was advertised (XEP-0474).
+    pub downgrade_protection: bool,
+    /// The extensible SASL profile (XEP-0388), beside the one of RFC 6120.
+    pub sasl2: Option<Sasl2Settings>,
+    /// Stream management (XEP-0198), also inline where there is SASL2.
+    pub sm: bool,
+    /// Client state indication (XEP-0352).
+    pub csi: bool,
+}
+
+/// What is offered by the extensible SASL profile, beside mechanisms.
+#[derive(Debug, Clone, Default)]
+pub struct Sasl2Settings {
+    /// Whether a resource can be bound at once (XEP-0386).
+    pub bind: bool,
+    /// The features that can be switched on when binding, beside stream management and client
+    /// state, which are listed if the domain has them: `urn:xmpp:carbons:2`.
+    pub bind_features: Vec<String>,
+    /// Mechanisms for tokens (XEP-0484), best first; bound ones are offered only where channel
+    /// binding works. Empty means that there are no tokens.
+    pub fast: Vec<FastMechanism>,
+    /// For which hashes a client may give the server a verifier (XEP-0480). For accounts that come
+    /// from a server that did not have them.
+    pub upgrades: Vec<Hash>,
 }
 
 /// A verification string made with SHA-1 (XEP-0115 § 5).

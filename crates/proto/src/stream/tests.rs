@@ -18,8 +18,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 mod errors;
+mod management;
 mod negotiation;
 mod random;
+mod sasl2;
 
 /// A header as clients send it.
 const HEADER: &str = "<?xml version='1.0'?><stream:stream xmlns='jabber:client' \
@@ -59,6 +61,7 @@ fn settings() -> C2sSettings {
         }),
         registration: false,
         mechanisms: Mechanism::ALL.to_vec(),
+        ..HostSettings::default()
     };
     let open = HostSettings {
         registration: true,
@@ -152,6 +155,16 @@ impl Server {
             }
             Effect::Stanza(_) => assert!(stream.is_authenticated() && stream.is_bound()),
             Effect::Close => assert!(stream.end().is_some()),
+            Effect::Login(_) | Effect::Resume(_) => {
+                assert!(stream.is_authenticated() && !stream.is_bound());
+            }
+            Effect::EnableSm(_) | Effect::AckRequest | Effect::Ack(_) | Effect::ClientState(_) => {
+                assert!(stream.is_bound());
+            }
+            Effect::FastTokens { .. } | Effect::Upgrade { .. } => {
+                assert!(stream.is_encrypted() && !stream.is_authenticated());
+            }
+            Effect::Upgraded { .. } => assert!(stream.is_encrypted()),
             Effect::Opened { .. } | Effect::AuthFailed { .. } => {}
         }
     }
@@ -162,7 +175,7 @@ impl Server {
                 self.client = Framer::new(Limits::C2S);
                 self.stream.tls_started(TlsInfo::default());
             }
-            Effect::Send(bytes) if bytes.starts_with(b"<success") => {
+            Effect::Send(bytes) if bytes.starts_with(b"<success xmlns='urn:ietf") => {
                 self.client = Framer::new(Limits::C2S);
             }
             Effect::Credentials { username, hash, .. } => self.stream.answer(match &**username {
@@ -191,7 +204,7 @@ impl Server {
                     .answer(Reply::Iq("<iq type='result' id='r1'/>".into()));
             }
             Effect::Close => self.closed = true,
-            _ => {}
+            effect => sasl2::answer(&mut self.stream, effect),
         }
     }
 

@@ -299,7 +299,7 @@ fn three_tries() {
             AuthFailed { username: Some("juliet"), failure: NotAuthorized }
             S: <failure xmlns='…xmpp-sasl'><not-authorized/></failure>
             Credentials { username: "juliet", hash: Sha256, mechanism: Plain }
-            Authenticated { jid: juliet@example.org, mechanism: Plain }
+            Authenticated { jid: juliet@example.org, method: Password(Plain) }
             S: <success xmlns='…xmpp-sasl'/>
         "#]],
     );
@@ -393,7 +393,7 @@ fn second_exchanges() {
         expect![[r#"
             S: <challenge xmlns='…xmpp-sasl'/>
             Credentials { username: "juliet", hash: Sha256, mechanism: Plain }
-            Authenticated { jid: juliet@example.org, mechanism: Plain }
+            Authenticated { jid: juliet@example.org, method: Password(Plain) }
             S: <success xmlns='…xmpp-sasl'/>
         "#]],
     );

@@ -166,7 +166,7 @@ fn starttls_then_plain_then_bind() {
             Opened { host: "example.org" }
             S: <?xml?><stream:stream id='id2' from='example.org' version='1.0' xml:lang='en'><stream:features>…</stream:features>
             Credentials { username: "juliet", hash: Sha256, mechanism: Plain }
-            Authenticated { jid: juliet@example.org, mechanism: Plain }
+            Authenticated { jid: juliet@example.org, method: Password(Plain) }
             S: <success xmlns='…xmpp-sasl'/>
             Opened { host: "example.org" }
             S: <?xml?><stream:stream id='id4' from='example.org' to='juliet@example.org' version='1.0' xml:lang='en'><stream:features>…</stream:features>
@@ -186,20 +186,20 @@ fn direct_tls_with_all_pipelined() {
         tls(),
         &[&all],
         expect![[r#"
-        Opened { host: "example.org" }
-        S: <?xml?><stream:stream id='id1' from='example.org' version='1.0' xml:lang='en'><stream:features>…</stream:features>
-        Credentials { username: "juliet", hash: Sha256, mechanism: Plain }
-        Authenticated { jid: juliet@example.org, mechanism: Plain }
-        S: <success xmlns='…xmpp-sasl'/>
-        Opened { host: "example.org" }
-        S: <?xml?><stream:stream id='id3' from='example.org' to='juliet@example.org' version='1.0' xml:lang='en'><stream:features>…</stream:features>
-        Bind { resource: Some("balcony") }
-        S: <iq type='result' id='b1'><bind xmlns='…xmpp-bind'><jid>juliet@example.org/balcony</jid></bind></iq>
-        Stanza <message to='romeo@example.org'><body>hi</body></message>
-        Stanza <message to='romeo@example.org'><body>hi</body></message>
-        S: </stream:stream>
-        Close
-    "#]],
+            Opened { host: "example.org" }
+            S: <?xml?><stream:stream id='id1' from='example.org' version='1.0' xml:lang='en'><stream:features>…</stream:features>
+            Credentials { username: "juliet", hash: Sha256, mechanism: Plain }
+            Authenticated { jid: juliet@example.org, method: Password(Plain) }
+            S: <success xmlns='…xmpp-sasl'/>
+            Opened { host: "example.org" }
+            S: <?xml?><stream:stream id='id3' from='example.org' to='juliet@example.org' version='1.0' xml:lang='en'><stream:features>…</stream:features>
+            Bind { resource: Some("balcony") }
+            S: <iq type='result' id='b1'><bind xmlns='…xmpp-bind'><jid>juliet@example.org/balcony</jid></bind></iq>
+            Stanza <message to='romeo@example.org'><body>hi</body></message>
+            Stanza <message to='romeo@example.org'><body>hi</body></message>
+            S: </stream:stream>
+            Close
+        "#]],
     );
 }
 
@@ -213,7 +213,7 @@ fn scram() {
         expect![[r#"
             Credentials { username: "juliet", hash: Sha256, mechanism: ScramSha256Plus }
             S: <challenge xmlns='…xmpp-sasl'>cj1meWtvaWQyLHM9TURFeU16UTFOamM0T1dGaVkyUmxaZz09LGk9MQ==</challenge>
-            Authenticated { jid: juliet@example.org, mechanism: ScramSha256Plus }
+            Authenticated { jid: juliet@example.org, method: Password(ScramSha256Plus) }
             S: <success xmlns='…xmpp-sasl'>dj1pU2JLUWVQUHNJdU5JL2RTUUhLZ0szUG1jQlJ4RjV5Y3ZNVE1QdHh6Tk9NPQ==</success>
         "#]],
     );
@@ -255,7 +255,7 @@ fn plain_without_initial_response() {
             S: <?xml?><stream:stream id='id1' from='example.org' version='1.0' xml:lang='en'><stream:features>…</stream:features>
             S: <challenge xmlns='…xmpp-sasl'/>
             Credentials { username: "juliet", hash: Sha256, mechanism: Plain }
-            Authenticated { jid: juliet@example.org, mechanism: Plain }
+            Authenticated { jid: juliet@example.org, method: Password(Plain) }
             S: <success xmlns='…xmpp-sasl'/>
         "#]],
     );

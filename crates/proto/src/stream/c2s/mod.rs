@@ -1,15 +1,18 @@
 //! A client's stream as the server sees it (RFC 6120 § 4–7).
 
-use super::auth::{self, Auth, Outcome};
-use super::bind::{self, Request};
+mod binding;
+mod negotiation;
+mod sasl2;
+
+use super::auth::{Auth, Outcome};
 use super::effect::{Effect, End, Reply};
 use super::settings::{C2sSettings, HostSettings, Ids, TlsInfo, Transport};
-use super::{StreamCondition, StreamError, features, header};
-use crate::sasl::{ChannelBindings, Failure, Mechanism, Offer};
-use crate::stanza::{Condition, Stanza};
-use crate::xml::{Frame, Framer, Tree, Writer};
+use super::{StreamCondition, StreamError, bind, features, header};
+use crate::stanza::Stanza;
+use crate::xml::{Frame, Framer, Tree};
 use crate::{BareJid, FullJid, ns};
 use bytes::{Bytes, BytesMut};
+use sasl2::{Asked, Finished, Upgrade};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -26,9 +29,13 @@ pub struct C2sStream {
     header_sent: bool,
     host: Option<String>,
     lang: Option<String>,
+    /// Who the client's header says it is, until it has authenticated.
+    from: Option<BareJid>,
     auth: Option<Box<Auth>>,
     account: Option<BareJid>,
     bound: Option<FullJid>,
+    /// Whether stream management is enabled.
+    managed: bool,
     bind_failures: u32,
     end: Option<End>,
 }
@@ -44,6 +51,14 @@ enum Phase {
     Negotiation,
     /// [`Reply::Credentials`].
     Credentials,
+    /// [`Reply::FastTokens`].
+    Tokens,
+    /// [`Reply::Upgrade`], for this hash.
+    Salt(Box<Finished>, crate::sasl::Hash),
+    /// What the client has to do for an upgrade.
+    Task(Box<Upgrade>),
+    /// [`Reply::LoggedIn`].
+    Login(Box<Asked>),
     /// [`Reply::Iq`].
     Registration,
     /// An empty input to give [`Effect::StartTls`] (`false`), then `tls_started` (`true`).
@@ -52,6 +67,10 @@ enum Phase {
     Binding,
     /// [`Reply::Bound`] for this request.
     Bind(Box<Stanza>),
+    /// [`Reply::Resumed`] for the session of this id.
+    Resume(String),
+    /// [`Reply::Enabled`].
+    Enable,
     /// Stanzas.
     Bound,
     /// Nothing: the stream is at its end.
@@ -71,9 +90,11 @@ impl C2sStream {
             header_sent: false,
             host: None,
             lang: None,
+            from: None,
             auth: None,
             account: None,
             bound: None,
+            managed: false,
             bind_failures: 0,
             end: None,
         }
@@ -98,21 +119,17 @@ impl C2sStream {
                     self.phase = Phase::Tls { asked: true };
                     return Some(Effect::StartTls);
                 }
-                Phase::Tls { asked: true }
-                | Phase::Credentials
-                | Phase::Registration
-                | Phase::Bind(_) => return None,
-                Phase::Header | Phase::Negotiation | Phase::Binding | Phase::Bound => {
-                    match self.framer.next(input) {
-                        Ok(None) => return None,
-                        Ok(Some(frame)) => {
-                            if let Some(effect) = self.frame(frame, input) {
-                                return Some(effect);
-                            }
+                _ if self.awaits_answer() => return None,
+                Phase::Tls { asked: true } => return None,
+                _ => match self.framer.next(input) {
+                    Ok(None) => return None,
+                    Ok(Some(frame)) => {
+                        if let Some(effect) = self.frame(frame, input) {
+                            return Some(effect);
                         }
-                        Err(error) => self.fail(error.into()),
                     }
-                }
+                    Err(error) => self.fail(error.into()),
+                },
             }
         }
     }
@@ -128,10 +145,21 @@ impl C2sStream {
                 let outcome = auth.verifier(verifier, known, host);
                 self.sasl(outcome);
             }
-            (Phase::Credentials, Reply::Refused(failure)) => {
+            (Phase::Credentials | Phase::Tokens | Phase::Salt(..), Reply::Refused(failure)) => {
                 self.phase = Phase::Negotiation;
                 self.sasl(Outcome::Failure(failure));
             }
+            (Phase::Tokens, Reply::FastTokens(candidates)) => {
+                self.phase = Phase::Negotiation;
+                let outcome = self.auth.get_or_insert_default().tokens(&candidates);
+                self.sasl(outcome);
+            }
+            (Phase::Salt(finished, hash), Reply::Upgrade(salt)) => {
+                self.begin_upgrade(finished, hash, salt);
+            }
+            (Phase::Login(asked), Reply::LoggedIn(login)) => self.logged_in(*asked, *login),
+            (Phase::Resume(previd), Reply::Resumed(result)) => self.resumed(previd, result),
+            (Phase::Enable, Reply::Enabled(result)) => self.enabled(result),
             (Phase::Registration, Reply::Iq(iq)) => {
                 self.phase = Phase::Negotiation;
                 self.due.push_back(Effect::Send(iq));
@@ -180,7 +208,14 @@ impl C2sStream {
     pub fn awaits_answer(&self) -> bool {
         matches!(
             self.phase,
-            Phase::Credentials | Phase::Registration | Phase::Bind(_)
+            Phase::Credentials
+                | Phase::Tokens
+                | Phase::Salt(..)
+                | Phase::Login(_)
+                | Phase::Registration
+                | Phase::Bind(_)
+                | Phase::Resume(_)
+                | Phase::Enable
         )
     }
 
@@ -235,6 +270,7 @@ impl C2sStream {
             Frame::Element(tree) => match self.phase {
                 Phase::Bound => return self.stanza(tree),
                 Phase::Binding => self.binding(tree),
+                Phase::Task(_) => self.task(&tree),
                 _ => self.negotiation(tree, input),
             },
         }
@@ -259,165 +295,20 @@ impl C2sStream {
             to.map(BareJid::as_str),
         );
         if self.account.is_some() {
-            features::write_after_auth(&mut out, &self.settings, offers);
+            features::write_after_auth(&mut out, &self.settings, offers, false);
             self.phase = Phase::Binding;
         } else {
             features::write_before_auth(&mut out, &self.settings, offers, &self.transport);
             self.phase = Phase::Negotiation;
         }
         self.header_sent = true;
+        if self.account.is_none() {
+            self.from = header.from;
+        }
         self.lang = header.lang;
         self.host = Some(header.host.clone());
         self.due.push_back(Effect::Opened { host: header.host });
         self.due.push_back(Effect::Send(out.into()));
-    }
-
-    /// An element before authentication.
-    fn negotiation(&mut self, tree: Tree, input: &BytesMut) {
-        let root = tree.root();
-        if root.is("starttls", ns::TLS) {
-            return self.start_tls(input);
-        }
-        if root.ns() == ns::SASL {
-            let outcome = self.sasl_element(&tree);
-            return self.sasl(outcome);
-        }
-        match Stanza::new(tree, ns::CLIENT) {
-            Ok(stanza) if self.may_authenticate() && bind::is_registration(&stanza) => {
-                if self.offers().is_some_and(|offers| offers.registration) {
-                    self.phase = Phase::Registration;
-                    self.due.push_back(Effect::Register(stanza));
-                } else {
-                    // XEP-0077 § 3.1 wants this answer rather than the end of the stream.
-                    let error = Condition::ServiceUnavailable.into();
-                    self.send(bind::refusal(&stanza, &error));
-                }
-            }
-            // RFC 6120 § 4.9.3.12: "XML stanzas or other outbound data" before authentication.
-            _ => self.fail(StreamCondition::NotAuthorized.into()),
-        }
-    }
-
-    /// `<starttls/>` (RFC 6120 § 5.4.2).
-    fn start_tls(&mut self, input: &BytesMut) {
-        // Whatever is behind `<starttls/>` was sent in clear; a client waits for `<proceed/>`.
-        if !input.is_empty() || !features::may_start_tls(&self.settings, &self.transport) {
-            let failure = element("failure", ns::TLS, |_| {});
-            return self.say_goodbye(&failure, End::TlsFailure);
-        }
-        let proceed = element("proceed", ns::TLS, |_| {});
-        self.due.push_back(Effect::Send(proceed));
-        self.phase = Phase::Tls { asked: false };
-    }
-
-    /// An element of SASL's namespace before authentication.
-    fn sasl_element(&mut self, tree: &Tree) -> Outcome {
-        let (Some(domain), Some(offers)) = (self.host.as_deref(), self.offers()) else {
-            return Outcome::Failure(Failure::TemporaryAuthFailure);
-        };
-        let none = ChannelBindings::default();
-        let mechanisms = features::mechanisms(&self.settings, offers, &self.transport);
-        let offer = self.may_authenticate().then_some(Offer {
-            mechanisms: &mechanisms,
-            bindings: self.transport.bindings().unwrap_or(&none),
-            domain,
-        });
-        let auth = self.auth.get_or_insert_default();
-        auth.element(tree.root(), offer, || (self.ids)())
-    }
-
-    /// Carries out what SASL wants (RFC 6120 § 6.4).
-    fn sasl(&mut self, outcome: Outcome) {
-        match outcome {
-            Outcome::Challenge(data) => self.due.push_back(Effect::Send(auth::challenge(&data))),
-            Outcome::Ask {
-                username,
-                hash,
-                mechanism,
-            } => {
-                self.phase = Phase::Credentials;
-                self.due.push_back(Effect::Credentials {
-                    username,
-                    hash,
-                    mechanism,
-                });
-            }
-            Outcome::Failure(failure) => self.sasl_failed(failure),
-            Outcome::Success {
-                jid,
-                mechanism,
-                data,
-            } => self.sasl_succeeded(jid, mechanism, data.as_deref()),
-        }
-    }
-
-    fn sasl_failed(&mut self, failure: Failure) {
-        let (username, failures) = self.auth.get_or_insert_default().failed();
-        self.due.push_back(Effect::AuthFailed { username, failure });
-        self.due.push_back(Effect::Send(auth::failure(failure)));
-        if failures >= self.settings.auth_failures_max {
-            let error = StreamError::new(StreamCondition::PolicyViolation);
-            self.fail(error.text("too many failed authentications"));
-        }
-    }
-
-    fn sasl_succeeded(&mut self, jid: BareJid, mechanism: Mechanism, data: Option<&[u8]>) {
-        self.due.push_back(Effect::Authenticated {
-            jid: jid.clone(),
-            mechanism,
-        });
-        self.due.push_back(Effect::Send(auth::success(data)));
-        self.account = Some(jid);
-        self.auth = None;
-        self.framer.set_limits(self.settings.limits);
-        self.restart();
-    }
-
-    /// An element between authentication and binding (RFC 6120 § 7.1).
-    fn binding(&mut self, tree: Tree) {
-        let Ok(stanza) = Stanza::new(tree, ns::CLIENT) else {
-            return self.fail(StreamCondition::NotAuthorized.into());
-        };
-        match self.request(&stanza) {
-            Some(Request::Bind) => {
-                let resource = bind::resource(&stanza);
-                self.phase = Phase::Bind(Box::new(stanza));
-                self.due.push_back(Effect::Bind { resource });
-            }
-            Some(Request::Session) => self.send(Some(bind::session(&stanza))),
-            Some(Request::Malformed) => {
-                self.send(bind::refusal(&stanza, &Condition::BadRequest.into()));
-            }
-            None => self.fail(StreamCondition::NotAuthorized.into()),
-        }
-    }
-
-    /// An element of a bound client.
-    fn stanza(&mut self, tree: Tree) -> Option<Effect> {
-        let stanza = match Stanza::new(tree, ns::CLIENT) {
-            Ok(stanza) => stanza,
-            Err(tree) => {
-                let name = tree.root().name();
-                // A stanza's name with another namespace is a stanza gone astray
-                // (RFC 6120 § 4.9.3.10); anything else is of a kind that we do not know.
-                self.fail(if matches!(name, "message" | "presence" | "iq") {
-                    StreamCondition::InvalidNamespace.into()
-                } else {
-                    StreamCondition::UnsupportedStanzaType.into()
-                });
-                return None;
-            }
-        };
-        let Some(request) = self.request(&stanza) else {
-            return Some(Effect::Stanza(stanza));
-        };
-        bind::answer_when_bound(&stanza, request).map(Effect::Send)
-    }
-
-    /// What an IQ wants of the stream itself.
-    fn request(&self, stanza: &Stanza) -> Option<Request> {
-        let account = self.account.as_ref()?;
-        bind::request(stanza, &[account.domain(), account.as_str()])
     }
 
     /// Waits for a new header on the same connection (RFC 6120 § 4.3.3).
@@ -425,10 +316,6 @@ impl C2sStream {
         self.framer.restart();
         self.header_sent = false;
         self.phase = Phase::Header;
-    }
-
-    fn may_authenticate(&self) -> bool {
-        features::may_authenticate(&self.settings, &self.transport)
     }
 
     fn offers(&self) -> Option<&HostSettings> {
@@ -466,12 +353,4 @@ impl C2sStream {
         self.auth = None;
         self.due.push_back(Effect::Close);
     }
-}
-
-/// One element of ours.
-fn element(name: &str, ns: &'static str, content: impl FnOnce(&mut Writer)) -> Bytes {
-    let mut xml = Writer::new(ns::CLIENT);
-    xml.start_ns(name, ns);
-    content(&mut xml);
-    xml.finish()
 }
