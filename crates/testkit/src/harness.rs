@@ -10,12 +10,20 @@ use std::{
 /// Names the subjects, comma-separated: `memory`, `tls`, `prosody`.
 pub const SUBJECTS_VARIABLE: &str = "WAXWING_SCENARIO_ON";
 
+/// Scenarios at a time on servers in other processes, which mostly wait for disks and each other.
+const THREADS_NETWORK: usize = 6;
+
 /// Runs `scenarios/**/*.scn` of the repository on the subjects that [`SUBJECTS_VARIABLE`] names,
 /// or on these. Arguments are those of every Rust test binary.
 pub fn main(default: &[Kind]) -> ExitCode {
-    let arguments = Arguments::from_args();
+    let mut arguments = Arguments::from_args();
     match trials(default) {
-        Ok(trials) => libtest_mimic::run(&arguments, trials).exit_code(),
+        Ok((trials, exact)) => {
+            if !exact && arguments.test_threads.is_none() {
+                arguments.test_threads = Some(THREADS_NETWORK);
+            }
+            libtest_mimic::run(&arguments, trials).exit_code()
+        }
         Err(reason) => {
             eprintln!("{reason}");
             ExitCode::FAILURE
@@ -23,7 +31,7 @@ pub fn main(default: &[Kind]) -> ExitCode {
     }
 }
 
-fn trials(default: &[Kind]) -> Result<Vec<Trial>, String> {
+fn trials(default: &[Kind]) -> Result<(Vec<Trial>, bool), String> {
     let kinds = match std::env::var(SUBJECTS_VARIABLE) {
         Ok(names) => names
             .split(',')
@@ -47,7 +55,7 @@ fn trials(default: &[Kind]) -> Result<Vec<Trial>, String> {
             trials.push(trial(&name, &path, *kind, parsed.clone()));
         }
     }
-    Ok(trials)
+    Ok((trials, kinds.iter().all(|kind| kind.is_exact())))
 }
 
 fn trial(
