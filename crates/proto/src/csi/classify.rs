@@ -53,8 +53,8 @@ fn presence(presence: Element<'_>) -> Class {
             status.any(|status| status.attr("code").as_deref() == Some(code))
         };
         // Our own place in a room: a client waits for it when it joins, and wants to know when it
-        // is thrown out (XEP-0045 § 15.6.2).
-        if says("110") {
+        // is thrown out (XEP-0045 § 15.6.2), also because the room is no more (§ 10.9).
+        if says("110") || user.child("destroy", ns::MUC_USER).is_some() {
             return Class::Urgent;
         }
         // A new nickname: the next occupant of the old one must not hide it.

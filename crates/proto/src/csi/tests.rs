@@ -34,6 +34,7 @@ fn never_delayed() {
         "<presence from='romeo@example.net' type='subscribe'/>",
         "<presence from='room@muc.example/n' type='error'/>",
         "<presence from='room@muc.example/n'><x xmlns='http://jabber.org/protocol/muc#user'><status code='110'/></x></presence>",
+        "<presence from='room@muc.example/n' type='unavailable'><x xmlns='http://jabber.org/protocol/muc#user'><item/><destroy/></x></presence>",
         "<iq type='result' id='1'/>",
     ] {
         assert_eq!(class_of(xml), Class::Urgent, "{xml}");

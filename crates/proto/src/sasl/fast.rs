@@ -84,8 +84,8 @@ impl fmt::Debug for Token {
 pub struct FastCandidate {
     /// The token.
     pub token: Token,
-    /// The highest `count` that it has been used with, zero at first.
-    pub count: u32,
+    /// The highest `count` that it has been used with, if it has been with one.
+    pub count: Option<u32>,
     /// Whether it is too old, or not trusted any more: its holder learns that, nobody else.
     pub expired: bool,
 }
@@ -183,7 +183,7 @@ impl FastExchange {
         let (Some((place, candidate)), Some(jid)) = (found, account) else {
             return Err(Failure::NotAuthorized);
         };
-        if count.is_some_and(|count| count <= candidate.count) {
+        if count.is_some() && count <= candidate.count {
             return Err(Failure::NotAuthorized);
         }
         if candidate.expired {
@@ -216,7 +216,7 @@ mod tests {
     fn candidate(token: &str) -> FastCandidate {
         FastCandidate {
             token: Token::new(token.to_owned()),
-            count: 0,
+            count: None,
             expired: false,
         }
     }
@@ -297,7 +297,7 @@ mod tests {
     fn counts_and_expiry() {
         let (message, _) = client("t", "juliet", &[1; 32]);
         let used = FastCandidate {
-            count: 5,
+            count: Some(5),
             ..candidate("t")
         };
         let expired = FastCandidate {
@@ -307,6 +307,7 @@ mod tests {
         for (candidate, count, expected) in [
             (&used, Some(6), Ok(0)),
             (&used, None, Ok(0)),
+            (&candidate("t"), Some(0), Ok(0)),
             (&used, Some(5), Err(Failure::NotAuthorized)),
             (&expired, Some(6), Err(Failure::CredentialsExpired)),
         ] {

@@ -29,7 +29,10 @@ pub(super) fn answer(stream: &mut C2sStream, effect: &Effect) {
         Effect::FastTokens {
             username, client, ..
         } => Reply::FastTokens(match (&**username, client) {
-            ("juliet", Some(_)) => vec![candidate("fresh", 0, false), candidate("stale", 3, true)],
+            ("juliet", Some(_)) => vec![
+                candidate("fresh", None, false),
+                candidate("stale", Some(3), true),
+            ],
             _ => Vec::new(),
         }),
         Effect::Upgrade { hash, .. } => Reply::Upgrade(match hash {
@@ -73,7 +76,7 @@ pub(super) fn answer(stream: &mut C2sStream, effect: &Effect) {
     stream.answer(reply);
 }
 
-fn candidate(token: &str, count: u32, expired: bool) -> FastCandidate {
+fn candidate(token: &str, count: Option<u32>, expired: bool) -> FastCandidate {
     FastCandidate {
         token: Token::new(token.to_owned()),
         count,
