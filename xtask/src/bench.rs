@@ -74,6 +74,9 @@ pub(crate) fn bench(plan: &Plan) -> Result {
     bench.compare("chat", "tls", &chat, plan.repetitions)?;
     println!("\nServer memory in KiB PSS for each idle session:");
     bench.compare("idle", "tls", &idle, 1)?;
+    if plan.profile == "dev" {
+        println!("\nA debug build and a tiny load: these figures only show that it runs.");
+    }
     Ok(())
 }
 
