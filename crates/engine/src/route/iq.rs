@@ -1,6 +1,6 @@
 //! IQ stanzas (RFC 6120 § 8.2.3, RFC 6121 § 8).
 
-use super::{Handover, Routed, Rule, guard_recipient, guard_sender};
+use super::{Handover, Routed, Rule, depart, guard_recipient};
 use crate::{
     Engine,
     account::{Contact, View},
@@ -147,15 +147,9 @@ pub async fn route(
     draft: Draft,
     kind: Type,
 ) -> Result<Routed, StanzaError> {
-    let (Some(from), Some(to)) = (draft.from().cloned(), draft.to().cloned()) else {
-        return Err(Condition::BadRequest.into());
-    };
-    if !guard_sender(engine, &draft, sender, &to)? {
+    let Some((from, to)) = depart(engine, &draft, sender)? else {
         return Ok(Routed::Done);
-    }
-    if !engine.is_local(to.domain()) {
-        return Err(engine.remote().unreachable());
-    }
+    };
     let account = to.to_bare();
     if forged_push(&draft, kind, &from, &account) {
         return Err(Condition::ServiceUnavailable.into());
@@ -170,16 +164,8 @@ pub async fn route(
             return Err(Condition::ServiceUnavailable.into());
         }
     }
-    let stanza = draft.stanza().clone();
-    let sealed = draft.seal();
     Ok(Routed::Handover(
-        Handover {
-            stanza,
-            sealed,
-            from,
-            to,
-            rule: Rule::Iq,
-        },
+        Handover::new(draft, from, to, Rule::Iq),
         None,
     ))
 }

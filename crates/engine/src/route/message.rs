@@ -1,6 +1,6 @@
 //! Messages (RFC 6121 § 5 and § 8).
 
-use super::{Handover, Routed, Rule, guard_recipient, guard_sender};
+use super::{Handover, Routed, Rule, depart, guard_recipient};
 use crate::{
     Engine,
     account::View,
@@ -51,16 +51,10 @@ pub async fn route(
     sender: Option<(&BareJid, &View)>,
     mut draft: Draft,
 ) -> Result<Routed, StanzaError> {
-    let (Some(from), Some(to)) = (draft.from().cloned(), draft.to().cloned()) else {
-        return Err(Condition::BadRequest.into());
-    };
     let kind = Type::of(&draft);
-    if !guard_sender(engine, &draft, sender, &to)? {
+    let Some((from, to)) = depart(engine, &draft, sender)? else {
         return Ok(Routed::Done);
-    }
-    if !engine.is_local(to.domain()) {
-        return Err(engine.remote().unreachable());
-    }
+    };
     if to.local().is_none() {
         return to_server(kind);
     }
@@ -82,16 +76,8 @@ pub async fn route(
     } else {
         Rule::Message(kind)
     };
-    let stanza = draft.stanza().clone();
-    let sealed = draft.seal();
     Ok(Routed::Handover(
-        Handover {
-            stanza,
-            sealed,
-            from,
-            to,
-            rule,
-        },
+        Handover::new(draft, from, to, rule),
         ticket,
     ))
 }

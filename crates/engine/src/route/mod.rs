@@ -20,7 +20,7 @@ use crate::{
 use std::sync::Arc;
 use waxwing_proto::{
     BareJid, Jid,
-    stanza::{Draft, Sealed, Stanza, StanzaError},
+    stanza::{Condition, Draft, Sealed, Stanza, StanzaError},
 };
 use waxwing_store::Ticket;
 
@@ -62,6 +62,17 @@ pub enum Rule {
 }
 
 impl Handover {
+    /// A stanza that is edited no more.
+    fn new(draft: Draft, from: Jid, to: Jid, rule: Rule) -> Self {
+        Self {
+            stanza: draft.stanza().clone(),
+            sealed: draft.seal(),
+            from,
+            to,
+            rule,
+        }
+    }
+
     /// Delivers. An error is for the sender; a ticket means that the stanza found nobody, is being
     /// stored, and must be handed over again after the commit.
     pub fn run(&mut self, engine: &Engine) -> Result<Option<Ticket>, StanzaError> {
@@ -80,7 +91,27 @@ impl Handover {
     }
 }
 
-/// Asks the guards of the sender's account, if the sender is local.
+/// What every stanza passes on its way out: the guards of a local sender, and the choice between
+/// this server and another. Gives sender and recipient; `None` drops the stanza without a word.
+pub(crate) fn depart(
+    engine: &Engine,
+    draft: &Draft,
+    sender: Option<(&BareJid, &View)>,
+) -> Result<Option<(Jid, Jid)>, StanzaError> {
+    let (Some(from), Some(to)) = (draft.from(), draft.to()) else {
+        return Err(Condition::BadRequest.into());
+    };
+    if !guard_sender(engine, draft, sender, to)? {
+        return Ok(None);
+    }
+    if !engine.is_local(to.domain()) {
+        return Err(engine.remote().unreachable());
+    }
+    Ok(Some((from.clone(), to.clone())))
+}
+
+/// Asks the guards of the sender's account, if the sender is local. False: drop the stanza without
+/// a word.
 pub(crate) fn guard_sender(
     engine: &Engine,
     draft: &Draft,
@@ -90,16 +121,13 @@ pub(crate) fn guard_sender(
     let Some((account, view)) = sender else {
         return Ok(true);
     };
-    judge(
-        engine,
-        draft,
-        &GuardCx {
-            side: Side::Sender,
-            account,
-            view,
-            other: to,
-        },
-    )
+    let cx = GuardCx {
+        side: Side::Sender,
+        account,
+        view,
+        other: to,
+    };
+    judge(engine, draft, &cx)
 }
 
 /// Asks the guards of a local recipient's account. False: drop the stanza without a word.

@@ -1,10 +1,10 @@
 //! Presence on its way to somebody (RFC 6121 § 8.5).
 
-use super::{Handover, Routed, Rule, guard_recipient, guard_sender};
+use super::{Handover, Routed, Rule, depart, guard_recipient};
 use crate::{Engine, account::View, outbox::Delivery, registry::Resources};
 use waxwing_proto::{
     BareJid, Jid,
-    stanza::{Condition, Draft, Sealed, StanzaError},
+    stanza::{Draft, Sealed, StanzaError},
 };
 
 /// Takes directed presence, or an error about presence, whose `from` is stamped and whose `to` is
@@ -14,15 +14,9 @@ pub async fn route(
     sender: Option<(&BareJid, &View)>,
     draft: Draft,
 ) -> Result<Routed, StanzaError> {
-    let (Some(from), Some(to)) = (draft.from().cloned(), draft.to().cloned()) else {
-        return Err(Condition::BadRequest.into());
-    };
-    if !guard_sender(engine, &draft, sender, &to)? {
+    let Some((from, to)) = depart(engine, &draft, sender)? else {
         return Ok(Routed::Done);
-    }
-    if !engine.is_local(to.domain()) {
-        return Err(engine.remote().unreachable());
-    }
+    };
     if to.local().is_none() {
         // The server has no use for anybody's presence.
         return Ok(Routed::Done);
@@ -33,15 +27,7 @@ pub async fn route(
     if !view.exists || !guard_recipient(engine, &draft, &account, &view, &from)? {
         return Ok(Routed::Done);
     }
-    let stanza = draft.stanza().clone();
-    let sealed = draft.seal();
-    let handover = Handover {
-        stanza,
-        sealed,
-        from,
-        to,
-        rule: Rule::Presence,
-    };
+    let handover = Handover::new(draft, from, to, Rule::Presence);
     Ok(Routed::Handover(handover, None))
 }
 
