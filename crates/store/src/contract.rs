@@ -1,19 +1,26 @@
 //! The tests that each back end must pass: functions over a store, and a model-based comparison
 //! with [`crate::MemoryStore`].
 
+mod access;
 mod accounts;
+mod archive;
 mod archive_records;
 mod model;
+mod model_archive;
 mod offline;
 mod roster;
+mod sessions;
 mod state;
 
 pub(crate) use {
+    access::*,
     accounts::*,
+    archive::*,
     archive_records::*,
     model::{agrees_with_memory, calls as model_calls},
     offline::*,
     roster::*,
+    sessions::*,
     state::*,
 };
 
@@ -58,6 +65,27 @@ macro_rules! contract_tests {
             a_resend_gives_the_first_id,
             a_count_is_committed_with_its_message,
             a_record_is_kept_as_a_whole_or_not_at_all,
+            archives_are_filtered,
+            archives_are_paged,
+            unknown_ids_are_told,
+            the_ends_of_an_archive_are_known,
+            counts_end_somewhere,
+            a_retracted_message_leaves_a_tombstone,
+            messages_are_found_by_the_senders_id,
+            archives_are_purged_from_the_oldest,
+            old_archives_are_due,
+            archiving_preferences_are_kept,
+            archive_writes_need_the_account,
+            sessions_are_kept_and_bounded,
+            only_one_can_take_a_session,
+            stanzas_are_kept_for_sessions_in_order,
+            sessions_expire,
+            session_writes_need_the_account,
+            clients_are_known_and_bounded,
+            tokens_rotate,
+            tokens_end,
+            pushes_are_registered,
+            access_writes_need_the_account,
         }
     };
 }

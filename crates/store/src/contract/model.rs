@@ -1,5 +1,6 @@
 //! Random operations: a back end must answer as [`MemoryStore`] does.
 
+use super::model_archive::{Query, Sent, query, sent, sessions};
 use super::{DAY, credentials, item, jid, request};
 use crate::{MemoryStore, Record, RosterItem, Store, Subscription};
 use bytes::Bytes;
@@ -23,6 +24,20 @@ pub(crate) enum Call {
     Block(u8, Vec<u8>, u32),
     Unblock(u8, Option<Vec<u8>>),
     Document(u8, u8, Option<u16>),
+    /// Messages at once: they may share a commit.
+    Messages(Vec<Sent>),
+    /// Whose archive, which entry, the page.
+    Page(u8, Query),
+    Retract(u8, usize),
+    /// Whose archive, up to which entry, how many.
+    Purge(u8, Option<usize>, u32),
+    Forget(i64, u32),
+    SessionPut(u8, u8, Option<i64>),
+    SessionTake(u8, u8, u64),
+    SessionUpdate(u8, u8, u64, u32),
+    SessionRemove(u8, u8, u64),
+    SessionKeep(u8, u8, u64, Vec<u16>),
+    SessionForget(u8, u8, u64, usize),
     Look(u8, u64),
 }
 
@@ -49,6 +64,13 @@ fn call() -> impl Strategy<Value = Call> {
             .prop_map(|(who, jids)| Call::Unblock(who, jids)),
         3 => (0..3_u8, 0..3_u8, proptest::option::of(0..60_u16))
             .prop_map(|(who, key, size)| Call::Document(who, key, size)),
+        9 => proptest::collection::vec(sent(), 1..6).prop_map(Call::Messages),
+        6 => (0..3_u8, query()).prop_map(|(who, query)| Call::Page(who, query)),
+        2 => (0..3_u8, 0..9_usize).prop_map(|(who, nth)| Call::Retract(who, nth)),
+        2 => (0..3_u8, proptest::option::of(0..9_usize), 0..4_u32)
+            .prop_map(|(who, nth, count)| Call::Purge(who, nth, count)),
+        1 => (-60..60_i64, 0..3_u32).prop_map(|(before, count)| Call::Forget(before, count)),
+        8 => sessions(),
         4 => (0..3_u8, 0..12_u64).prop_map(|(who, since)| Call::Look(who, since)),
     ]
 }
@@ -142,6 +164,7 @@ async fn answer(store: &impl Store, call: Call) -> String {
             )
         }
         Call::Look(who, since) => look(store, who, since).await,
+        archive => super::model_archive::answer(store, archive).await,
     }
 }
 
@@ -188,18 +211,18 @@ async fn look(store: &impl Store, who: u8, since: u64) -> String {
         store.blocked(account.clone()).await.unwrap(),
         store.document(account.clone(), "k1".into()).await.unwrap(),
     );
-    debug(read)
+    debug((read, super::model_archive::look(store, account).await))
 }
 
-fn debug(value: impl std::fmt::Debug) -> String {
+pub(super) fn debug(value: impl std::fmt::Debug) -> String {
     format!("{value:?}")
 }
 
-fn account(who: u8) -> BareJid {
+pub(super) fn account(who: u8) -> BareJid {
     jid(&format!("user{who}@a.example"))
 }
 
-fn contact_jid(contact: u8) -> BareJid {
+pub(super) fn contact_jid(contact: u8) -> BareJid {
     jid(&format!("contact{contact}@b.example"))
 }
 

@@ -40,20 +40,28 @@ async fn database() -> (TempDir, Vec<u8>) {
     (folder, bytes)
 }
 
+/// The first pages of tables and indices.
+fn roots(folder: &TempDir) -> Vec<usize> {
+    let connection = rusqlite::Connection::open(file(folder)).unwrap();
+    let sql = "SELECT rootpage FROM sqlite_schema WHERE rootpage > 1";
+    let mut statement = connection.prepare(sql).unwrap();
+    let roots = statement.query_map([], |row| row.get::<_, u32>(0)).unwrap();
+    roots
+        .map(|root| usize::try_from(root.unwrap()).unwrap())
+        .collect()
+}
+
 #[tokio::test]
 async fn damaged_files_are_refused() {
     let (folder, good) = database().await;
     let page = 4096;
     let mut headless = good.clone();
     headless[..100].fill(0);
-    // A table, but not the schema.
-    let connection = rusqlite::Connection::open(file(&folder)).unwrap();
-    let sql = "SELECT rootpage FROM sqlite_schema WHERE name = 'credential'";
-    let root: u32 = connection.query_row(sql, [], |row| row.get(0)).unwrap();
-    drop(connection);
-    let root = usize::try_from(root).unwrap();
+    // All tables, but not the schema.
     let mut overwritten = good.clone();
-    overwritten[(root - 1) * page..root * page].fill(0xA5);
+    for root in roots(&folder) {
+        overwritten[(root - 1) * page..root * page].fill(0xA5);
+    }
     for (bytes, why) in [
         (vec![], "is empty"),
         (vec![0; good.len()], "cannot be read"),

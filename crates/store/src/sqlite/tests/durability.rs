@@ -1,6 +1,10 @@
 //! Kills, a full disk, errors of the disk.
 
 use super::*;
+use crate::{
+    Archive, ArchiveFilter, Hibernation, PageFrom, PageRequest,
+    contract::{archived, session, submit},
+};
 use std::{
     io::{BufRead as _, BufReader},
     process::{Child, Command, Stdio},
@@ -66,6 +70,100 @@ async fn what_was_told_survives_a_kill() {
         assert_eq!(store.integrity().unwrap(), Vec::<String>::new());
     }
     assert!(told.is_sorted_by(|a, b| a < b), "ids rise across restarts");
+}
+
+/// Archives of both sides, the queue and the session's count, which share one commit.
+#[tokio::test]
+async fn archived_messages_survive_a_kill_as_a_whole_and_in_order() {
+    let (store, folder) = fresh();
+    let alice = create(&store, "alice@a.example").await;
+    let bob = create(&store, "bob@a.example").await;
+    store
+        .session_put(alice.clone(), session("s"), 1)
+        .await
+        .unwrap();
+    drop(store);
+    let mut told = Vec::new();
+    for round in 1..=6 {
+        let mut child = again("archive_until_killed", &folder).spawn().unwrap();
+        let mut lines = ids(&mut child);
+        told.extend(lines.by_ref().take(round * 23));
+        child.kill().unwrap();
+        told.extend(lines);
+        child.wait().unwrap();
+
+        let store = open(&folder);
+        let sent = archive(&store, &alice).await;
+        assert_eq!(archive(&store, &bob).await, sent, "both or none");
+        assert!(sent.is_sorted_by(|a, b| a < b));
+        for id in &told {
+            let there = sent.binary_search(id);
+            assert!(there.is_ok(), "{id} was told and is gone, round {round}");
+        }
+        let waiting = store.offline(bob.clone(), 0, u32::MAX).await.unwrap();
+        let waiting: Vec<_> = waiting.iter().map(|message| message.id).collect();
+        assert_eq!(waiting, sent, "the queue, too");
+        let session = store.session(alice.clone(), "s".into()).await.unwrap();
+        let handled = usize::try_from(session.unwrap().handled).unwrap();
+        assert_eq!(handled, sent.len(), "counted with its message");
+        assert_eq!(store.integrity().unwrap(), Vec::<String>::new());
+    }
+    assert!(told.is_sorted_by(|a, b| a < b), "ids rise across restarts");
+}
+
+/// The ids of a whole archive, read in pages.
+async fn archive(store: &SqliteStore, account: &waxwing_proto::BareJid) -> Vec<u64> {
+    let mut ids = Vec::new();
+    loop {
+        let request = PageRequest {
+            max: 100,
+            from: ids
+                .last()
+                .map_or(PageFrom::First, |id| PageFrom::After(*id)),
+            flip: false,
+            count: false,
+        };
+        let page = store.archive_page(account.clone(), ArchiveFilter::default(), request);
+        let page = page.await.unwrap();
+        ids.extend(page.entries.iter().map(|entry| entry.id));
+        if page.complete {
+            return ids;
+        }
+    }
+}
+
+/// Not a test by itself: another starts and kills it.
+#[tokio::test]
+#[ignore = "started by another test"]
+async fn archive_until_killed() {
+    let store = SqliteStore::open(Path::new(&std::env::var(FOLDER).unwrap()).join("waxwing.db"));
+    let store = store.unwrap();
+    let alice = jid("alice@a.example");
+    let session = store.session(alice.clone(), "s".into()).await.unwrap();
+    let session = session.unwrap();
+    let mut count = session.handled;
+    for round in 0.. {
+        let record = |count| crate::Message {
+            waiting: Some(crate::Waiting {
+                account: jid("bob@a.example"),
+                messages_max: u32::MAX,
+                bytes_max: u64::MAX,
+            }),
+            handled: Some(crate::Handled {
+                account: alice.clone(),
+                session: session.key(),
+                count,
+            }),
+            ..archived("alice@a.example", "bob@a.example", DAY - round, "hello")
+        };
+        let tickets: Vec<_> = (1..=16)
+            .map(|nth| submit(&store, record(count + nth)))
+            .collect();
+        count += 16;
+        for ticket in tickets {
+            println!("id {}", ticket.await.unwrap().id);
+        }
+    }
 }
 
 #[tokio::test]

@@ -1,0 +1,263 @@
+use super::{DAY, archived, create, error, jid, session, submit};
+use crate::{SessionKey, SessionUpdate, SmSession, Stanzas, Store};
+use waxwing_proto::BareJid;
+
+fn key(id: &str, generation: u64) -> SessionKey {
+    SessionKey {
+        id: id.into(),
+        generation,
+    }
+}
+
+fn stanzas(texts: &[&'static str], stanzas_max: u32, bytes_max: u64) -> Stanzas {
+    Stanzas {
+        at: DAY,
+        stanzas: texts.iter().map(|text| (*text).into()).collect(),
+        stanzas_max,
+        bytes_max,
+    }
+}
+
+async fn kept(store: &impl Store, account: &BareJid, id: &str) -> Vec<(u64, String)> {
+    let kept = store.session_kept(account.clone(), id.into(), 0, 100);
+    let kept = kept.await.unwrap().into_iter();
+    kept.map(|kept| (kept.id, String::from_utf8(kept.stanza.to_vec()).unwrap()))
+        .collect()
+}
+
+pub(crate) async fn sessions_are_kept_and_bounded(store: &impl Store) {
+    let alice = create(store, "alice@a.example").await;
+    let put = |id: &str, max| store.session_put(alice.clone(), session(id), max);
+    put("b", 2).await.unwrap();
+    assert_eq!(error(put("b", 2).await), "Exists");
+    put("a", 2).await.unwrap();
+    assert_eq!(error(put("c", 2).await), "Quota(\"sm_sessions_max\")");
+    let all = store.sessions(alice.clone()).await.unwrap();
+    assert_eq!(all, [session("a"), session("b")], "in the order of ids");
+
+    let update = SessionUpdate {
+        handled: Some(u32::MAX),
+        acknowledged: Some(7),
+        expires: Some(Some(DAY)),
+        state: Some("other".into()),
+    };
+    let wanted = SmSession {
+        handled: u32::MAX,
+        acknowledged: 7,
+        expires: Some(DAY),
+        state: "other".into(),
+        ..session("a")
+    };
+    let read = async || {
+        let found = store.session(alice.clone(), "a".into()).await.unwrap();
+        found.unwrap()
+    };
+    let change = |update| store.session_update(alice.clone(), key("a", 1), update);
+    change(update).await.unwrap();
+    assert_eq!(read().await, wanted);
+    change(SessionUpdate::default()).await.unwrap();
+    assert_eq!(read().await, wanted, "nothing given, nothing changed");
+    let lives = SessionUpdate {
+        expires: Some(None),
+        ..SessionUpdate::default()
+    };
+    change(lives).await.unwrap();
+    assert_eq!(read().await.expires, None);
+
+    store
+        .session_remove(alice.clone(), key("a", 1))
+        .await
+        .unwrap();
+    assert_eq!(
+        store.session(alice.clone(), "a".into()).await.unwrap(),
+        None
+    );
+    assert_eq!(store.sessions(alice).await.unwrap(), [session("b")]);
+    assert!(store.sessions(jid("x@a.example")).await.unwrap().is_empty());
+    let nobodys = store.session(jid("x@a.example"), "b".into()).await.unwrap();
+    assert_eq!(nobodys, None);
+}
+
+pub(crate) async fn only_one_can_take_a_session(store: &impl Store) {
+    let alice = create(store, "alice@a.example").await;
+    let asleep = SmSession {
+        generation: 9,
+        expires: Some(DAY),
+        ..session("s")
+    };
+    store.session_put(alice.clone(), asleep, 9).await.unwrap();
+    // Both queued before either is done.
+    let takes = [(); 2].map(|()| store.session_take(alice.clone(), key("s", 1)));
+    let mut results = Vec::new();
+    for take in takes {
+        results.push(take.await.map_err(|error| format!("{error:?}")));
+    }
+    let wanted = SmSession {
+        generation: 2,
+        ..session("s")
+    };
+    assert_eq!(results, [Ok(wanted), Err("Conflict".into())]);
+
+    // What the former owner tries, and what is tried on no session.
+    for (id, generation, wanted) in [
+        ("s", 1, "Conflict"),
+        ("s", 3, "Conflict"),
+        ("t", 1, "NoItem"),
+    ] {
+        let key = || key(id, generation);
+        let keep = stanzas(&["x"], 9, 99);
+        let errors = [
+            error(store.session_take(alice.clone(), key()).await),
+            error(
+                store
+                    .session_update(alice.clone(), key(), SessionUpdate::default())
+                    .await,
+            ),
+            error(store.session_keep(alice.clone(), key(), keep).await),
+            error(store.session_forget(alice.clone(), key(), 1).await),
+            error(store.session_remove(alice.clone(), key()).await),
+        ];
+        assert_eq!(errors, [wanted; 5], "{id} {generation}");
+    }
+    store
+        .session_remove(alice.clone(), key("s", 2))
+        .await
+        .unwrap();
+    store
+        .session_put(alice.clone(), session("s"), 9)
+        .await
+        .unwrap();
+    store
+        .session_take(alice, key("s", 1))
+        .await
+        .expect("a new one begins at 1");
+}
+
+pub(crate) async fn stanzas_are_kept_for_sessions_in_order(store: &impl Store) {
+    let alice = create(store, "alice@a.example").await;
+    for id in ["s", "t"] {
+        store
+            .session_put(alice.clone(), session(id), 9)
+            .await
+            .unwrap();
+    }
+    let keep = |id: &str, texts: &[&'static str]| {
+        store.session_keep(alice.clone(), key(id, 1), stanzas(texts, 3, 6))
+    };
+    let first = keep("s", &["1", "22"]).await.unwrap();
+    let mut message = archived("alice@a.example", "x@b.example", DAY, "m");
+    message.recipient = None;
+    let archived = submit(store, message).await.unwrap().id;
+    let other = keep("t", &["other"]).await.unwrap();
+    assert_eq!(keep("s", &[]).await.unwrap(), 0, "none");
+    assert_eq!(
+        error(keep("s", &["3", "4"]).await),
+        "Quota(\"sm_session_stanzas_max\")"
+    );
+    assert_eq!(
+        error(keep("s", &["4444"]).await),
+        "Quota(\"sm_session_bytes_max\")"
+    );
+    let second = keep("s", &["333"]).await.unwrap();
+    let day = u64::try_from(DAY).unwrap();
+    assert_eq!(
+        [first, archived, other, second],
+        [day + 1, day + 2, day + 3, day + 4],
+        "one order for all"
+    );
+    let all = [(day, "1"), (first, "22"), (second, "333")].map(|(id, text)| (id, text.to_owned()));
+    assert_eq!(kept(store, &alice, "s").await, all);
+    let page = store.session_kept(alice.clone(), "s".into(), day, 1);
+    assert_eq!(page.await.unwrap()[0].id, first);
+
+    let forget = |last| store.session_forget(alice.clone(), key("s", 1), last);
+    forget(first).await.unwrap();
+    assert_eq!(kept(store, &alice, "s").await, all[2..]);
+    assert_eq!(
+        error(keep("s", &["4444"]).await),
+        "Quota(\"sm_session_bytes_max\")"
+    );
+    keep("s", &["55", "6"])
+        .await
+        .expect("room again, to the byte");
+    store
+        .session_remove(alice.clone(), key("s", 1))
+        .await
+        .unwrap();
+    store
+        .session_put(alice.clone(), session("s"), 9)
+        .await
+        .unwrap();
+    assert!(
+        kept(store, &alice, "s").await.is_empty(),
+        "went with its session"
+    );
+    assert_eq!(kept(store, &alice, "t").await.len(), 1);
+    assert!(kept(store, &jid("x@a.example"), "t").await.is_empty());
+}
+
+pub(crate) async fn sessions_expire(store: &impl Store) {
+    for (name, id, expires) in [
+        ("bob", "b1", Some(3)),
+        ("alice", "a2", Some(3)),
+        ("alice", "a1", Some(1)),
+        ("alice", "a3", None),
+        ("bob", "b2", Some(5)),
+    ] {
+        let account = format!("{name}@a.example");
+        let asleep = SmSession {
+            expires,
+            ..session(id)
+        };
+        if store.account(jid(&account)).await.unwrap().is_none() {
+            create(store, &account).await;
+        }
+        store.session_put(jid(&account), asleep, 9).await.unwrap();
+    }
+    let expired = async |now, count| {
+        let expired = store.sessions_expired(now, count).await.unwrap();
+        let expired = expired.into_iter();
+        expired
+            .map(|(account, key)| {
+                format!("{} {} {}", account.local().unwrap(), key.id, key.generation)
+            })
+            .collect::<Vec<_>>()
+    };
+    assert!(expired(1, 9).await.is_empty());
+    assert_eq!(expired(2, 9).await, ["alice a1 1"]);
+    assert_eq!(
+        expired(5, 9).await,
+        ["alice a1 1", "alice a2 1", "bob b1 1"]
+    );
+    assert_eq!(expired(5, 2).await, ["alice a1 1", "alice a2 1"]);
+    store
+        .session_take(jid("alice@a.example"), key("a1", 1))
+        .await
+        .unwrap();
+    assert_eq!(
+        expired(9, 9).await,
+        ["alice a2 1", "bob b1 1", "bob b2 1"],
+        "taken ones live"
+    );
+}
+
+pub(crate) async fn session_writes_need_the_account(store: &impl Store) {
+    let nobody = || jid("nobody@a.example");
+    let errors = [
+        error(store.session_put(nobody(), session("s"), 9).await),
+        error(store.session_take(nobody(), key("s", 1)).await),
+        error(
+            store
+                .session_update(nobody(), key("s", 1), SessionUpdate::default())
+                .await,
+        ),
+        error(
+            store
+                .session_keep(nobody(), key("s", 1), stanzas(&[], 9, 9))
+                .await,
+        ),
+        error(store.session_forget(nobody(), key("s", 1), 1).await),
+        error(store.session_remove(nobody(), key("s", 1)).await),
+    ];
+    assert_eq!(errors, ["NoAccount"; 6]);
+}
