@@ -240,7 +240,6 @@ impl Connection {
     async fn perform(&mut self, effect: Effect) {
         match effect {
             Effect::Send(bytes) => self.output.push_back(bytes),
-            Effect::Opened { .. } => {}
             Effect::StartTls => self.status = Status::StartTls,
             Effect::Credentials { username, hash, .. } => {
                 let host = self.stream.host().unwrap_or_default();
@@ -272,8 +271,10 @@ impl Connection {
                 }
             }
             Effect::Close => self.status = Status::Closing,
-            // The settings of our streams do not offer what these come of.
-            Effect::FastTokens { .. }
+            // A new header changes nothing here, and the settings of our streams do not offer what
+            // the others come of.
+            Effect::Opened { .. }
+            | Effect::FastTokens { .. }
             | Effect::Upgrade { .. }
             | Effect::Upgraded { .. }
             | Effect::Login(_)
