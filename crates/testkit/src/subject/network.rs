@@ -16,6 +16,7 @@ use tempfile::TempDir;
 use tokio::{
     net::TcpStream,
     process::{Child, Command},
+    sync::Mutex,
     time::Instant,
 };
 use tokio_rustls::TlsConnector;
@@ -31,7 +32,7 @@ pub struct Network {
     connector: TlsConnector,
     command: RefCell<Command>,
     /// Ends with this value.
-    process: RefCell<Child>,
+    process: Mutex<Child>,
     /// Its files; removed with this value.
     folder: TempDir,
 }
@@ -98,7 +99,7 @@ impl Network {
             tls_port,
             connector: TlsConnector::from(Arc::new(config)),
             command: RefCell::new(command),
-            process: RefCell::new(process),
+            process: Mutex::new(process),
             folder,
         };
         network.listens().await?;
@@ -113,7 +114,7 @@ impl Network {
                 .await
                 .is_err()
             {
-                if let Ok(Some(status)) = self.process.borrow_mut().try_wait() {
+                if let Ok(Some(status)) = self.process.lock().await.try_wait() {
                     return Err(format!(
                         "the server ended at once, {status}: {}",
                         self.log()
@@ -131,13 +132,12 @@ impl Network {
     pub(super) async fn suffer(&self, fate: Fate) -> Result<(), String> {
         if fate == Fate::Starts {
             // One that stops in good order takes its time.
-            let ended = self.process.borrow_mut().wait().await;
+            let ended = self.process.lock().await.wait().await;
             ended.map_err(|e| e.to_string())?;
-            let process = spawn(&mut *self.command.borrow_mut())?;
-            self.process.replace(process);
+            *self.process.lock().await = spawn(&mut self.command.borrow_mut())?;
             return self.listens().await;
         }
-        let mut process = self.process.borrow_mut();
+        let mut process = self.process.lock().await;
         let pid = process.id().and_then(|id| id.try_into().ok());
         let pid = pid
             .and_then(Pid::from_raw)
