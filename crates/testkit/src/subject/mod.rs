@@ -74,7 +74,9 @@ impl Kind {
     /// Starts a fresh subject for one scenario.
     pub async fn start(self, scenario: &Scenario) -> Result<Subject, String> {
         match self {
-            Self::Memory => Memory::start(scenario).await.map(Subject::Memory),
+            Self::Memory => Memory::start(scenario)
+                .await
+                .map(|memory| Subject::Memory(Box::new(memory))),
             Self::Tls => binary::start(scenario).await.map(Subject::network),
             Self::Prosody => prosody::start(scenario).await.map(Subject::network),
         }
@@ -84,7 +86,7 @@ impl Kind {
 /// A running server with the accounts of one scenario.
 pub enum Subject {
     /// In this process.
-    Memory(Memory),
+    Memory(Box<Memory>),
     /// Another process.
     Network(Box<Network>),
 }

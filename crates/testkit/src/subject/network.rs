@@ -134,7 +134,8 @@ impl Network {
             // One that stops in good order takes its time.
             let ended = self.process.lock().await.wait().await;
             ended.map_err(|e| e.to_string())?;
-            *self.process.lock().await = spawn(&mut self.command.borrow_mut())?;
+            let started = spawn(&mut self.command.borrow_mut())?;
+            *self.process.lock().await = started;
             return self.listens().await;
         }
         let mut process = self.process.lock().await;
