@@ -115,6 +115,21 @@ fn another_protocol_is_refused_by_alpn() {
     }
 }
 
+// proves: RFC6120-5.4.3.2-a
+#[test]
+fn a_failed_handshake_ends_the_connection_without_an_end_tag() {
+    let server = Server::start("");
+    let mut client = Client(connect(server.starttls));
+    client.open();
+    client.send(STARTTLS);
+    client.expect("<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>");
+    client.send("this is no handshake of any version of TLS");
+    let rest = client.rest();
+    assert!(!rest.contains("</stream:stream>"), "{rest}");
+    // The others do not notice.
+    Client(connect(server.starttls)).open();
+}
+
 #[test]
 fn a_stop_says_goodbye_and_exits_with_0() {
     let mut server = Server::start("");

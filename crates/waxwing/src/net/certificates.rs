@@ -232,3 +232,31 @@ fn unreadable(path: &Path, error: &rustls::pki_types::pem::Error) -> String {
         e => format!("{path}: is not usable PEM: {e}"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // proves: RFC6120-5.4.3.1-c
+    #[test]
+    fn each_domain_shows_its_own_certificate() {
+        let folder = tempfile::tempdir().unwrap();
+        let text = format!(
+            "domains = [\"one.example\", \"two.example\"]\ndata = \"{}\"\n\
+             [tls]\nself_signed = true\n",
+            folder.path().display()
+        );
+        let config = Config::parse(&text, Path::new("test")).unwrap();
+        let provider = rustls::crypto::aws_lc_rs::default_provider();
+        let certificates = Certificates::load(&config, &provider).unwrap();
+        for (asked, shown) in [
+            (Some("one.example"), "one.example"),
+            (Some("two.example"), "two.example"),
+            (Some("three.example"), "one.example"),
+            (None, "one.example"),
+        ] {
+            let chosen = certificates.choose(asked);
+            assert_eq!(chosen.names, [shown], "{asked:?}");
+        }
+    }
+}
