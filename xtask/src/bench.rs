@@ -122,8 +122,9 @@ impl Bench {
             relays.median, relays.min
         );
         println!(
-            "  ratio    {transport}  median {:8.2}",
-            ours.median / relays.median
+            "  ratio    {transport}  median {:8.2}  min {:8.2}",
+            ours.median / relays.median,
+            ours.min / relays.min
         );
         Ok(())
     }

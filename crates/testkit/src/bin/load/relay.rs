@@ -32,8 +32,9 @@ pub(crate) async fn serve(folder: &Path) -> Result<()> {
     let table = Table::default();
     let plain = TcpListener::bind("127.0.0.1:0").await?;
     let tls = TcpListener::bind("127.0.0.1:0").await?;
-    println!("plain {}", plain.local_addr()?);
-    println!("tls {}", tls.local_addr()?);
+    let lines = format!("plain {}\ntls {}\n", plain.local_addr()?, tls.local_addr()?);
+    // In one piece, and so in one write: who has read the line it wanted may close the pipe.
+    print!("{lines}");
     let acceptor = secure::server(folder)?;
     let plain_table = table.clone();
     tokio::spawn(async move {
