@@ -31,7 +31,15 @@ CREATE TABLE archive_entry (
     tombstone BYTES,
     PRIMARY KEY (account, id)
 ) CLUSTERED;
-CREATE INDEX archive_entry_contact ON archive_entry (account, contact, id);
+-- In which spans of 2^36 microseconds (19 hours) of ids an archive has entries of a conversation: a
+-- query of one reads these spans only. An index of each entry would make every message write two
+-- pages more.
+CREATE TABLE archive_span (
+    account BIGINT NOT NULL REFERENCES account (number) ON DELETE CASCADE,
+    contact TEXT NOT NULL,
+    span BIGINT NOT NULL,
+    PRIMARY KEY (account, contact, span)
+) CLUSTERED;
 
 -- XEP-0160: what waits, in the archive or not.
 CREATE TABLE offline_entry (

@@ -19,6 +19,8 @@ mod sessions;
 mod store;
 mod store_archive;
 
+#[cfg(test)]
+pub(crate) use archive::QUERIES as ARCHIVE_QUERIES;
 pub(crate) use ids::Ids;
 pub(crate) use store::Backend;
 

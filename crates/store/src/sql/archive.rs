@@ -8,13 +8,14 @@ use crate::{
 use bytes::Bytes;
 use waxwing_proto::{BareJid, Jid};
 
-/// The columns that [`archived`] reads.
+/// The columns that [`archived`] reads, of some entries.
 macro_rules! entries {
-    ($($condition:tt)+) => {
+    ($from:literal, $($condition:tt)+) => {
         concat!(
             "SELECT e.id, e.contact, e.resource, e.flags, \
-             CASE WHEN e.tombstone IS NULL THEN 0 ELSE 1 END, coalesce(e.tombstone, m.stanza) \
-             FROM archive_entry e LEFT JOIN message m ON m.id = e.id WHERE e.account = ?1 AND ",
+             CASE WHEN e.tombstone IS NULL THEN 0 ELSE 1 END, coalesce(e.tombstone, m.stanza) FROM ",
+            $from,
+            " LEFT JOIN message m ON m.id = e.id WHERE e.account = ?1 AND ",
             $($condition)+
         )
     };
@@ -28,39 +29,49 @@ macro_rules! passing {
         )
     };
 }
-/// The same within a conversation; an empty resource is any.
+/// The same within the spans of a conversation; an empty resource is any.
 macro_rules! conversation {
     ($rest:literal) => {
         concat!(
-            "e.contact = ?7 AND (?8 = '' OR e.resource = ?8) AND e.id > ?2 AND e.id < ?3 \
-             AND (e.flags & ?4) = ?4 AND (e.flags & ?5) = 0 ",
-            $rest
-        )
-    };
-}
-macro_rules! count {
-    ($which:ident) => {
-        concat!(
-            "SELECT count(*) FROM (SELECT 1 FROM archive_entry e WHERE e.account = ?1 AND ",
-            $which!("LIMIT ?6"),
-            ") AS passing"
+            "s.account = ?1 AND s.contact = ?7 AND s.span >= (?2 >> 36) AND s.span <= (?3 >> 36) \
+             AND e.id >= (s.span << 36) AND e.id < ((s.span + 1) << 36) \
+             AND e.contact = ?7 AND (?8 = '' OR e.resource = ?8) AND ",
+            passing!($rest)
         )
     };
 }
 
-const FORWARDS: &str = entries!(passing!("ORDER BY e.id LIMIT ?6"));
-const BACKWARDS: &str = entries!(passing!("ORDER BY e.id DESC LIMIT ?6"));
-const WITH_FORWARDS: &str = entries!(conversation!("ORDER BY e.id LIMIT ?6"));
-const WITH_BACKWARDS: &str = entries!(conversation!("ORDER BY e.id DESC LIMIT ?6"));
-const COUNT: &str = count!(passing);
-const WITH_COUNT: &str = count!(conversation);
-const BY_ID: &str = entries!("e.id = ?2");
+/// A span of ids has so many bits; the statements have it as a number.
+pub(super) const SPAN_BITS: u32 = 36;
+const FORWARDS: &str = entries!("archive_entry e", passing!("ORDER BY e.id LIMIT ?6"));
+const BACKWARDS: &str = entries!("archive_entry e", passing!("ORDER BY e.id DESC LIMIT ?6"));
+const WITH_FORWARDS: &str = entries!(
+    "archive_span s CROSS JOIN archive_entry e",
+    conversation!("ORDER BY s.span, e.id LIMIT ?6")
+);
+const WITH_BACKWARDS: &str = entries!(
+    "archive_span s CROSS JOIN archive_entry e",
+    conversation!("ORDER BY s.span DESC, e.id DESC LIMIT ?6")
+);
+const COUNT: &str = concat!(
+    "SELECT count(*) FROM (SELECT 1 FROM archive_entry e WHERE e.account = ?1 AND ",
+    passing!("LIMIT ?6) AS passing")
+);
+const WITH_COUNT: &str = concat!(
+    "SELECT count(*) FROM (SELECT 1 FROM archive_span s CROSS JOIN archive_entry e \
+     WHERE e.account = ?1 AND ",
+    conversation!("LIMIT ?6) AS passing")
+);
+const BY_ID: &str = entries!("archive_entry e", "e.id = ?2");
 const EXISTS: &str = "SELECT 1 FROM archive_entry WHERE account = ?1 AND id = ?2";
 const FIRST: &str = "SELECT id FROM archive_entry WHERE account = ?1 ORDER BY id LIMIT 1";
 const LAST: &str = "SELECT id FROM archive_entry WHERE account = ?1 ORDER BY id DESC LIMIT 1";
 const FIND: &str = entries!(
-    "e.tombstone IS NULL AND m.origin = ?4 AND e.id IN (SELECT id FROM archive_entry \
-     WHERE account = ?1 AND contact = ?2 ORDER BY id DESC LIMIT ?3) ORDER BY e.id DESC"
+    "archive_entry e",
+    "e.tombstone IS NULL AND m.origin = ?4 AND e.id IN (SELECT c.id \
+     FROM archive_span s CROSS JOIN archive_entry c WHERE s.account = ?1 AND s.contact = ?2 \
+     AND c.account = ?1 AND c.id >= (s.span << 36) AND c.id < ((s.span + 1) << 36) \
+     AND c.contact = ?2 ORDER BY s.span DESC, c.id DESC LIMIT ?3) ORDER BY e.id DESC"
 );
 const RETRACTED: &str = "SELECT CASE WHEN tombstone IS NULL THEN 0 ELSE 1 END \
      FROM archive_entry WHERE account = ?1 AND id = ?2";
@@ -68,6 +79,28 @@ const RETRACT: &str = "UPDATE archive_entry SET tombstone = ?3 WHERE account = ?
 const NTH_OLD: &str = "SELECT max(id), count(*) FROM (SELECT id FROM archive_entry \
      WHERE account = ?1 AND id < ?2 ORDER BY id LIMIT ?3) AS old";
 const REMOVE: &str = "DELETE FROM archive_entry WHERE account = ?1 AND id <= ?2";
+
+/// What must never read a whole table.
+#[cfg(test)]
+pub(crate) const QUERIES: &[&str] = &[
+    FORWARDS,
+    BACKWARDS,
+    WITH_FORWARDS,
+    WITH_BACKWARDS,
+    COUNT,
+    WITH_COUNT,
+    BY_ID,
+    EXISTS,
+    FIRST,
+    LAST,
+    NTH_OLD,
+    REMOVE,
+];
+/// Spans up to one in which an archive has nothing of the conversation any more.
+const REMOVE_SPANS: &str = "DELETE FROM archive_span WHERE account = ?1 AND span <= ?2 \
+     AND NOT EXISTS (SELECT 1 FROM archive_entry e WHERE e.account = ?1 \
+     AND e.contact = archive_span.contact AND e.id >= (archive_span.span << 36) \
+     AND e.id < ((archive_span.span + 1) << 36))";
 
 pub(super) fn page(
     db: &mut dyn Executor,
@@ -301,6 +334,7 @@ pub(super) fn purge(
     if let Some(last) = last {
         message::release_entries(db, number, last)?;
         db.execute(REMOVE, &[number.into(), last.into()])?;
+        db.execute(REMOVE_SPANS, &[number.into(), (last >> SPAN_BITS).into()])?;
     }
     if found > 0 && found < u64::from(count) {
         // The last of several calls.

@@ -1,6 +1,8 @@
 //! Records of messages, and the stanzas they share.
 
-use super::{Executor, Ids, Param, accounts, bound, ids::outward, offline, sessions};
+use super::{
+    Executor, Ids, Param, accounts, archive::SPAN_BITS, bound, ids::outward, offline, sessions,
+};
 use crate::{
     Entry, Message, Micros, Outcome, RESEND_WINDOW, Record, Resend, Result, StoreError, Waiting,
     archive::origin_hash,
@@ -10,6 +12,9 @@ const INSERT: &str =
     "INSERT INTO message (id, received, origin, holders, stanza) VALUES (?1, ?2, ?3, ?4, ?5)";
 const ADD_ENTRY: &str = "INSERT INTO archive_entry (account, id, contact, resource, flags) \
      SELECT number, ?2, ?3, ?4, ?5 FROM account WHERE jid = ?1";
+const ADD_SPAN: &str = "INSERT INTO archive_span (account, contact, span) \
+     SELECT number, ?2, ?3 FROM account WHERE jid = ?1 \
+     ON CONFLICT (account, contact, span) DO NOTHING";
 /// Nothing is changed if a recent record has that hash.
 const ADD_RESEND: &str = "INSERT INTO resend (id, account, hash) \
      SELECT ?2, number, ?3 FROM account WHERE jid = ?1 \
@@ -127,10 +132,15 @@ fn add_entry(db: &mut dyn Executor, id: i64, entry: &Entry) -> Result<()> {
         entry.with.resource().unwrap_or_default().into(),
         flags.into(),
     ];
-    match db.execute(ADD_ENTRY, &params)? {
-        0 => Err(StoreError::NoAccount),
-        _ => Ok(()),
+    if db.execute(ADD_ENTRY, &params)? == 0 {
+        return Err(StoreError::NoAccount);
     }
+    let params = [
+        entry.account.as_str().into(),
+        entry.with.bare_str().into(),
+        (id >> SPAN_BITS).into(),
+    ];
+    db.execute(ADD_SPAN, &params).map(drop)
 }
 
 pub(super) fn insert(

@@ -1,7 +1,10 @@
 //! Migrations, and what the schema may and must have.
 
 use super::*;
-use crate::contract::{fill_archive, item};
+use crate::{
+    Archive,
+    contract::{archived, fill_archive, item, submit},
+};
 use bytes::Bytes;
 
 const MARKER: &str = "marker-of-a-private-thing";
@@ -44,6 +47,7 @@ fn the_columns_are_these() {
             "archive_entry: account id contact resource flags tombstone",
             "archive_preference: account mode keep_days",
             "archive_rule: account jid archived",
+            "archive_span: account contact span",
             "blocked: account jid",
             "client: account id software device first_seen last_seen",
             "client_token: account client fresh verifier mechanism expires counter",
@@ -99,7 +103,7 @@ async fn removing_an_account_reaches_every_table_and_every_byte() {
         of_accounts.collect()
     };
     let before = rows();
-    assert_eq!(before.len(), 17);
+    assert_eq!(before.len(), 18);
     for (table, count) in before {
         assert!(count > 0, "this test must put something into {table}");
     }
@@ -187,6 +191,58 @@ async fn the_log_forgets_a_removed_account_while_the_server_runs() {
             "the marker stays in the log"
         );
         std::thread::yield_now();
+    }
+}
+
+/// A purged archive tells nothing about contacts, and its stanzas are gone from the files.
+#[tokio::test]
+async fn a_purged_archive_leaves_nothing() {
+    let (store, folder) = fresh();
+    let alice = create(&store, "alice@a.example").await;
+    let day = 86_400_000_000;
+    for at in [DAY, DAY + day, DAY + day + 1, DAY + 3 * day] {
+        let with = format!("{MARKER}@b.example");
+        let mut message = archived("alice@a.example", &with, at, MARKER);
+        message.recipient = None;
+        submit(&store, message).await.unwrap();
+    }
+    let connection = rusqlite::Connection::open(file(&folder)).unwrap();
+    let spans = || -> i64 {
+        let sql = "SELECT count(*) FROM archive_span";
+        connection.query_row(sql, [], |row| row.get(0)).unwrap()
+    };
+    for (purged, left) in [(1, 2), (1, 2), (1, 1), (1, 0)] {
+        let purge = store.archive_purge(alice.clone(), None, purged);
+        assert_eq!(purge.await.unwrap(), 1);
+        assert_eq!(spans(), left);
+    }
+    drop(connection);
+    store.close();
+    assert!(!marked(&folder), "bytes of the archive are left in a file");
+}
+
+/// Pages go by keys: nothing is sorted, and no table is read from end to end.
+#[tokio::test]
+async fn no_query_of_an_archive_reads_it_whole() {
+    let (store, folder) = fresh();
+    create(&store, "alice@a.example").await;
+    let connection = rusqlite::Connection::open(file(&folder)).unwrap();
+    for sql in crate::sql::ARCHIVE_QUERIES {
+        let mut statement = connection
+            .prepare(&format!("EXPLAIN QUERY PLAN {sql}"))
+            .unwrap();
+        let parameters = (1..=statement.parameter_count()).map(|_| 1);
+        let plan = statement.query_map(rusqlite::params_from_iter(parameters), |row| {
+            row.get::<_, String>(3)
+        });
+        for step in plan.unwrap() {
+            let step = step.unwrap();
+            let derived = step == "SCAN passing" || step == "SCAN old";
+            assert!(
+                derived || !(step.contains("SCAN") || step.contains("TEMP B-TREE")),
+                "{step}: {sql}"
+            );
+        }
     }
 }
 
