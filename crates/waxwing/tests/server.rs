@@ -295,6 +295,33 @@ fn accounts_change_while_people_are_connected() {
     assert!(!server.page("/metrics").contains("alice"));
 }
 
+/// Seen as a panic of the sender's stream: the last of a full batch of events was taken and never
+/// carried out.
+#[test]
+fn many_messages_at_once_are_all_kept_and_the_stream_goes_on() {
+    let server = Server::start("");
+    for account in ["alice@example.org", "bob@example.org"] {
+        server.command(&["user", "add", account], "secret\n");
+    }
+    let dial = || Tls::default().connect(connect(server.direct_tls)).unwrap();
+    let mut alice = dial();
+    alice.log_in("alice", "secret");
+    let message = |number: usize| {
+        format!("<message to='bob@{DOMAIN}' type='chat' id='m{number}'><body>Hi</body></message>")
+    };
+    alice.send(&(0..900).map(message).collect::<String>());
+    alice.ping();
+    assert!(server.page("/metrics").contains("waxwing_panics_total 0\n"));
+
+    let mut bob = dial();
+    bob.log_in("bob", "secret");
+    bob.send("<presence/>");
+    for number in 0..900 {
+        let received = bob.expect("</message>");
+        assert!(received.contains(&format!("id='m{number}'")), "{received}");
+    }
+}
+
 #[test]
 fn a_second_server_does_not_take_the_data() {
     let server = Server::start("");

@@ -167,16 +167,15 @@ impl Task {
 
     /// Carries out an event, and what else is ready, so that it goes into the same write.
     async fn carry_out(&mut self, first: Event) -> Result<(), Ended> {
-        let mut next = Some(first);
-        for _ in 0..EVENTS_BATCH_MAX {
-            let Some(event) = next else { break };
-            guard(&self.shared, self.connection.on_event(event)).await?;
+        guard(&self.shared, self.connection.on_event(first)).await?;
+        for _ in 1..EVENTS_BATCH_MAX {
             if !matches!(self.connection.status(), Status::Open) {
                 break;
             }
-            next = guard(&self.shared, self.connection.event())
-                .now_or_never()
-                .transpose()?;
+            // An event that was taken must be carried out: nobody else will see it again.
+            let next = guard(&self.shared, self.connection.event()).now_or_never();
+            let Some(event) = next else { break };
+            guard(&self.shared, self.connection.on_event(event?)).await?;
         }
         Ok(())
     }
