@@ -143,6 +143,21 @@ impl Outbox {
         std::mem::take(&mut queue.items).into()
     }
 
+    /// Gives what the consumer had not taken of a queue that one of its bounds closed. Whoever then
+    /// keeps a newer message elsewhere must keep these before it: the consumer may hang in a write
+    /// for long.
+    pub fn evict(&self) -> Vec<Delivery> {
+        let mut queue = self.queue.lock();
+        if !queue.overflowed {
+            return Vec::new();
+        }
+        let Some(end) = queue.items.pop_back() else {
+            return Vec::new();
+        };
+        queue.bytes = 0;
+        std::mem::replace(&mut queue.items, VecDeque::from([end])).into()
+    }
+
     /// Whether one of its bounds closed it.
     pub fn overflowed(&self) -> bool {
         self.queue.lock().overflowed

@@ -98,7 +98,7 @@ pub(super) fn hand_over(
     };
     let copies = Copies::new(targets.len());
     let mut lost = targets.is_empty();
-    for target in targets {
+    for target in &targets {
         let delivery = Delivery::Message(handover.sealed.clone(), copies.clone());
         if target.outbox.push(delivery).is_ok() {
             engine.metrics().deliveries.inc();
@@ -107,7 +107,7 @@ pub(super) fn hand_over(
         }
     }
     if lost {
-        found_nobody(engine, handover, &account, kind)
+        found_nobody(engine, handover, (&account, &targets), kind)
     } else {
         Ok(None)
     }
@@ -192,11 +192,12 @@ fn record(
         .map(|record| engine.store().submit(record))
 }
 
-/// All who were here when the message came have gone or are overloaded: store it now, or refuse it.
+/// All who were here when the message came have gone or are overloaded: store it now, behind what
+/// the overloaded ones did not take, or refuse it.
 fn found_nobody(
     engine: &Engine,
     handover: &mut Handover,
-    account: &BareJid,
+    (account, refusing): (&BareJid, &Resources),
     kind: Type,
 ) -> Result<Option<Ticket>, StanzaError> {
     if matches!(kind, Type::Headline | Type::Error) {
@@ -215,6 +216,10 @@ fn found_nobody(
     match engine.features().record(&draft, &cx) {
         Some(record) => {
             handover.rule = Rule::Stored;
+            for resource in refusing {
+                // Nobody waits for these tickets: the one below is completed after them.
+                drop(offline::keep(engine, account, resource.outbox.evict()));
+            }
             Ok(Some(engine.store().submit(record)))
         }
         // Not worth storing (a chat state, a hint): dropped, as XEP-0160 § 3 says.
