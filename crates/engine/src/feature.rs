@@ -1,11 +1,12 @@
 //! The extension contract: a feature is one file with one [`Feature`] constant, listed once in
 //! [`crate::features::FEATURES`]. The type of a slot is all that it may do.
 
-use crate::{Engine, account::View, session::SessionState};
+use crate::{Engine, account::View, registry::Resource, route::Handover, session::SessionState};
 use bytes::Bytes;
+use std::sync::Arc;
 use waxwing_proto::{
     BareJid, Jid,
-    stanza::{Draft, Stanza, StanzaError},
+    stanza::{Draft, Sealed, Stanza, StanzaError},
     xml::Element,
 };
 use waxwing_store::{BoxFuture, Micros, Record};
@@ -27,6 +28,9 @@ pub struct Feature {
     pub stamp: Option<fn(&mut Draft, &StampCx<'_>)>,
     /// What a message must leave on disk before anybody sees it; cannot wait.
     pub record: Option<fn(&Draft, &RecordCx<'_>) -> Option<Record>>,
+    /// Who else gets to see a message that was handed over, and as what; cannot change it, and
+    /// cannot wait.
+    pub copy: Option<fn(&Handover, &CopyCx<'_>, &mut Fanout)>,
 }
 
 impl Feature {
@@ -39,6 +43,7 @@ impl Feature {
         guard: None,
         stamp: None,
         record: None,
+        copy: None,
     };
 }
 
@@ -99,6 +104,8 @@ pub enum Who {
     Owner,
     /// Only the account itself; others are told `forbidden`, whether the account exists or not.
     OwnerOrForbidden,
+    /// Only the account itself; others are told `not-allowed`, whether the account exists or not.
+    OwnerOrNotAllowed,
     /// Only the account itself and those who may see its presence; others are told `forbidden`,
     /// whether the account exists or not.
     SubscriberOrForbidden,
@@ -211,3 +218,18 @@ pub struct RecordCx<'a> {
     /// When it was received.
     pub now: Micros,
 }
+
+/// What a copy step sees beside the message.
+#[derive(Debug)]
+pub struct CopyCx<'a> {
+    /// Whose other resources may get a copy: the sender's or the recipient's.
+    pub side: Side,
+    /// Their account.
+    pub account: &'a BareJid,
+    /// Its resources that have neither sent the message nor been given it.
+    pub others: &'a [Arc<Resource>],
+}
+
+/// What copy steps add: a stanza for each resource. It is for those who are here now, and is not
+/// kept if they do not take it.
+pub type Fanout = Vec<(Arc<Resource>, Sealed)>;

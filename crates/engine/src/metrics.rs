@@ -81,6 +81,8 @@ metrics! {
     iqs_in: Counter,
     /// Stanzas handed to sessions.
     deliveries: Counter,
+    /// Copies of messages handed to other sessions of the sender or the recipient (XEP-0280).
+    carbons: Counter,
     /// Messages stored for accounts that were away.
     offline_stored: Counter,
     /// Messages refused because `offline_messages_max` or `offline_bytes_max` was reached.

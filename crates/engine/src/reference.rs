@@ -33,6 +33,7 @@ pub fn pipeline() -> String {
     let guards = named(|feature| feature.guard.is_some());
     let stamps = named(|feature| feature.stamp.is_some());
     let records = named(|feature| feature.record.is_some());
+    let copies = named(|feature| feature.copy.is_some());
     for (step, acts_on, features) in [
         ("guard of the sender", "every stanza", &guards),
         ("stamp", "messages to a local account", &stamps),
@@ -46,6 +47,11 @@ pub fn pipeline() -> String {
             "hand over",
             "every stanza, after its commit if it has a record",
             &"the core: `route`".to_owned(),
+        ),
+        (
+            "copy",
+            "messages that were handed over; for the sender's account, then for the recipient's",
+            &copies,
         ),
     ] {
         let _ = writeln!(out, "| {step} | {acts_on} | {features} |");
@@ -78,6 +84,7 @@ fn requests(out: &mut String, place: Place) {
             let who = match route.who {
                 Who::Owner => "owner",
                 Who::OwnerOrForbidden => "owner; others get `forbidden`",
+                Who::OwnerOrNotAllowed => "owner; others get `not-allowed`",
                 Who::SubscriberOrForbidden => "owner and subscribers; others get `forbidden`",
                 Who::Anyone => "anyone",
             };

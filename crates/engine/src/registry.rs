@@ -37,6 +37,7 @@ pub struct Resource {
     priority: AtomicI16,
     interested: AtomicBool,
     blocking: AtomicBool,
+    carbons: AtomicBool,
     shown: Mutex<Shown>,
     caps: Mutex<Option<Features>>,
 }
@@ -70,6 +71,7 @@ impl Resource {
             priority: AtomicI16::new(UNAVAILABLE),
             interested: AtomicBool::new(false),
             blocking: AtomicBool::new(false),
+            carbons: AtomicBool::new(false),
             shown: Mutex::default(),
             caps: Mutex::new(None),
         }
@@ -163,6 +165,14 @@ impl Resource {
     /// Remembers that it has asked for the block list.
     pub fn set_wants_block_pushes(&self) {
         self.blocking.store(true, Ordering::Release);
+    }
+    /// Whether it has asked for copies of the account's conversations (XEP-0280 § 4).
+    pub fn wants_carbons(&self) -> bool {
+        self.carbons.load(Ordering::Acquire)
+    }
+    /// Remembers whether it wants copies of the account's conversations.
+    pub fn set_wants_carbons(&self, wanted: bool) {
+        self.carbons.store(wanted, Ordering::Release);
     }
 }
 

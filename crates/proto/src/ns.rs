@@ -86,6 +86,18 @@ pub const PUBSUB_EVENT: &str = "http://jabber.org/protocol/pubsub#event";
 pub const RECEIPTS: &str = "urn:xmpp:receipts";
 /// Chat markers (XEP-0333).
 pub const CHAT_MARKERS: &str = "urn:xmpp:chat-markers:0";
+/// Direct invitations to a room (XEP-0249).
+pub const CONFERENCE: &str = "jabber:x:conference";
+/// Call set-up by messages (XEP-0353).
+pub const JINGLE_MESSAGE: &str = "urn:xmpp:jingle-message:0";
+/// Says how a message is encrypted (XEP-0380).
+pub const ENCRYPTION: &str = "urn:xmpp:eme:0";
+/// OMEMO (XEP-0384).
+pub const OMEMO: &str = "urn:xmpp:omemo:2";
+/// OMEMO as most clients speak it (XEP-0384, 0.3).
+pub const OMEMO_LEGACY: &str = "eu.siacs.conversations.axolotl";
+/// `OpenPGP` (XEP-0373).
+pub const OPENPGP: &str = "urn:xmpp:openpgp:0";
 /// Stanza and origin ids (XEP-0359).
 pub const STANZA_ID: &str = "urn:xmpp:sid:0";
 /// The extensible SASL profile (XEP-0388).

@@ -3,8 +3,8 @@
 //! Clients believe a carbon ([XEP-0280](https://xmpp.org/extensions/xep-0280.html) § 11), an
 //! archived message ([XEP-0313](https://xmpp.org/extensions/xep-0313.html) § 8) and an id of their
 //! archive ([XEP-0359](https://xmpp.org/extensions/xep-0359.html) § 3.1) because their server
-//! vouches for them; many have been found to believe anybody. Nothing of these is offered yet, so
-//! whatever looks like it is forged.
+//! vouches for them; many have been found to believe anybody. The server makes carbons after this
+//! step and does not offer the others yet, so whatever looks like one of them here is forged.
 
 use crate::feature::{Feature, StampCx};
 use waxwing_proto::{BareJid, Jid, ns, stanza::Draft, xml::Element};

@@ -8,6 +8,7 @@
 
 pub mod blocking;
 pub mod caps;
+pub mod carbons;
 pub mod disco;
 pub mod forgery;
 pub mod last;
@@ -21,8 +22,11 @@ pub mod vcard;
 pub mod version;
 
 use crate::{
-    feature::{Feature, GuardCx, IqKind, IqRoute, Place, RecordCx, StampCx, Verdict},
+    feature::{
+        CopyCx, Fanout, Feature, GuardCx, IqKind, IqRoute, Place, RecordCx, StampCx, Verdict,
+    },
     roster,
+    route::Handover,
 };
 use hashbrown::HashMap;
 use waxwing_proto::stanza::Draft;
@@ -44,11 +48,13 @@ pub const FEATURES: &[Feature] = &[
     vcard::FEATURE,
     register::FEATURE,
     offline::FEATURE,
+    carbons::FEATURE,
 ];
 
 type GuardFn = fn(&Draft, &GuardCx<'_>) -> Verdict;
 type StampFn = fn(&mut Draft, &StampCx<'_>);
 type RecordFn = fn(&Draft, &RecordCx<'_>) -> Option<Record>;
+type CopyFn = fn(&Handover, &CopyCx<'_>, &mut Fanout);
 
 /// The list, indexed once at start.
 pub(crate) struct Active {
@@ -56,6 +62,7 @@ pub(crate) struct Active {
     guards: Vec<GuardFn>,
     stamps: Vec<StampFn>,
     records: Vec<RecordFn>,
+    copies: Vec<CopyFn>,
 }
 
 impl Active {
@@ -77,6 +84,7 @@ impl Active {
                 .iter()
                 .filter_map(|feature| feature.record)
                 .collect(),
+            copies: FEATURES.iter().filter_map(|feature| feature.copy).collect(),
         }
     }
 
@@ -111,6 +119,15 @@ impl Active {
     /// What the message must leave on disk.
     pub(crate) fn record(&self, draft: &Draft, cx: &RecordCx<'_>) -> Option<Record> {
         self.records.iter().find_map(|record| record(draft, cx))
+    }
+
+    /// Who else gets to see the message.
+    pub(crate) fn copy(&self, message: &Handover, cx: &CopyCx<'_>) -> Fanout {
+        let mut fanout = Fanout::new();
+        for copy in &self.copies {
+            copy(message, cx, &mut fanout);
+        }
+        fanout
     }
 }
 

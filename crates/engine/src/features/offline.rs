@@ -42,7 +42,7 @@ pub const FEATURE: Feature = Feature {
             version: "1.0.0",
             title: "Message Processing Hints",
             coverage: Coverage::Partial(
-                "`no-store` and `no-permanent-store`; there are no copies yet, and `store` cannot make more be kept",
+                "`no-store`, `no-permanent-store` and `no-copy`; `store` cannot make more be kept",
             ),
         },
     ],

@@ -91,9 +91,13 @@ pub async fn answer(
     let route = engine
         .features()
         .iq(place, kind, payload.name(), payload.ns());
-    if !owner && route.is_some_and(|route| route.who == Who::OwnerOrForbidden) {
+    if !owner {
         // Said without looking at the account, so that it tells nothing about it.
-        return Err(Condition::Forbidden.into());
+        match route.map(|route| route.who) {
+            Some(Who::OwnerOrForbidden) => return Err(Condition::Forbidden.into()),
+            Some(Who::OwnerOrNotAllowed) => return Err(Condition::NotAllowed.into()),
+            _ => {}
+        }
     }
     let for_subscribers = route.is_some_and(|route| route.who == Who::SubscriberOrForbidden);
     if place == Place::Account && !owner {
@@ -118,7 +122,7 @@ pub async fn answer(
     let allowed = match (route.who, place) {
         // Who has come this far with the latter may see the account.
         (Who::Anyone | Who::SubscriberOrForbidden, _) => true,
-        (Who::OwnerOrForbidden, _) | (Who::Owner, Place::Account) => owner,
+        (Who::OwnerOrForbidden | Who::OwnerOrNotAllowed, _) | (Who::Owner, Place::Account) => owner,
         (Who::Owner, Place::Domain) => engine.is_local(from.domain()),
     };
     if !allowed {

@@ -1,6 +1,6 @@
 //! Messages (RFC 6121 § 5 and § 8).
 
-use super::{Handover, Routed, Rule, depart, guard_recipient};
+use super::{Handover, Routed, Rule, copy, depart, guard_recipient};
 use crate::{
     Engine,
     account::View,
@@ -13,7 +13,7 @@ use crate::{
 use std::sync::Arc;
 use waxwing_proto::{
     BareJid, Jid,
-    stanza::{Condition, Draft, StanzaError},
+    stanza::{Condition, Draft, Stanza, StanzaError},
 };
 use waxwing_store::Ticket;
 
@@ -35,7 +35,12 @@ pub enum Type {
 impl Type {
     /// The type of a message (RFC 6121 § 5.2.2: missing or unknown is `normal`).
     pub fn of(draft: &Draft) -> Self {
-        match draft.stanza().type_attr().as_deref() {
+        Self::of_stanza(draft.stanza())
+    }
+
+    /// [`Type::of`] for a message as it was received.
+    pub fn of_stanza(stanza: &Stanza) -> Self {
+        match stanza.type_attr().as_deref() {
             Some("chat") => Self::Chat,
             Some("groupchat") => Self::Groupchat,
             Some("headline") => Self::Headline,
@@ -82,7 +87,8 @@ pub async fn route(
     ))
 }
 
-/// Delivers to those who are here now (RFC 6121 § 8.5.2, § 8.5.3).
+/// Delivers to those who are here now (RFC 6121 § 8.5.2, § 8.5.3). A message that is being stored
+/// is copied when it is handed over again, one that is refused is not.
 pub(super) fn hand_over(
     engine: &Engine,
     handover: &mut Handover,
@@ -94,7 +100,10 @@ pub(super) fn hand_over(
         Choice::Deliver(targets) => targets,
         Choice::Store => Resources::new(),
         Choice::Refuse => return Err(Condition::ServiceUnavailable.into()),
-        Choice::Drop => return Ok(None),
+        Choice::Drop => {
+            copy::copy(engine, handover, &resources, &[]);
+            return Ok(None);
+        }
     };
     let copies = Copies::new(targets.len());
     let mut lost = targets.is_empty();
@@ -106,26 +115,33 @@ pub(super) fn hand_over(
             lost = copies.lost();
         }
     }
-    if lost {
-        found_nobody(engine, handover, (&account, &targets), kind)
-    } else {
-        Ok(None)
+    if lost && let Some(ticket) = found_nobody(engine, handover, (&account, &targets), kind)? {
+        return Ok(Some(ticket));
     }
+    copy::copy(engine, handover, &resources, &targets);
+    Ok(None)
+}
+
+/// The message is on disk for when the recipient returns.
+pub(super) fn hand_over_stored(engine: &Engine, handover: &Handover) {
+    let account = handover.to.to_bare();
+    let reader = nudge(engine, &account);
+    let resources = engine.registry().resources(&account);
+    copy::copy(engine, handover, &resources, reader.as_slice());
 }
 
 /// Tells the best resource that messages were stored although somebody is here: the recipient came
-/// while the commit was under way, after having read the queue.
-pub(crate) fn nudge(engine: &Engine, account: &BareJid) {
+/// while the commit was under way, after having read the queue. Gives who that is.
+pub(crate) fn nudge(engine: &Engine, account: &BareJid) -> Option<Arc<Resource>> {
     let best = engine
         .registry()
         .resources(account)
         .into_iter()
         .filter(|resource| resource.takes_messages())
-        .max_by_key(|resource| (resource.priority(), resource.generation));
-    if let Some(resource) = best {
-        // A closed outbox means that the session is ending; the next one reads the queue anyway.
-        let _ = resource.outbox.push(Delivery::OfflineWaiting);
-    }
+        .max_by_key(|resource| (resource.priority(), resource.generation))?;
+    // A closed outbox means that the session is ending; the next one reads the queue anyway.
+    let _ = best.outbox.push(Delivery::OfflineWaiting);
+    Some(best)
 }
 
 /// What RFC 6121 § 8.5 says to do with a message to an account that exists.

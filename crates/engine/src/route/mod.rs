@@ -1,10 +1,11 @@
 //! Routing (RFC 6120 § 10, RFC 6121 § 8): guard(sender) → stamp → guard(recipient) → record → hand
-//! over.
+//! over → copy.
 //!
 //! The functions here work for any sender: a session calls them for its client; a server stream
 //! will call them for a remote domain. Where a stanza goes is decided when it is handed over, not
 //! before its commit, because who is here may change meanwhile.
 
+mod copy;
 pub mod iq;
 pub mod message;
 pub mod presence;
@@ -79,7 +80,7 @@ impl Handover {
         match self.rule {
             Rule::Message(kind) => message::hand_over(engine, self, kind),
             Rule::Stored => {
-                message::nudge(engine, &self.to.to_bare());
+                message::hand_over_stored(engine, self);
                 Ok(None)
             }
             Rule::Iq => iq::hand_over(engine, self).map(|()| None),

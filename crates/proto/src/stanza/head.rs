@@ -32,6 +32,15 @@ pub(super) fn attribute_len(name: &str, value: &str) -> usize {
     name.len() + value.len() + " =''".len()
 }
 
+/// What [`begin`] writes without `to`, where `jabber:client` is not the default namespace.
+pub(super) fn begin_of_forwarded(kind: Kind) -> &'static [u8] {
+    match kind {
+        Kind::Message => b"<message xmlns='jabber:client'",
+        Kind::Presence => b"<presence xmlns='jabber:client'",
+        Kind::Iq => b"<iq xmlns='jabber:client'",
+    }
+}
+
 /// The end tag, and its bytes.
 pub(super) fn end(kind: Kind) -> &'static [u8] {
     match kind {

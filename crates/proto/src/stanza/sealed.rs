@@ -90,6 +90,53 @@ impl Sealed {
         })
     }
 
+    /// A message of the server's with this stanza inside, sharing all of its content. `before` and
+    /// `after` are what stands around it there, well-formed together: a wrapper and the
+    /// `<forwarded/>` of XEP-0297.
+    #[must_use]
+    pub fn enclosed(
+        &self,
+        from: &Jid,
+        type_attr: Option<&str>,
+        before: Bytes,
+        after: Bytes,
+    ) -> Self {
+        let outer = Kind::Message;
+        let mut head = Vec::with_capacity(
+            head::begin_len(outer, None)
+                + head::attribute_len("from", from.as_str())
+                + type_attr.map_or(0, |value| head::attribute_len("type", value))
+                + ">".len(),
+        );
+        head::begin(&mut head, outer, None);
+        let after_to = head.len();
+        head::attribute(&mut head, "from", from.as_str());
+        if let Some(value) = type_attr {
+            head::attribute(&mut head, "type", value);
+        }
+        head.push(b'>');
+        // The stanza's namespace is not in scope inside a wrapper: it is declared between the name
+        // and the attributes, which are shared.
+        let name = head::begin_of_forwarded(self.kind());
+        let mut rest = SmallVec::with_capacity(self.shared.rest.len() + 5);
+        rest.push(before);
+        rest.push(Bytes::from_static(name));
+        let mut chunks = self.chunks();
+        if let Some(first) = chunks.next() {
+            let attributes = head::begin_len(self.kind(), None).min(first.len());
+            rest.push(first.slice(attributes..));
+        }
+        rest.extend(chunks.cloned());
+        rest.push(after);
+        rest.push(Bytes::from_static(head::end(outer)));
+        Self::new(Shared {
+            kind: outer,
+            head: Bytes::from(head),
+            after_to: Some(after_to),
+            rest,
+        })
+    }
+
     /// The slices in wire order; some may be empty.
     pub fn chunks(&self) -> impl Iterator<Item = &Bytes> {
         let head = self.head.as_ref().unwrap_or(&self.shared.head);

@@ -1,7 +1,7 @@
 //! From received bytes through edits to the wire form.
 
 use super::*;
-use crate::xml::{Frame, Framer, Limits};
+use crate::xml::{Frame, Framer, Limits, Tree};
 use crate::{Jid, ns};
 use bytes::{Bytes, BytesMut};
 
@@ -72,6 +72,41 @@ fn content_is_the_received_buffer() {
         "<message to='z@y/o&apos;k' from='a@b/c' id=\"1\"><body>hi &amp; ho</body></message>"
     );
     assert_eq!(other.chunks().filter(|chunk| shared(chunk)).count(), 1);
+}
+
+#[test]
+fn enclosed_shares_the_content() {
+    let forwarded = Bytes::from_static(b"<sent xmlns='u'><forwarded xmlns='v'>");
+    let end = Bytes::from_static(b"</forwarded></sent>");
+    for (xml, content) in [
+        ("<message to='x@y' type='chat'><body>hi</body></message>", 1),
+        ("<message to='x@y' xmlns='jabber:client'/>", 0),
+        ("<message to='x@y'><p:b xmlns:p='u'/><body/></message>", 1),
+    ] {
+        let stanza = client(xml);
+        let received = stanza.tree().bytes().clone();
+        let mut draft = Draft::new(stanza).unwrap();
+        draft.set_from(jid("a@b/c"));
+        let sealed = draft.seal();
+        let enclosed = sealed.enclosed(&jid("a@b"), Some("it's"), forwarded.clone(), end.clone());
+        let inner = wire(&sealed).replacen("<message", "<message xmlns='jabber:client'", 1);
+        let copies: Vec<Sealed> = enclosed.fan_out(&[jid("a@b/1"), jid("a@b/2")]).collect();
+        for (copy, to) in copies.iter().zip(["a@b/1", "a@b/2"]) {
+            let expected = format!(
+                "<message to='{to}' from='a@b' type='it&apos;s'><sent xmlns='u'><forwarded \
+                 xmlns='v'>{inner}</forwarded></sent></message>"
+            );
+            assert_eq!(wire(copy), expected);
+            let tree = Tree::parse(copy.to_bytes(), ns::CLIENT, &Limits::C2S).unwrap();
+            let message = tree.root().children().next().and_then(|sent| {
+                let forwarded = sent.child("forwarded", "v")?;
+                forwarded.child("message", ns::CLIENT)
+            });
+            assert!(message.is_some(), "{expected}");
+            let shared = |chunk: &Bytes| received.as_ptr_range().contains(&chunk.as_ptr());
+            assert_eq!(copy.chunks().filter(|chunk| shared(chunk)).count(), content);
+        }
+    }
 }
 
 #[test]
