@@ -41,7 +41,7 @@ c2s_ports = {{ {plain_port} }}
 c2s_direct_tls_ports = {{ {tls_port} }}
 modules_disabled = {{ "s2s" }}
 modules_enabled = {{ "roster"; "saslauth"; "tls"; "disco"; "private"; "vcard";
-  "blocklist"; "ping"; "time"; "version"; "uptime"; "register"; "lastactivity";
+  "blocklist"; "carbons"; "ping"; "time"; "version"; "uptime"; "register"; "lastactivity";
   "offline"; "stream_limits" }}
 authentication = "internal_plain"
 c2s_require_encryption = true
