@@ -243,6 +243,18 @@ impl Session {
         offline::kept(&engine, &account, kept).await;
     }
 
+    /// Whether a pending stanza to the same account may yet have to be stored: its recipient was
+    /// here when it came, and may have gone. What comes after it must not be stored first.
+    fn is_undecided(&self, to: &Jid) -> bool {
+        let before = |pending: &Pending| {
+            let earlier = &pending.handover.to;
+            pending.ticket.is_none()
+                && earlier.local() == to.local()
+                && earlier.domain() == to.domain()
+        };
+        self.pending.iter().any(before)
+    }
+
     /// Queues a routed stanza behind what is pending, or hands it over at once.
     pub fn take(&mut self, routed: Routed, out: &mut Output) {
         let Routed::Handover(handover, ticket) = routed else {
@@ -313,7 +325,8 @@ impl Session {
         let routed = match self.view().await {
             Ok(view) => {
                 let sender = Some((&self.state.account, &*view));
-                message::route(&self.engine, sender, draft).await
+                let undecided = self.is_undecided(&to);
+                message::route(&self.engine, sender, draft, undecided).await
             }
             Err(error) => Err(error),
         };

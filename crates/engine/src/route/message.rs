@@ -50,11 +50,13 @@ impl Type {
     }
 }
 
-/// Takes a message whose `from` is stamped and whose `to` is set.
+/// Takes a message whose `from` is stamped and whose `to` is set. If it is `undecided` whether one
+/// before it must be stored, this one is recorded when it is handed over, not before.
 pub async fn route(
     engine: &Engine,
     sender: Option<(&BareJid, &View)>,
     mut draft: Draft,
+    undecided: bool,
 ) -> Result<Routed, StanzaError> {
     let kind = Type::of(&draft);
     let Some((from, to)) = depart(engine, &draft, sender)? else {
@@ -75,7 +77,11 @@ pub async fn route(
     if !guard_recipient(engine, &draft, &account, &view, &from)? {
         return Ok(Routed::Done);
     }
-    let ticket = record(engine, &draft, &account, &to, kind);
+    let ticket = if undecided {
+        None
+    } else {
+        record(engine, &draft, &account, &to, kind)
+    };
     let rule = if ticket.is_some() {
         Rule::Stored
     } else {

@@ -61,6 +61,25 @@ async fn who_goes_before_the_hand_over_finds_the_message_when_back() {
     );
 }
 
+/// The first message found bob here, waited for carol's commit, and must be stored after all; the
+/// second found him gone.
+#[tokio::test]
+async fn what_is_stored_late_is_not_overtaken_by_what_is_stored_at_once() {
+    let server = Server::start().await;
+    let mut alice = server.available("alice", "phone").await;
+    let bob = server.available("bob", "laptop").await;
+    server.store.hold();
+    alice.chat("carol@localhost", "c").await;
+    alice.chat("bob@localhost", "m1").await;
+    drop(bob);
+    alice.chat("bob@localhost/laptop", "m2").await;
+    alice.chat("bob@localhost", "m3").await;
+    assert_eq!(server.store.release_some(1), 1);
+    server.store.release();
+    alice.run().await;
+    assert_eq!(server.waiting("bob").await, ["m1", "m2", "m3"]);
+}
+
 #[tokio::test]
 async fn messages_that_a_session_did_not_take_are_kept_for_the_next() {
     let server = Server::start().await;
