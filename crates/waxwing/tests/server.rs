@@ -337,7 +337,7 @@ fn a_second_server_does_not_take_the_data() {
 
 #[test]
 fn check_explains_what_is_wrong() {
-    let server = Server::start("");
+    let mut server = Server::start("");
     let good = server.command(&["check"], "");
     let text = String::from_utf8(good.stdout).unwrap();
     assert!(good.status.success(), "{text}");
@@ -348,6 +348,14 @@ fn check_explains_what_is_wrong() {
     assert!(!bad.status.success());
     assert!(
         text.contains("FAIL  certificate of example.org") && text.contains("PEM"),
+        "{text}"
+    );
+    server.signal("TERM");
+    server.wait();
+    server.write_settings("plain_on_loopback = [\"127.0.0.1:5999\", \"127.0.0.1:5999\"]");
+    let text = String::from_utf8(server.command(&["check"], "").stdout).unwrap();
+    assert!(
+        text.contains("FAIL  port 127.0.0.1:5999: two listeners have it"),
         "{text}"
     );
 }

@@ -33,6 +33,7 @@ pub(super) fn check(source: &Source) -> Result<ExitCode, String> {
         report.ok("ports", "not tried: the server runs");
     } else {
         let listen = &config.listen;
+        let mut seen = Vec::new();
         for address in listen
             .starttls
             .iter()
@@ -40,6 +41,15 @@ pub(super) fn check(source: &Source) -> Result<ExitCode, String> {
             .chain(&listen.plain_on_loopback)
             .chain(&listen.metrics)
         {
+            // A port of the system's choice is another one each time.
+            if address.port() != 0 && seen.contains(address) {
+                report.fail(
+                    &format!("port {address}"),
+                    "two listeners have it; give each in [listen] its own",
+                );
+                continue;
+            }
+            seen.push(*address);
             report.port(*address);
         }
         for address in &listen.metrics {
