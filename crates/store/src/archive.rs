@@ -3,7 +3,7 @@
 //! The id of an entry is also its time: microseconds since 1970, from the store's clock that never
 //! runs backwards. So the order of ids is the order of delivery, and a span of time is a span of
 //! ids. Ids are guessable; whoever shows them to clients may wish to disguise them
-//! (XEP-0313 § 3.1).
+//! (XEP-0313 § 3).
 
 use crate::{BoxFuture, Micros, Result};
 use bytes::Bytes;
@@ -19,7 +19,7 @@ pub const ARCHIVE_IDS_MAX: usize = 256;
 /// The archives of accounts. An archive that does not exist is empty.
 pub trait Archive {
     /// A page of the entries that pass the filter. [`crate::StoreError::NoItem`] if an id that the
-    /// filter or the request names is not in the archive (XEP-0313 § 4.1.3, § 4.3.1).
+    /// filter or the request names is not in the archive (XEP-0313 § 4.1.3, § 4.3.2).
     fn archive_page(
         &self,
         account: BareJid,
@@ -39,7 +39,7 @@ pub trait Archive {
         with: BareJid,
         origin: String,
     ) -> BoxFuture<'_, Result<Vec<Archived>>>;
-    /// Puts `tombstone` in the place of the stanza in this archive (XEP-0424 § 5), and takes the
+    /// Puts `tombstone` in the place of the stanza in this archive (XEP-0424 § 4), and takes the
     /// message out of the account's offline queue. The entry keeps its id and address; the stanza
     /// is gone when nobody else has it. False if there is no such entry.
     fn archive_retract(
@@ -189,7 +189,7 @@ pub struct ArchivePreferences {
     pub keep: Keep,
 }
 
-/// The default rule (XEP-0441 § 2).
+/// The default rule (XEP-0441 § 2.1.1).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum ArchiveDefault {
     /// Archive.

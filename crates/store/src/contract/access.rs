@@ -88,7 +88,7 @@ pub(crate) async fn clients_are_known_and_bounded(store: &impl Store) {
     assert!(store.clients(jid("x@a.example")).await.unwrap().is_empty());
 }
 
-/// XEP-0484 § 6.1.
+/// XEP-0484 § 5.1.
 pub(crate) async fn tokens_rotate(store: &impl Store) {
     let alice = create(store, "alice@a.example").await;
     let put = |id: &str, text: &str| store.token_put(alice.clone(), id.into(), token(text, DAY));
