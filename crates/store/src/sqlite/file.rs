@@ -64,7 +64,13 @@ fn judge(path: &Path, bytes: u64) -> Result<()> {
             &format!("is damaged ({})", damage.join("; ")),
         )),
         Ok(_) => Err(refused(path, "is not a database of Waxwing")),
-        Err(StoreError::Backend(error)) => Err(refused(path, &format!("cannot be read ({error})"))),
+        // A full disk ends here as well: nothing may be said that makes somebody move a good file.
+        Err(StoreError::Backend(error)) => Err(refused(
+            path,
+            &format!(
+                "cannot be read ({error}); if its disk has room, works, and lets the server read it"
+            ),
+        )),
         Err(error) => Err(error),
     }
 }
