@@ -7,14 +7,11 @@
 //! before may want it now.
 
 use crate::{
-    Engine,
-    auth::Login,
-    features::register,
-    outbox::Delivery,
-    session::{Output, Session},
+    Engine, auth::Login, features::register, outbox::Delivery, output::Output, session::Session,
 };
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use std::{
+    collections::VecDeque,
     future::{Future, poll_fn},
     net::IpAddr,
     pin::Pin,
@@ -23,6 +20,7 @@ use std::{
 };
 use tokio::time::{Instant, Sleep};
 use waxwing_proto::{
+    sm,
     stanza::StanzaError,
     stream::{C2sStream, Effect, Reply, StreamCondition, StreamError, TlsInfo, Transport},
 };
@@ -69,6 +67,8 @@ pub struct Connection {
     login_deadline: Instant,
     /// A failed login is answered when this has passed (back-off).
     held_until: Option<Instant>,
+    /// The next thing sent says that acknowledgements are enabled (XEP-0198 § 3).
+    enabling: bool,
 }
 
 impl Connection {
@@ -83,7 +83,8 @@ impl Connection {
             engine: engine.clone(),
             peer,
             session: None,
-            output: Output::new(),
+            output: Output::default(),
+            enabling: false,
             status: Status::Open,
             timer: Some(Box::pin(tokio::time::sleep_until(login_deadline))),
             login_deadline,
@@ -96,10 +97,11 @@ impl Connection {
     pub async fn handle(&mut self, input: &mut BytesMut) {
         while self.wants_input() {
             let Some(effect) = self.stream.next_effect(input) else {
-                return;
+                break;
             };
             self.perform(effect).await;
         }
+        self.output.request();
     }
 
     /// Whether the socket should be read: back-pressure on a client that sends faster than its
@@ -114,14 +116,15 @@ impl Connection {
     }
 
     /// Bytes to be written, in order.
-    pub fn output(&mut self) -> &mut Output {
-        &mut self.output
+    pub fn output(&mut self) -> &mut VecDeque<Bytes> {
+        self.output.bytes()
     }
 
     /// All output so far has been written to the transport.
     pub fn written(&mut self) {
         if let Some(session) = &mut self.session {
-            session.state.offline.written();
+            let acknowledges = self.output.is_acknowledged();
+            session.state.offline.written(acknowledges);
         }
     }
 
@@ -174,12 +177,13 @@ impl Connection {
                 }
             }
         }
+        self.output.request();
     }
 
     /// The transport has gone, or has been closed after [`Status::Closing`].
     pub async fn end(mut self) {
         if let Some(session) = self.session.take() {
-            session.end().await;
+            session.end(std::mem::take(&mut self.output)).await;
         }
     }
 
@@ -202,8 +206,8 @@ impl Connection {
         if session.state.offline.is_due() {
             return Poll::Ready(Event::Offline);
         }
-        if session.state.offline.is_reading() {
-            // What is older comes first.
+        if session.state.offline.is_reading() || self.output.is_full() {
+            // What is older comes first; who acknowledges nothing gets nothing more.
             return Poll::Pending;
         }
         session
@@ -239,7 +243,19 @@ impl Connection {
 
     async fn perform(&mut self, effect: Effect) {
         match effect {
-            Effect::Send(bytes) => self.output.push_back(bytes),
+            Effect::Send(bytes) => {
+                self.output.raw(bytes);
+                if std::mem::take(&mut self.enabling) {
+                    self.output.enable();
+                }
+            }
+            Effect::EnableSm(_) => self.enable_acknowledgements(),
+            Effect::AckRequest => {
+                if let Some(session) = &mut self.session {
+                    session.acknowledge(&mut self.output);
+                }
+            }
+            Effect::Ack(h) => self.acknowledged(h),
             Effect::StartTls => self.status = Status::StartTls,
             Effect::Credentials { username, hash, .. } => {
                 let host = self.stream.host().unwrap_or_default();
@@ -279,9 +295,6 @@ impl Connection {
             | Effect::Upgraded { .. }
             | Effect::Login(_)
             | Effect::Resume(_)
-            | Effect::EnableSm(_)
-            | Effect::AckRequest
-            | Effect::Ack(_)
             | Effect::ClientState(_) => {}
         }
     }
@@ -300,6 +313,29 @@ impl Connection {
             jid
         });
         self.stream.answer(Reply::Bound(reply));
+    }
+
+    /// Acknowledgements without resumption (XEP-0198 § 3): the client learns what is safe, and what
+    /// it has not acknowledged when its connection ends is kept for its return.
+    fn enable_acknowledgements(&mut self) {
+        if let Some(session) = &mut self.session {
+            session.enable_acknowledgements();
+            self.enabling = true;
+        }
+        self.stream
+            .answer(Reply::Enabled(Ok(sm::Enabled::default())));
+    }
+
+    fn acknowledged(&mut self, h: u32) {
+        match self.output.acknowledge(h) {
+            Ok(None) => {}
+            Ok(Some(last)) => {
+                if let Some(session) = &mut self.session {
+                    session.state.offline.acknowledged(last);
+                }
+            }
+            Err(too_high) => self.close(too_high.into()),
+        }
     }
 
     /// Delays the answer to a failed login; the next effect is that answer.
@@ -345,7 +381,7 @@ impl Connection {
         let mut nothing = BytesMut::new();
         while let Some(effect) = self.stream.next_effect(&mut nothing) {
             match effect {
-                Effect::Send(bytes) => self.output.push_back(bytes),
+                Effect::Send(bytes) => self.output.raw(bytes),
                 Effect::Close => break,
                 _ => {}
             }

@@ -121,6 +121,7 @@ fn stream_settings(settings: &Settings) -> C2sSettings {
                 caps: Some(features::disco::domain_caps(domain)),
                 registration: domain.registration,
                 mechanisms: Mechanism::ALL.to_vec(),
+                sm: true,
                 ..HostSettings::default()
             };
             (domain.name.clone(), host)

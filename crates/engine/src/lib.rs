@@ -13,6 +13,7 @@ pub mod feature;
 pub mod features;
 pub mod metrics;
 pub mod outbox;
+pub mod output;
 pub mod presence;
 pub mod reference;
 pub mod registry;

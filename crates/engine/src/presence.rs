@@ -17,9 +17,10 @@ pub(crate) use subscribe::{account_gone, end_subscriptions};
 use crate::{
     Engine,
     account::View,
+    output::Output,
     registry::Resource,
     route::{self, Routed},
-    session::{Output, Session},
+    session::Session,
     subscription,
 };
 use bytes::Bytes;
@@ -115,14 +116,16 @@ async fn available(
     let view = session.view().await?;
     fanout::read_audience(&engine, &view).await;
     fanout::broadcast(&engine, &account, &view, &resource, &stanza);
-    write(&stanza.with_to(&account.clone().into()), out);
+    out.sealed(&stanza.with_to(&account.clone().into()));
     if before.is_none() {
         for stanza in probe::presence_of_contacts(&engine, &account, &view, &resource).await {
-            write(&stanza, out);
+            out.sealed(&stanza);
         }
         // Requests that cannot be read now come with the next initial presence.
         let requests = subscribe::requests(&engine, &account, &view).await;
-        out.extend(requests.unwrap_or_default());
+        for request in requests.unwrap_or_default() {
+            out.stanza(request);
+        }
     }
     if priority >= 0 && before.is_none_or(|before| before < 0) {
         session.state.offline.want();
@@ -144,7 +147,7 @@ async fn unavailable(
     let stanza = draft.seal();
     remember_last(&engine, &account, &resource).await;
     if fanout::leave(&engine, &account, view, &resource, &stanza) {
-        write(&stanza.with_to(&account.clone().into()), out);
+        out.sealed(&stanza.with_to(&account.clone().into()));
     }
     Ok(())
 }
@@ -246,10 +249,6 @@ fn farewell(presence: Element<'_>) -> String {
         end -= 1;
     }
     text.get(..end).unwrap_or_default().to_owned()
-}
-
-fn write(stanza: &Sealed, out: &mut Output) {
-    out.extend(stanza.chunks().filter(|chunk| !chunk.is_empty()).cloned());
 }
 
 /// A presence stanza of our own making.

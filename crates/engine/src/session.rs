@@ -8,6 +8,7 @@ use crate::{
     feature::{IqKind, Place, Reply},
     features::{caps, offline},
     outbox::{Delivery, Outbox},
+    output::Output,
     presence,
     registry::Resource,
     route::{Handover, Routed, guard_sender, iq, message},
@@ -21,14 +22,12 @@ use std::{
 };
 use waxwing_proto::{
     BareJid, FullJid, Jid, ns,
-    stanza::{Draft, Kind, Sealed, Stanza, StanzaError},
+    sm::{Inbound, Nonza},
+    stanza::{Draft, Kind, Stanza, StanzaError},
     stream::{StreamCondition, StreamError},
     xml::Writer,
 };
 use waxwing_store::{Outcome, StoreError, Ticket};
-
-/// Bytes to be written, in order.
-pub type Output = VecDeque<Bytes>;
 
 /// What features and handlers may see and change of a session.
 #[derive(Debug)]
@@ -54,12 +53,21 @@ pub struct Session {
     /// Stanzas that wait for a commit, and those behind them: order within a stream is kept
     /// (RFC 6120 § 10.1). Bounded by `pending_stanzas_max`: past it the socket is not read.
     pending: VecDeque<Pending>,
+    /// What the client has sent since it enabled acknowledgements (XEP-0198).
+    inbound: Option<Inbound>,
+    /// The stanza at hand was handed over or is pending, and is counted with that.
+    counted: bool,
 }
 
 #[derive(Debug)]
 struct Pending {
     handover: Handover,
     ticket: Option<Ticket>,
+    /// How many of the client's stanzas are handled with this one: itself, and those behind it
+    /// that waited for nothing of their own.
+    stanzas: u32,
+    /// The client has asked, behind those, how many are handled.
+    asked: bool,
 }
 
 impl Session {
@@ -111,6 +119,8 @@ impl Session {
                 after_reply: Vec::new(),
             },
             pending: VecDeque::new(),
+            inbound: None,
+            counted: false,
         })
     }
 
@@ -132,6 +142,23 @@ impl Session {
     /// Takes a stanza from the client. `lang` is the stream's default language. An error ends the
     /// stream.
     pub async fn ingress(
+        &mut self,
+        stanza: Stanza,
+        lang: Option<&str>,
+        out: &mut Output,
+    ) -> Result<(), StreamError> {
+        self.counted = false;
+        if let Some(inbound) = &mut self.inbound {
+            inbound.received();
+        }
+        let taken = self.ingress_counted(stanza, lang, out).await;
+        if !self.counted {
+            self.count_behind(out);
+        }
+        taken
+    }
+
+    async fn ingress_counted(
         &mut self,
         stanza: Stanza,
         lang: Option<&str>,
@@ -163,11 +190,28 @@ impl Session {
         Ok(())
     }
 
+    /// Counts the client's stanzas from now on (XEP-0198 § 3).
+    pub fn enable_acknowledgements(&mut self) {
+        self.inbound = Some(Inbound::new());
+        for pending in &mut self.pending {
+            pending.stanzas = 0;
+        }
+    }
+
+    /// Answers how many stanzas are handled, once those before the question are (XEP-0198 § 4).
+    pub fn acknowledge(&mut self, out: &mut Output) {
+        match self.pending.back_mut() {
+            Some(last) => last.asked = true,
+            None => self.handled(0, true, out),
+        }
+    }
+
     /// Takes what somebody else has for the client. An error ends the stream.
     pub fn egress(&mut self, delivery: Delivery, out: &mut Output) -> Result<(), StreamError> {
         match delivery {
-            Delivery::Stanza(sealed) | Delivery::Message(sealed, _) => push_sealed(&sealed, out),
-            Delivery::Own(stanza) => out.push_back(stanza),
+            Delivery::Stanza(sealed) => out.sealed(&sealed),
+            Delivery::Message(sealed, copies) => out.message(sealed, copies),
+            Delivery::Own(stanza) => out.stanza(stanza),
             Delivery::OfflineWaiting => self.state.offline.want(),
             Delivery::End(error) => return Err(error),
         }
@@ -199,8 +243,9 @@ impl Session {
             }
             Err(failure) => {
                 let error = message::commit_error(&self.engine, &failure);
-                let Handover { stanza, to, .. } = pending.handover;
-                self.refuse(&stanza, Some(&to), &error, out);
+                let Handover { stanza, to, .. } = &pending.handover;
+                self.refuse(stanza, Some(to), &error, out);
+                self.handled(pending.stanzas, pending.asked, out);
             }
         }
         while self
@@ -226,14 +271,13 @@ impl Session {
         }
     }
 
-    /// Ends the session: finishes what is pending, tells those who saw it, keeps what it did not
-    /// take.
-    pub async fn end(mut self) {
-        let mut nobody = Output::new();
-        self.settle(&mut nobody).await;
+    /// Ends the session: finishes what is pending, tells those who saw it, keeps what the client
+    /// did not take. `output` is what was on its way to it.
+    pub async fn end(mut self, mut output: Output) {
+        self.settle(&mut output).await;
         let engine = self.engine.clone();
         let account = self.state.account.clone();
-        let kept = self.keep_unread();
+        let kept = self.keep_unread(output.take_unacknowledged());
         if let Ok(view) = engine.view(&account).await {
             if view.exists {
                 presence::remember_last(&engine, &account, &self.state.resource).await;
@@ -260,7 +304,13 @@ impl Session {
         let Routed::Handover(handover, ticket) = routed else {
             return;
         };
-        let pending = Pending { handover, ticket };
+        let pending = Pending {
+            handover,
+            ticket,
+            stanzas: 1,
+            asked: false,
+        };
+        self.counted = true;
         if self.pending.is_empty() && pending.ticket.is_none() {
             self.hand_over(pending, out, false);
         } else {
@@ -273,7 +323,7 @@ impl Session {
         let full = Jid::from(self.jid().clone());
         if let Some(answer) = error.answer(stanza, to, Some(&full)) {
             self.engine.metrics().stanza_errors.inc();
-            out.push_back(answer);
+            out.stanza(answer);
         }
     }
 
@@ -284,7 +334,7 @@ impl Session {
 
     fn hand_over(&mut self, mut pending: Pending, out: &mut Output, ahead: bool) {
         match pending.handover.run(&self.engine) {
-            Ok(None) => {}
+            Ok(None) => self.handled(pending.stanzas, pending.asked, out),
             Ok(ticket) => {
                 pending.ticket = ticket;
                 // It stays where it was in the order.
@@ -295,9 +345,30 @@ impl Session {
                 }
             }
             Err(error) => {
-                let Handover { stanza, to, .. } = pending.handover;
-                self.refuse(&stanza, Some(&to), &error, out);
+                let Handover { stanza, to, .. } = &pending.handover;
+                self.refuse(stanza, Some(to), &error, out);
+                self.handled(pending.stanzas, pending.asked, out);
             }
+        }
+    }
+
+    /// The stanza at hand waits for nothing but those before it.
+    fn count_behind(&mut self, out: &mut Output) {
+        match self.pending.back_mut() {
+            Some(last) => last.stanzas += 1,
+            None => self.handled(1, false, out),
+        }
+    }
+
+    /// We have taken responsibility for so many stanzas more: what they had to leave on disk is
+    /// there (XEP-0198 § 4, "handled").
+    fn handled(&mut self, stanzas: u32, asked: bool, out: &mut Output) {
+        let Some(inbound) = &mut self.inbound else {
+            return;
+        };
+        inbound.handled(stanzas);
+        if asked {
+            out.raw(Nonza::Answer(inbound.h()).to_bytes());
         }
     }
 
@@ -345,7 +416,9 @@ impl Session {
             Ok(None) => {}
             Err(error) => self.refuse(&stanza, given.as_ref(), &error, out),
         }
-        out.extend(self.state.after_reply.drain(..));
+        for stanza in self.state.after_reply.drain(..) {
+            out.stanza(stanza);
+        }
     }
 
     async fn iq_routed(
@@ -405,13 +478,13 @@ impl Session {
             xml.raw(payload);
         }
         xml.end();
-        out.push_back(xml.finish());
+        out.stanza(xml.finish());
     }
 
     /// Takes nothing more, and stores the messages that were not taken by the client. At once,
     /// so that they come before what is refused from now on and stored by its senders.
-    fn keep_unread(&self) -> Vec<Ticket> {
-        let left = self.state.resource.outbox.close();
+    fn keep_unread(&self, mut left: Vec<Delivery>) -> Vec<Ticket> {
+        left.extend(self.state.resource.outbox.close());
         offline::keep(&self.engine, &self.state.account, left)
     }
 
@@ -429,7 +502,7 @@ impl Drop for Session {
     /// After [`Session::end`] there is nothing left to do; after a panic this is the clean-up. The
     /// records are written although nobody waits for them.
     fn drop(&mut self) {
-        drop(self.keep_unread());
+        drop(self.keep_unread(Vec::new()));
         if self.state.resource.outbox.overflowed() {
             self.engine.metrics().outbox_overflows.inc();
         }
@@ -442,8 +515,4 @@ impl Drop for Session {
             .remove(&self.state.account, generation);
         self.engine.metrics().sessions.dec();
     }
-}
-
-fn push_sealed(sealed: &Sealed, out: &mut Output) {
-    out.extend(sealed.chunks().filter(|chunk| !chunk.is_empty()).cloned());
 }

@@ -8,7 +8,8 @@
 use crate::{
     Engine,
     feature::{Coverage, Disco, Feature, Place, Xep},
-    session::{Output, SessionState},
+    output::Output,
+    session::SessionState,
 };
 use hashbrown::HashMap;
 use parking_lot::Mutex;
@@ -103,7 +104,7 @@ pub(crate) fn on_presence(
         .attr("node", &format!("{}#{}", named.node, named.ver))
         .end()
         .end();
-    out.push_back(xml.finish());
+    out.stanza(xml.finish());
     // One question at a time: a newer presence makes the answer to an older one worthless.
     session.caps_asked = Some((id, named));
 }

@@ -3,14 +3,16 @@
 //! A message that nobody takes is recorded before its sender's stream goes on. When a resource
 //! becomes available with a priority of zero or more, one session of the account reads the queue
 //! in order, each message with the time it was received (XEP-0203); what is newer waits meanwhile.
-//! Messages are forgotten only after they were written to the transport.
+//! Messages are forgotten only after the client has acknowledged them (XEP-0198), or, where it does
+//! not, after they were written to the transport.
 
 use crate::{
     Engine,
     feature::{Coverage, Disco, Feature, Place, RecordCx, Xep},
     outbox::Delivery,
+    output::Output,
     route::message::{self, Type},
-    session::{Output, Session},
+    session::Session,
 };
 use bytes::Bytes;
 use waxwing_proto::{
@@ -95,8 +97,8 @@ pub struct Reader {
     wanted: bool,
     /// Last message handed to the transport and not yet known to be written.
     unwritten: Option<u64>,
-    /// Last message written and not yet forgotten by the store.
-    written: Option<u64>,
+    /// Last message that has arrived, as far as can be known, and is not yet forgotten by the store.
+    arrived: Option<u64>,
     after: u64,
 }
 
@@ -107,26 +109,32 @@ impl Reader {
     }
     /// Whether the store is to be asked now.
     pub fn is_due(&self) -> bool {
-        self.written.is_some() || (self.wanted && self.unwritten.is_none())
+        self.arrived.is_some() || (self.wanted && self.unwritten.is_none())
     }
     /// Whether older messages are on their way, so that newer ones must wait.
     pub fn is_reading(&self) -> bool {
-        self.wanted || self.unwritten.is_some() || self.written.is_some()
+        self.wanted || self.unwritten.is_some() || self.arrived.is_some()
     }
-    /// What was handed over has been written to the transport.
-    pub fn written(&mut self) {
-        if let Some(last) = self.unwritten.take() {
-            self.written = Some(last);
+    /// What was handed over has been written to the transport. Of a client that acknowledges
+    /// (XEP-0198) that says nothing yet.
+    pub fn written(&mut self, acknowledges: bool) {
+        let last = self.unwritten.take();
+        if !acknowledges && last.is_some() {
+            self.arrived = last;
         }
+    }
+    /// The client has acknowledged the messages up to this one.
+    pub fn acknowledged(&mut self, last: u64) {
+        self.arrived = Some(last);
     }
 }
 
-/// Forgets what was written and reads the next page.
+/// Forgets what has arrived and reads the next page.
 pub(crate) async fn read_on(session: &mut Session, out: &mut Output) {
     let engine = session.engine().clone();
     let account = session.state.account.clone();
     let generation = session.state.resource.generation;
-    if let Some(last) = session.state.offline.written.take()
+    if let Some(last) = session.state.offline.arrived.take()
         && let Err(error) = engine.store().offline_remove(account.clone(), last).await
     {
         engine.metrics().store_failures.inc();
@@ -147,7 +155,9 @@ pub(crate) async fn read_on(session: &mut Session, out: &mut Output) {
     {
         Ok(page) if !page.is_empty() => {
             for message in &page {
-                out.extend(delayed(message, account.domain()));
+                if let Some(stanza) = delayed(message, account.domain()) {
+                    out.waiting(stanza, message.id);
+                }
                 reader.after = message.id;
             }
             reader.unwritten = Some(reader.after);
@@ -270,11 +280,11 @@ mod tests {
         assert!(reader.is_due() && reader.is_reading());
         reader.unwritten = Some(7);
         assert!(!reader.is_due() && reader.is_reading());
-        reader.written();
+        reader.written(false);
         assert!(reader.is_due());
-        assert_eq!(reader.written, Some(7));
+        assert_eq!(reader.arrived, Some(7));
         reader.wanted = false;
-        reader.written = None;
+        reader.arrived = None;
         assert!(!reader.is_due() && !reader.is_reading());
     }
 }

@@ -1,6 +1,7 @@
 //! What scenarios cannot say well: commits that are held back or fail, full queues, races between
 //! a commit and somebody who comes or goes, and time.
 
+mod acknowledge;
 mod commit;
 mod delivery;
 mod login;
