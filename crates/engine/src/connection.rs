@@ -256,6 +256,11 @@ impl Connection {
                 }
             }
             Effect::Ack(h) => self.acknowledged(h),
+            Effect::ClientState(state) => {
+                if let Some(session) = &mut self.session {
+                    session.client_state(state, &mut self.output);
+                }
+            }
             Effect::StartTls => self.status = Status::StartTls,
             Effect::Credentials { username, hash, .. } => {
                 let host = self.stream.host().unwrap_or_default();
@@ -294,8 +299,7 @@ impl Connection {
             | Effect::Upgrade { .. }
             | Effect::Upgraded { .. }
             | Effect::Login(_)
-            | Effect::Resume(_)
-            | Effect::ClientState(_) => {}
+            | Effect::Resume(_) => {}
         }
     }
 

@@ -122,6 +122,7 @@ fn stream_settings(settings: &Settings) -> C2sSettings {
                 registration: domain.registration,
                 mechanisms: Mechanism::ALL.to_vec(),
                 sm: true,
+                csi: true,
                 ..HostSettings::default()
             };
             (domain.name.clone(), host)

@@ -285,6 +285,24 @@ const CORE_XEPS: &[(Xep, &str)] = &[
     ),
     (
         Xep {
+            number: 198,
+            version: "1.6.3",
+            title: "Stream Management",
+            coverage: Coverage::Partial("acknowledgements; no resumption yet"),
+        },
+        "proto::sm",
+    ),
+    (
+        Xep {
+            number: 352,
+            version: "1.0.0",
+            title: "Client State Indication",
+            coverage: Coverage::Complete,
+        },
+        "proto::csi",
+    ),
+    (
+        Xep {
             number: 440,
             version: "1.0.0",
             title: "SASL Channel-Binding Type Capability",

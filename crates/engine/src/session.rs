@@ -2,6 +2,10 @@
 //!
 //! The session is owned by its connection's task. Others reach it only through its outbox.
 
+mod pending;
+
+use pending::Pending;
+
 use crate::{
     Engine,
     account::View,
@@ -11,23 +15,20 @@ use crate::{
     output::Output,
     presence,
     registry::Resource,
-    route::{Handover, Routed, guard_sender, iq, message},
+    route::{guard_sender, iq, message},
 };
 use bytes::Bytes;
-use std::{
-    collections::VecDeque,
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
-};
+use std::{collections::VecDeque, sync::Arc};
 use waxwing_proto::{
-    BareJid, FullJid, Jid, ns,
-    sm::{Inbound, Nonza},
+    BareJid, FullJid, Jid,
+    csi::{self, Class, Csi},
+    ns,
+    sm::Inbound,
     stanza::{Draft, Kind, Stanza, StanzaError},
     stream::{StreamCondition, StreamError},
-    xml::Writer,
+    xml::{Limits, Tree, Writer},
 };
-use waxwing_store::{Outcome, StoreError, Ticket};
+use waxwing_store::Ticket;
 
 /// What features and handlers may see and change of a session.
 #[derive(Debug)]
@@ -57,17 +58,8 @@ pub struct Session {
     inbound: Option<Inbound>,
     /// The stanza at hand was handed over or is pending, and is counted with that.
     counted: bool,
-}
-
-#[derive(Debug)]
-struct Pending {
-    handover: Handover,
-    ticket: Option<Ticket>,
-    /// How many of the client's stanzas are handled with this one: itself, and those behind it
-    /// that waited for nothing of their own.
-    stanzas: u32,
-    /// The client has asked, behind those, how many are handled.
-    asked: bool,
+    /// What an inactive client is spared for now (XEP-0352); nothing is kept for an active one.
+    csi: Option<Box<Csi<Delivery>>>,
 }
 
 impl Session {
@@ -121,6 +113,7 @@ impl Session {
             pending: VecDeque::new(),
             inbound: None,
             counted: false,
+            csi: None,
         })
     }
 
@@ -190,85 +183,31 @@ impl Session {
         Ok(())
     }
 
-    /// Counts the client's stanzas from now on (XEP-0198 § 3).
-    pub fn enable_acknowledgements(&mut self) {
-        self.inbound = Some(Inbound::new());
-        for pending in &mut self.pending {
-            pending.stanzas = 0;
-        }
-    }
-
-    /// Answers how many stanzas are handled, once those before the question are (XEP-0198 § 4).
-    pub fn acknowledge(&mut self, out: &mut Output) {
-        match self.pending.back_mut() {
-            Some(last) => last.asked = true,
-            None => self.handled(0, true, out),
-        }
-    }
-
     /// Takes what somebody else has for the client. An error ends the stream.
     pub fn egress(&mut self, delivery: Delivery, out: &mut Output) -> Result<(), StreamError> {
-        match delivery {
-            Delivery::Stanza(sealed) => out.sealed(&sealed),
-            Delivery::Message(sealed, copies) => out.message(sealed, copies),
-            Delivery::Own(stanza) => out.stanza(stanza),
-            Delivery::OfflineWaiting => self.state.offline.want(),
-            Delivery::End(error) => return Err(error),
+        match (&delivery, &mut self.csi) {
+            (Delivery::OfflineWaiting, _) => self.state.offline.want(),
+            (Delivery::End(error), _) => return Err(*error),
+            (_, None) => send(delivery, out),
+            (_, Some(csi)) => {
+                let class = classify(&delivery, &self.state.account);
+                let mut now = Vec::new();
+                csi.push(delivery, class, &mut now);
+                now.into_iter().for_each(|delivery| send(delivery, out));
+            }
         }
         Ok(())
     }
 
-    /// Waits for the commit of the oldest pending stanza.
-    pub fn poll_commit(&mut self, cx: &mut Context<'_>) -> Poll<Result<Outcome, StoreError>> {
-        match self
-            .pending
-            .front_mut()
-            .and_then(|pending| pending.ticket.as_mut())
-        {
-            Some(ticket) => Pin::new(ticket).poll(cx),
-            None => Poll::Pending,
+    /// The client is looked at again, or not any more (XEP-0352 § 4).
+    pub fn client_state(&mut self, state: csi::State, out: &mut Output) {
+        let csi = self.csi.get_or_insert_default();
+        let mut now = Vec::new();
+        csi.set(state, &mut now);
+        if state == csi::State::Active {
+            self.csi = None;
         }
-    }
-
-    /// Hands over the stanza whose commit has ended, and those behind it that wait for none.
-    pub fn release(&mut self, outcome: Result<Outcome, StoreError>, out: &mut Output) {
-        let Some(mut pending) = self.pending.pop_front() else {
-            return;
-        };
-        pending.ticket = None;
-        match outcome {
-            Ok(_) => {
-                self.engine.metrics().offline_stored.inc();
-                self.hand_over(pending, out, true);
-            }
-            Err(failure) => {
-                let error = message::commit_error(&self.engine, &failure);
-                let Handover { stanza, to, .. } = &pending.handover;
-                self.refuse(stanza, Some(to), &error, out);
-                self.handled(pending.stanzas, pending.asked, out);
-            }
-        }
-        while self
-            .pending
-            .front()
-            .is_some_and(|pending| pending.ticket.is_none())
-        {
-            let Some(pending) = self.pending.pop_front() else {
-                return;
-            };
-            self.hand_over(pending, out, true);
-        }
-    }
-
-    /// Waits until nothing is pending, so that what follows cannot overtake.
-    pub async fn settle(&mut self, out: &mut Output) {
-        while let Some(pending) = self.pending.front_mut() {
-            let outcome = match pending.ticket.as_mut() {
-                Some(ticket) => ticket.await,
-                None => return,
-            };
-            self.release(outcome, out);
-        }
+        now.into_iter().for_each(|delivery| send(delivery, out));
     }
 
     /// Ends the session: finishes what is pending, tells those who saw it, keeps what the client
@@ -277,7 +216,7 @@ impl Session {
         self.settle(&mut output).await;
         let engine = self.engine.clone();
         let account = self.state.account.clone();
-        let kept = self.keep_unread(output.take_unacknowledged());
+        let kept = self.keep_unread(&mut output);
         if let Ok(view) = engine.view(&account).await {
             if view.exists {
                 presence::remember_last(&engine, &account, &self.state.resource).await;
@@ -285,37 +224,6 @@ impl Session {
             self.unavailable(&view);
         }
         offline::kept(&engine, &account, kept).await;
-    }
-
-    /// Whether a pending stanza to the same account may yet have to be stored: its recipient was
-    /// here when it came, and may have gone. What comes after it must not be stored first.
-    fn is_undecided(&self, to: &Jid) -> bool {
-        let before = |pending: &Pending| {
-            let earlier = &pending.handover.to;
-            pending.ticket.is_none()
-                && earlier.local() == to.local()
-                && earlier.domain() == to.domain()
-        };
-        self.pending.iter().any(before)
-    }
-
-    /// Queues a routed stanza behind what is pending, or hands it over at once.
-    pub fn take(&mut self, routed: Routed, out: &mut Output) {
-        let Routed::Handover(handover, ticket) = routed else {
-            return;
-        };
-        let pending = Pending {
-            handover,
-            ticket,
-            stanzas: 1,
-            asked: false,
-        };
-        self.counted = true;
-        if self.pending.is_empty() && pending.ticket.is_none() {
-            self.hand_over(pending, out, false);
-        } else {
-            self.pending.push_back(pending);
-        }
     }
 
     /// Answers a stanza of the client with an error, if an answer is due.
@@ -330,46 +238,6 @@ impl Session {
     /// The account's snapshot.
     pub async fn view(&self) -> Result<Arc<View>, StanzaError> {
         self.engine.view(&self.state.account).await
-    }
-
-    fn hand_over(&mut self, mut pending: Pending, out: &mut Output, ahead: bool) {
-        match pending.handover.run(&self.engine) {
-            Ok(None) => self.handled(pending.stanzas, pending.asked, out),
-            Ok(ticket) => {
-                pending.ticket = ticket;
-                // It stays where it was in the order.
-                if ahead {
-                    self.pending.push_front(pending);
-                } else {
-                    self.pending.push_back(pending);
-                }
-            }
-            Err(error) => {
-                let Handover { stanza, to, .. } = &pending.handover;
-                self.refuse(stanza, Some(to), &error, out);
-                self.handled(pending.stanzas, pending.asked, out);
-            }
-        }
-    }
-
-    /// The stanza at hand waits for nothing but those before it.
-    fn count_behind(&mut self, out: &mut Output) {
-        match self.pending.back_mut() {
-            Some(last) => last.stanzas += 1,
-            None => self.handled(1, false, out),
-        }
-    }
-
-    /// We have taken responsibility for so many stanzas more: what they had to leave on disk is
-    /// there (XEP-0198 § 4, "handled").
-    fn handled(&mut self, stanzas: u32, asked: bool, out: &mut Output) {
-        let Some(inbound) = &mut self.inbound else {
-            return;
-        };
-        inbound.handled(stanzas);
-        if asked {
-            out.raw(Nonza::Answer(inbound.h()).to_bytes());
-        }
     }
 
     /// The sender is this session and nobody else (RFC 6120 § 8.1.2.1, § 4.9.3.9).
@@ -483,7 +351,11 @@ impl Session {
 
     /// Takes nothing more, and stores the messages that were not taken by the client. At once,
     /// so that they come before what is refused from now on and stored by its senders.
-    fn keep_unread(&self, mut left: Vec<Delivery>) -> Vec<Ticket> {
+    fn keep_unread(&mut self, output: &mut Output) -> Vec<Ticket> {
+        let mut left = output.take_unacknowledged();
+        if let Some(mut csi) = self.csi.take() {
+            csi.flush(&mut left);
+        }
         left.extend(self.state.resource.outbox.close());
         offline::keep(&self.engine, &self.state.account, left)
     }
@@ -502,7 +374,7 @@ impl Drop for Session {
     /// After [`Session::end`] there is nothing left to do; after a panic this is the clean-up. The
     /// records are written although nobody waits for them.
     fn drop(&mut self) {
-        drop(self.keep_unread(Vec::new()));
+        drop(self.keep_unread(&mut Output::default()));
         if self.state.resource.outbox.overflowed() {
             self.engine.metrics().outbox_overflows.inc();
         }
@@ -515,4 +387,24 @@ impl Drop for Session {
             .remove(&self.state.account, generation);
         self.engine.metrics().sessions.dec();
     }
+}
+
+fn send(delivery: Delivery, out: &mut Output) {
+    match delivery {
+        Delivery::Stanza(sealed) => out.sealed(&sealed),
+        Delivery::Message(sealed, copies) => out.message(sealed, copies),
+        Delivery::Own(stanza) => out.stanza(stanza),
+        // Not for the client.
+        Delivery::OfflineWaiting | Delivery::End(_) => {}
+    }
+}
+
+/// How urgent a stanza is for a client that is not looked at. It is read again for this; what goes
+/// to active clients is not.
+fn classify(delivery: &Delivery, account: &BareJid) -> Class {
+    let (Delivery::Stanza(sealed) | Delivery::Message(sealed, _)) = delivery else {
+        return Class::Urgent;
+    };
+    let tree = Tree::parse(sealed.to_bytes(), ns::CLIENT, &Limits::S2S);
+    tree.map_or(Class::Urgent, |tree| csi::classify(tree.root(), account))
 }
