@@ -28,7 +28,20 @@ pub enum Delivery {
     End(StreamError),
 }
 
+/// Stanzas of one queue that may share the read buffers they came in. A buffer can be much larger
+/// than its stanza, so a queue that grows longer, because nobody reads it, holds copies.
+pub(crate) const SHARED_MAX: usize = 32;
+
 impl Delivery {
+    /// The same in memory of its own.
+    fn detached(self) -> Self {
+        match self {
+            Self::Stanza(stanza) => Self::Stanza(stanza.detached()),
+            Self::Message(stanza, copies) => Self::Message(stanza.detached(), copies),
+            own => own,
+        }
+    }
+
     fn bytes(&self) -> usize {
         match self {
             Self::Stanza(stanza) | Self::Message(stanza, _) => stanza.len(),
@@ -116,6 +129,8 @@ impl Outbox {
                 return Err(Refused::Full);
             }
             queue.bytes += bytes;
+            let slow = queue.items.len() >= SHARED_MAX;
+            let delivery = if slow { delivery.detached() } else { delivery };
             queue.items.push_back(delivery);
         }
         self.waker.wake();

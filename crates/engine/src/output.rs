@@ -1,7 +1,7 @@
 //! What goes to the client, in order: bytes to be written, and, where the client acknowledges
 //! (XEP-0198), what it has not acknowledged yet.
 
-use crate::outbox::{Copies, Delivery};
+use crate::outbox::{Copies, Delivery, SHARED_MAX};
 use bytes::Bytes;
 use std::collections::VecDeque;
 use waxwing_proto::{
@@ -59,6 +59,11 @@ impl Output {
     /// Queues a message that must not get lost.
     pub(crate) fn message(&mut self, message: Sealed, copies: Copies) {
         self.write(&message);
+        let Some(unacknowledged) = &self.unacknowledged else {
+            return;
+        };
+        let slow = unacknowledged.unacknowledged().len() >= SHARED_MAX;
+        let message = if slow { message.detached() } else { message };
         self.sent(Sent::Message(message, copies));
     }
 

@@ -193,7 +193,9 @@ impl Session {
                 let class = classify(&delivery, &self.state.account);
                 let mut now = Vec::new();
                 csi.push(delivery, class, &mut now);
-                now.into_iter().for_each(|delivery| send(delivery, out));
+                for delivery in now {
+                    send(delivery, out);
+                }
             }
         }
         Ok(())
@@ -207,7 +209,9 @@ impl Session {
         if state == csi::State::Active {
             self.csi = None;
         }
-        now.into_iter().for_each(|delivery| send(delivery, out));
+        for delivery in now {
+            send(delivery, out);
+        }
     }
 
     /// Ends the session: finishes what is pending, tells those who saw it, keeps what the client

@@ -4,7 +4,7 @@ use super::scan::Scanner;
 use super::scope::Scope;
 use super::tree::declarations;
 use super::{Limits, Tree, XmlError, chars, declaration};
-use bytes::{Buf as _, Bytes, BytesMut};
+use bytes::{Buf, BytesMut};
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -203,7 +203,7 @@ impl Framer {
         };
         self.checked = self.checked.saturating_sub(len);
         let closed = scanner.closed();
-        let bytes = take(buffer, len);
+        let bytes = buffer.split_to(len).freeze();
         let tree = Tree::new(bytes, scanner.finish(), Arc::clone(&self.scope));
         Ok(Some((tree, closed)))
     }
@@ -247,17 +247,4 @@ impl Framer {
         buffer.advance(len.min(buffer.len()));
         self.checked = self.checked.saturating_sub(len);
     }
-}
-/// A frame this small gets memory of its own.
-const COPIED_BYTES_MAX: usize = 4096;
-
-/// Takes a frame off the buffer. One that shares the read buffer keeps all of it for as long as it
-/// is in anybody's queue; for a small one copying costs less than that, and no more allocations.
-fn take(buffer: &mut BytesMut, len: usize) -> Bytes {
-    if len > COPIED_BYTES_MAX {
-        return buffer.split_to(len).freeze();
-    }
-    let frame = Bytes::copy_from_slice(buffer.get(..len).unwrap_or_default());
-    buffer.advance(len);
-    frame
 }
