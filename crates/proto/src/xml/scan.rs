@@ -172,12 +172,11 @@ impl Scanner {
                 self.token = self.at;
                 self.state = State::EndName;
             }
-            Some(b'!') if inside => {
+            Some(b'!') => {
                 self.token = self.at - 1;
                 self.at += 1;
                 self.state = State::CdataStart;
             }
-            Some(b'!') => return Err(XmlError::Restricted("comment or document type")),
             Some(b'?') => return Err(XmlError::Restricted("processing instruction")),
             _ => {
                 self.in_text = false;
@@ -400,6 +399,9 @@ impl Scanner {
             }
         }
         if self.at - self.token == CDATA_START.len() {
+            if self.token == 0 {
+                return Err(XmlError::BadFormat("text between elements"));
+            }
             self.text()?;
             self.state = State::Cdata;
         }

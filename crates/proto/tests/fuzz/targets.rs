@@ -51,7 +51,8 @@ pub(crate) fn tree(data: &[u8]) {
 
 /// `rxml` 0.14 has limits of its own, refuses white space before the root element, which XML 1.0
 /// § 2.8 allows where no declaration precedes it, a bare carriage return in an attribute, which
-/// XML 1.0 § 2.11 makes a line feed, and U+FFFD at the start of a name, where § 2.3 has it.
+/// XML 1.0 § 2.11 makes a line feed, and U+FDF0 to
+/// U+FFFD at the start of a name, where § 2.3 has them.
 fn rxml_refuses_wrongly(data: &[u8]) -> bool {
     let long_reference = data.split(|&byte| byte == b'&').skip(1).any(|reference| {
         reference
@@ -62,7 +63,8 @@ fn rxml_refuses_wrongly(data: &[u8]) -> bool {
     let has = |piece: &[u8]| data.windows(piece.len()).any(|window| window == piece);
     data.first().is_some_and(u8::is_ascii_whitespace)
         || has(b"\r")
-        || has(b"\xEF\xBF\xBD")
+        || std::str::from_utf8(data)
+            .is_ok_and(|text| text.contains(|c| ('\u{FDF0}'..='\u{FFFD}').contains(&c)))
         || long_reference
         || data.len() > 8192
 }
