@@ -379,7 +379,11 @@ impl Scanner {
                 self.state = quote.map_or(State::Content, State::Value);
                 return Ok(());
             }
-            if !(byte == b'#' || byte >= 0x80 || chars::is_ascii_name(byte, false)) {
+            if byte >= 0x80 {
+                // None of those that are allowed has such a byte.
+                return Err(XmlError::Restricted("entity reference"));
+            }
+            if !(byte == b'#' || chars::is_ascii_name(byte, false)) {
                 return Err(XmlError::NotWellFormed("& without a reference"));
             }
             if self.at - self.reference >= REFERENCE_BYTES_MAX {
