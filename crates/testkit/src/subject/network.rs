@@ -11,7 +11,17 @@ use rustls::{
     ClientConfig, RootCertStore,
     pki_types::{CertificateDer, ServerName},
 };
-use std::{cell::RefCell, fs::File, net::Ipv4Addr, process::Stdio, sync::Arc, time::Duration};
+use std::{
+    cell::RefCell,
+    fs::File,
+    net::Ipv4Addr,
+    process::Stdio,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
 use tempfile::TempDir;
 use tokio::{
     net::TcpStream,
@@ -43,18 +53,28 @@ fn spawn(command: &mut Command) -> Result<Child, String> {
         .map_err(|error| format!("the server cannot be started: {error}"))
 }
 
-/// Two ports that were free a moment ago.
+/// Two ports that nobody listens on, which no other call in this process gets.
 pub(super) fn free_ports() -> Result<(u16, u16), String> {
-    let listen = || std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
-    // Both are open at the same time, so they differ.
-    let (first, second) = (listen(), listen());
-    let port = |listener: std::io::Result<std::net::TcpListener>| {
-        listener
-            .and_then(|listener| listener.local_addr())
-            .map(|address| address.port())
-            .map_err(|error| error.to_string())
-    };
-    Ok((port(first)?, port(second)?))
+    Ok((free_port()?, free_port()?))
+}
+
+/// Below the ports that systems give to outgoing connections: one of those could be taken by a
+/// client of another scenario before the server has it.
+const PORTS: std::ops::Range<u16> = 11_000..31_000;
+
+fn free_port() -> Result<u16, String> {
+    static TAKEN: AtomicU32 = AtomicU32::new(0);
+    let count = u32::from(PORTS.end - PORTS.start);
+    for _ in 0..count {
+        // Two runs at a time begin at different places.
+        let place = std::process::id().wrapping_add(TAKEN.fetch_add(1, Ordering::Relaxed));
+        let offset = u16::try_from(place % count).map_err(|error| error.to_string())?;
+        let port = PORTS.start + offset;
+        if std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            return Ok(port);
+        }
+    }
+    Err("no port is free".to_owned())
 }
 
 /// A certificate for the domain, with its files `cert.pem` and `key.pem` in `folder`.
