@@ -223,8 +223,8 @@ impl Connection {
             return;
         };
         let mut next = Some(first);
-        for _ in 0..BATCH {
-            let Some(delivery) = next else { return };
+        let mut left = BATCH;
+        while let Some(delivery) = next {
             if let Err(error) = session.egress(delivery, &mut self.output) {
                 self.close(error);
                 return;
@@ -232,12 +232,10 @@ impl Connection {
             if session.state.offline.is_reading() {
                 return;
             }
-            next = session.state.resource.outbox.take();
-        }
-        if let Some(delivery) = next
-            && let Err(error) = session.egress(delivery, &mut self.output)
-        {
-            self.close(error);
+            left -= 1;
+            next = (left > 0)
+                .then(|| session.state.resource.outbox.take())
+                .flatten();
         }
     }
 

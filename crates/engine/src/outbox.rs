@@ -137,7 +137,7 @@ impl Outbox {
         Ok(())
     }
 
-    /// Ends the session with an error, ahead of nothing: what is queued is still sent first.
+    /// Ends the session with an error. What is queued is still sent first.
     pub fn end(&self, error: StreamError) {
         {
             let mut queue = self.queue.lock();

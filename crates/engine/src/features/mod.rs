@@ -88,8 +88,7 @@ impl Active {
         }
     }
 
-    /// The handler of a request. The map is small; a scan by hash needs static keys, so look by
-    /// comparing.
+    /// The handler of a request.
     pub(crate) fn iq(
         &self,
         place: Place,

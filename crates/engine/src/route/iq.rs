@@ -11,7 +11,6 @@ use crate::{
 use waxwing_proto::{
     BareJid, Jid, ns,
     stanza::{Condition, Draft, Stanza, StanzaError},
-    xml::Element,
 };
 
 /// What an IQ is (RFC 6120 § 8.2.3).
@@ -117,7 +116,8 @@ pub async fn answer(
         }
     }
     let Some(route) = route else {
-        return Err(unknown(engine, payload, place));
+        // RFC 6120 § 8.4
+        return Err(Condition::ServiceUnavailable.into());
     };
     let allowed = match (route.who, place) {
         // Who has come this far with the latter may see the account.
@@ -137,11 +137,6 @@ pub async fn answer(
         session,
     };
     (route.handler)(cx).await
-}
-
-/// RFC 6120 § 8.4: a namespace that we do not know is `service-unavailable`.
-fn unknown(_engine: &Engine, _payload: Element<'_>, _place: Place) -> StanzaError {
-    Condition::ServiceUnavailable.into()
 }
 
 /// Takes an IQ for a full JID or another domain.
