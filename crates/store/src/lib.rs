@@ -10,6 +10,7 @@ mod archive;
 mod contract;
 mod credentials;
 mod hibernation;
+mod kill_point;
 mod memory;
 mod record;
 mod roster;
@@ -23,6 +24,7 @@ pub use archive::{
 };
 pub use credentials::{Account, Credentials};
 pub use hibernation::{Hibernation, KeptStanza, SessionKey, SessionUpdate, SmSession, Stanzas};
+pub use kill_point::{KILL_POINT_VARIABLE, KillPoint, kill_point};
 pub use memory::MemoryStore;
 pub use record::{
     Entry, Handled, Message, Outcome, RESEND_WINDOW, Record, Resend, Ticket, Waiting,

@@ -202,7 +202,6 @@ impl Client {
         {
             return Ok(Some(failure));
         }
-        self.expect_new_stream();
         let features = self.open_stream(domain, patience).await?;
         if login.depth >= Depth::Bound {
             features
@@ -217,7 +216,11 @@ impl Client {
     }
 
     /// Sends a header; gives the features.
-    async fn open_stream(&mut self, domain: &str, patience: Duration) -> Result<Element, String> {
+    pub async fn open_stream(
+        &mut self,
+        domain: &str,
+        patience: Duration,
+    ) -> Result<Element, String> {
         self.send(header(domain).as_bytes()).await?;
         match self.next(patience).await {
             Some(Event::Stream(StreamEvent::Open(_))) => {}
@@ -244,7 +247,9 @@ impl Client {
         }
     }
 
-    async fn authenticate(
+    /// SASL of RFC 6120 with a mechanism that [`choose`] gave; `Ok(Some(condition))` is a failure of
+    /// it. A new stream follows.
+    pub async fn authenticate(
         &mut self,
         mechanism: &str,
         user: &str,
@@ -280,9 +285,13 @@ impl Client {
                 }
                 ("success", Some(scram)) => {
                     scram.finish(&data).map_err(|e| e.to_string())?;
+                    self.expect_new_stream();
                     return Ok(None);
                 }
-                ("success", None) => return Ok(None),
+                ("success", None) => {
+                    self.expect_new_stream();
+                    return Ok(None);
+                }
                 ("failure", _) => {
                     let condition = element.children().next().map(|child| child.name.1.clone());
                     return Ok(Some(condition.unwrap_or_default()));
@@ -323,7 +332,8 @@ impl Client {
         Ok(Some(ScramClient::new(hash, binding, user, password, nonce)))
     }
 
-    async fn bind(&mut self, resource: &str, patience: Duration) -> Result<(), String> {
+    /// Binds the resource, or one of the server's choice if it is empty (RFC 6120 § 7).
+    pub async fn bind(&mut self, resource: &str, patience: Duration) -> Result<(), String> {
         let wish = if resource.is_empty() {
             String::new()
         } else {
@@ -377,7 +387,7 @@ pub fn header(domain: &str) -> String {
 }
 
 /// The mechanism wished for, or the best one that is offered and quick.
-fn choose(features: &Element, wish: Option<&str>) -> Result<String, String> {
+pub fn choose(features: &Element, wish: Option<&str>) -> Result<String, String> {
     let offered: Vec<String> = features
         .child("mechanisms", ns::SASL)
         .ok_or("SASL is not offered")?

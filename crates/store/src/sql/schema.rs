@@ -2,7 +2,7 @@
 //! leaves a database that the next start takes on from there.
 
 use super::{Executor, damaged};
-use crate::{Result, StoreError};
+use crate::{KillPoint, Result, StoreError, kill_point};
 
 /// The migrations in order; number 1 is the first.
 pub(crate) const MIGRATIONS: &[&str] = &[
@@ -60,5 +60,6 @@ fn step(db: &mut dyn Executor, migrations: &[&str]) -> Result<bool> {
     };
     db.script(migration)?;
     db.execute(SET_VERSION, &[super::bound(done + 1).into()])?;
+    kill_point(KillPoint::Migration);
     Ok(true)
 }

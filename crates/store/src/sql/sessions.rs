@@ -2,8 +2,8 @@
 
 use super::{Executor, Ids, Row, accounts, address, bound, damaged, ids::outward};
 use crate::{
-    Handled, KeptStanza, Micros, Result, SessionKey, SessionUpdate, SmSession, Stanzas, StoreError,
-    quota,
+    Handled, KeptStanza, KillPoint, Micros, Result, SessionKey, SessionUpdate, SmSession, Stanzas,
+    StoreError, kill_point, quota,
 };
 use bytes::Bytes;
 use waxwing_proto::BareJid;
@@ -73,6 +73,7 @@ pub(super) fn put(
         session.expires.into(),
     ];
     db.execute(PUT, &params)?;
+    kill_point(KillPoint::SessionPut);
     put_state(db, number, &session.id, &session.state)
 }
 
@@ -108,6 +109,7 @@ pub(super) fn take(
         bound(key.generation).into(),
     ];
     db.execute(TAKE, &params)?;
+    kill_point(KillPoint::SessionTake);
     let row = db.query_first(SESSION, &[owned.number.into(), key.id.as_str().into()])?;
     read(row.ok_or_else(|| damaged("a session has no state"))?)
 }
@@ -143,6 +145,7 @@ pub(super) fn update(
         update.acknowledged.map(bound).into(),
     ];
     db.execute(UPDATE, &params)?;
+    kill_point(KillPoint::SessionUpdate);
     if let Some(expires) = update.expires {
         db.execute(SET_EXPIRES, &[number.into(), id.into(), expires.into()])?;
     }

@@ -1,7 +1,7 @@
 //! Copies the log into the database file, away from commits.
 
 use super::connection::Connection;
-use crate::Result;
+use crate::{KillPoint, Result, kill_point};
 use parking_lot::{Condvar, Mutex};
 use std::time::Duration;
 
@@ -94,10 +94,12 @@ impl Wanted {
 
 /// Copies the log and empties it if wanted or needed; false if that must be tried again.
 fn checkpoint(connection: &Connection, truncate: bool) -> Result<bool> {
+    kill_point(KillPoint::BeforeCheckpoint);
     // The long part first, in the mode that nobody waits for.
     let pages = connection.checkpoint(false)?.unwrap_or(0);
     if !truncate && pages <= LOG_PAGES_MAX {
         return Ok(true);
     }
+    kill_point(KillPoint::BetweenCheckpoints);
     Ok(connection.checkpoint(true)?.is_some())
 }

@@ -4,7 +4,7 @@ use super::{
     connection::{APPLICATION_ID, Connection},
     migrate,
 };
-use crate::{Result, StoreError, sql::Executor};
+use crate::{KillPoint, Result, StoreError, kill_point, sql::Executor};
 use std::{
     ffi::OsString,
     fs::{self, File, OpenOptions},
@@ -104,6 +104,7 @@ fn create(path: &Path) -> Result<()> {
         connection.script(&format!("PRAGMA application_id = {APPLICATION_ID}"))?;
         migrate(&mut connection)?;
         drop(connection);
+        kill_point(KillPoint::Publish);
         publish(&unfinished, path)
     };
     let made = create();

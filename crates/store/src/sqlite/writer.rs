@@ -2,7 +2,7 @@
 
 use super::{checkpoint::Checkpoints, connection::Connection, queue::Queue};
 use crate::{
-    Result, StoreError,
+    KillPoint, Result, StoreError, kill_point,
     sql::{Executor, Ids},
 };
 use std::{
@@ -109,6 +109,7 @@ impl Writer {
             self.log(&committed);
             for write in batch.drain(..) {
                 write.finish(committed.clone());
+                kill_point(KillPoint::AfterTicket);
             }
         }
     }
@@ -171,7 +172,9 @@ fn transaction(connection: &mut Connection, batch: &mut [Write]) -> Result<()> {
         connection.execute(RELEASE, &[])?;
     }
     ids.save(connection)?;
+    kill_point(KillPoint::BeforeCommit);
     connection.execute(COMMIT, &[])?;
+    kill_point(KillPoint::AfterCommit);
     Ok(())
 }
 
