@@ -5,7 +5,7 @@
 //! it has one owner: who takes it over raises the generation, and from then on everything the
 //! former owner tries on it fails with [`crate::StoreError::Conflict`].
 
-use crate::{BoxFuture, Micros, Result};
+use crate::{BoxFuture, Micros, Result, Waiting};
 use bytes::Bytes;
 use waxwing_proto::BareJid;
 
@@ -39,6 +39,21 @@ pub trait Hibernation {
     /// Ends a session and forgets the stanzas kept for it; only its owner can, so that what was
     /// kept meanwhile is not lost unseen. Errors as for [`Hibernation::session_take`].
     fn session_remove(&self, account: BareJid, key: SessionKey) -> BoxFuture<'_, Result<()>>;
+    /// Ends a session as [`Hibernation::session_remove`] does, and in the same commit, if `waiting`
+    /// is given, puts the messages that it may have missed into the account's offline queue:
+    /// those in the archive that others sent, after `after`, or else after what the session has
+    /// acknowledged. The oldest come first; where the bounds are reached, the rest stays out. Gives
+    /// whether any was put there. The queue is always that of `account`. Errors as for
+    /// [`Hibernation::session_take`].
+    ///
+    /// For the place of such messages in the queue see [`crate::Wait`].
+    fn session_end(
+        &self,
+        account: BareJid,
+        key: SessionKey,
+        after: Option<u64>,
+        waiting: Option<Waiting>,
+    ) -> BoxFuture<'_, Result<bool>>;
     /// Keeps stanzas for a session that no archive holds, all or none, in order; gives the id of
     /// the last, or 0 for none. Ids are of the same row as those of archives, so that both kinds
     /// can be put in order. [`crate::StoreError::Quota`] past the bounds; other errors as for
@@ -72,6 +87,10 @@ pub trait Hibernation {
         now: Micros,
         count: u32,
     ) -> BoxFuture<'_, Result<Vec<(BareJid, SessionKey)>>>;
+    /// Gives this expiry to every session that has none; gives how many there were. For the start
+    /// of a server: such a session had a stream when the one before it ended. Only one process may
+    /// serve the sessions of a database.
+    fn sessions_release(&self, expires: Micros) -> BoxFuture<'_, Result<u64>>;
 }
 
 /// One session as kept.

@@ -27,7 +27,7 @@ pub use hibernation::{Hibernation, KeptStanza, SessionKey, SessionUpdate, SmSess
 pub use kill_point::{KILL_POINT_VARIABLE, KillPoint, kill_point};
 pub use memory::MemoryStore;
 pub use record::{
-    Entry, Handled, Message, Outcome, RESEND_WINDOW, Record, Resend, Ticket, Waiting,
+    Entry, Handled, Message, Outcome, RESEND_WINDOW, Record, Resend, Ticket, Wait, Waiting,
 };
 pub use roster::{
     ROSTER_REMOVALS_MAX, ROSTER_REQUEST_BYTES_MAX, ROSTER_REQUESTS_MAX, Roster, RosterChange,

@@ -28,6 +28,8 @@ pub enum Record {
     },
     /// A message for archives, perhaps for the offline queue, and what else its commit must cover.
     Message(Box<Message>),
+    /// A message that is in an archive already, for the offline queue.
+    Wait(Box<Wait>),
 }
 
 /// A message and everything that is committed with it.
@@ -80,6 +82,23 @@ pub struct Waiting {
     pub bytes_max: u64,
 }
 
+/// A message in an archive that nobody has received after all and that is to wait.
+///
+/// Its outcome has the id of the entry. It says whether the message waits now: as before if it did
+/// already, not when it is past the bounds, nor when the account's archive has no such entry or a
+/// tombstone in its place.
+///
+/// Its place in the queue is that of its id, which may be before messages that wait already:
+/// whoever has read these and will give the last of them to [`crate::Offline::offline_remove`]
+/// must not submit such a record in between.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wait {
+    /// The entry's id.
+    pub id: u64,
+    /// Whose archive and whose queue.
+    pub waiting: Waiting,
+}
+
 /// What makes a message the same as an earlier one: within [`RESEND_WINDOW`] the record of a resend
 /// gives the id of the first and, but for the count of its session, writes nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -126,6 +145,7 @@ impl Record {
                 let origin = message.origin.as_ref().map_or(0, String::len);
                 message.stanza.len() + origin
             }
+            Self::Wait(_) => 0,
         }
     }
 }

@@ -19,10 +19,10 @@ mod sessions;
 mod store;
 mod store_archive;
 
-#[cfg(test)]
-pub(crate) use archive::QUERIES as ARCHIVE_QUERIES;
 pub(crate) use ids::Ids;
 pub(crate) use store::Backend;
+#[cfg(test)]
+pub(crate) use {archive::QUERIES as ARCHIVE_QUERIES, offline::QUERIES as OFFLINE_QUERIES};
 
 use crate::{Result, StoreError};
 use bytes::Bytes;

@@ -2,7 +2,7 @@ use super::{DAY, create, error, jid, message};
 use crate::{
     ArchiveFilter, ArchivePreferences, Archived, ClientSeen, Entry, Handled, Message, Outcome,
     PageFrom, PageRequest, Push, Record, Resend, SessionKey, SmSession, Stanzas, Store, StoreError,
-    Ticket, Token, Waiting,
+    Ticket, Token, Wait, Waiting,
 };
 use bytes::Bytes;
 use waxwing_proto::{BareJid, Jid};
@@ -246,6 +246,90 @@ pub(crate) async fn an_archived_message_can_wait(store: &impl Store) {
     let waiting = store.offline(bob.clone(), 0, 10).await.unwrap();
     assert_eq!(waiting[0].stanza, "four");
     store.offline_remove(bob, u64::MAX).await.unwrap();
+}
+
+/// Puts an archived message into the queue of its archive's account.
+pub(crate) fn wait(
+    store: &impl Store,
+    account: &BareJid,
+    id: u64,
+    messages_max: u32,
+    bytes_max: u64,
+) -> Ticket {
+    store.submit(Record::Wait(Box::new(Wait {
+        id,
+        waiting: Waiting {
+            account: account.clone(),
+            messages_max,
+            bytes_max,
+        },
+    })))
+}
+
+pub(crate) async fn an_archived_message_can_wait_later(store: &impl Store) {
+    let alice = create(store, "alice@a.example").await;
+    let bob = create(store, "bob@a.example").await;
+    let send = |text: &str| {
+        submit(
+            store,
+            archived("alice@a.example", "bob@a.example", DAY, text),
+        )
+    };
+    // In one commit with the message itself, and before one that only waits.
+    let tickets = [send("one"), send("two"), send("333"), send("4")];
+    let mut ids = Vec::new();
+    for ticket in tickets {
+        ids.push(ticket.await.unwrap().id);
+    }
+    store
+        .submit(message("bob@a.example", DAY, "w"))
+        .await
+        .unwrap();
+    let outcome = async |account: &BareJid, id, messages, bytes| {
+        let outcome = wait(store, account, id, messages, bytes).await.unwrap();
+        assert_eq!((outcome.id, outcome.duplicate), (id, false));
+        outcome.waiting
+    };
+    assert!(outcome(&bob, ids[1], 9, 99).await);
+    assert!(outcome(&bob, ids[1], 0, 0).await, "it waits already");
+    assert!(!outcome(&bob, ids[2], 2, 99).await, "no room");
+    assert!(!outcome(&bob, ids[2], 9, 6).await, "not enough bytes");
+    assert!(outcome(&bob, ids[2], 9, 7).await, "to the byte");
+    assert!(!outcome(&bob, ids[0] - 1, 9, 99).await, "no such entry");
+    assert!(!outcome(&bob, u64::MAX, 9, 99).await);
+    let error = error(wait(store, &jid("nobody@a.example"), ids[0], 9, 99).await);
+    assert_eq!(error, "NoAccount");
+
+    let waiting = async || {
+        let waiting = store.offline(bob.clone(), 0, 10).await.unwrap();
+        let waiting = waiting.into_iter();
+        waiting
+            .map(|w| (w.id, w.at, String::from_utf8(w.stanza.to_vec()).unwrap()))
+            .collect::<Vec<_>>()
+    };
+    let wanted = [
+        (ids[1], DAY, "two".to_owned()),
+        (ids[2], DAY, "333".to_owned()),
+        (ids[3] + 1, DAY, "w".to_owned()),
+    ];
+    assert_eq!(waiting().await, wanted, "in the order of ids, as archived");
+
+    let retract = |id| store.archive_retract(bob.clone(), id, "gone".into());
+    retract(ids[0]).await.unwrap();
+    assert!(
+        !outcome(&bob, ids[0], 9, 99).await,
+        "a tombstone does not wait"
+    );
+    store.archive_purge(bob.clone(), None, 100).await.unwrap();
+    assert!(!outcome(&bob, ids[3], 9, 99).await, "it is in Alice's only");
+    assert_eq!(waiting().await, wanted, "what was purged goes on waiting");
+    store.archive_purge(alice, None, 100).await.unwrap();
+    assert_eq!(waiting().await, wanted, "even when nobody else has it");
+    assert!(outcome(&bob, ids[2], 0, 0).await);
+    store.offline_remove(bob.clone(), ids[1]).await.unwrap();
+    assert_eq!(waiting().await, wanted[1..]);
+    store.offline_remove(bob.clone(), u64::MAX).await.unwrap();
+    assert_eq!(store.offline_count(bob).await.unwrap(), 0);
 }
 
 pub(crate) async fn a_resend_gives_the_first_id(store: &impl Store) {

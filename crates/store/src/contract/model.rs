@@ -38,6 +38,11 @@ pub(crate) enum Call {
     SessionRemove(u8, u8, u64),
     SessionKeep(u8, u8, u64, Vec<u16>),
     SessionForget(u8, u8, u64, usize),
+    /// Whose session, at which generation, after which entry, the bound of the queue.
+    SessionEnd((u8, u8, u64), Option<usize>, Option<u32>),
+    Release(i64),
+    /// Whose archive, which entries, at once, the bound of the queue.
+    Wait(u8, Vec<usize>, u32),
     Look(u8, u64),
 }
 
@@ -70,6 +75,8 @@ fn call() -> impl Strategy<Value = Call> {
         2 => (0..3_u8, proptest::option::of(0..9_usize), 0..4_u32)
             .prop_map(|(who, nth, count)| Call::Purge(who, nth, count)),
         1 => (-60..60_i64, 0..3_u32).prop_map(|(before, count)| Call::Forget(before, count)),
+        3 => (0..4_u8, proptest::collection::vec(0..9_usize, 1..4), 0..5_u32)
+            .prop_map(|(who, nths, bound)| Call::Wait(who, nths, bound)),
         8 => sessions(),
         4 => (0..3_u8, 0..12_u64).prop_map(|(who, since)| Call::Look(who, since)),
     ]

@@ -3,7 +3,7 @@
 use super::{
     DAY, archived, last_page,
     model::{Call, account, contact_jid, debug},
-    session, submit,
+    session, submit, wait,
 };
 use crate::{
     ArchiveFilter, Handled, Message, PageFrom, PageRequest, Resend, SessionKey, SessionUpdate,
@@ -67,6 +67,24 @@ pub(super) async fn answer(store: &impl Store, call: Call) -> String {
             }
             debug(store.archive_purge(account(who), before, count).await)
         }
+        Call::Wait(who, nths, bound) => {
+            let mut tickets = Vec::new();
+            for nth in nths {
+                let id = nth_id(store, &account(who), nth).await;
+                tickets.push(wait(
+                    store,
+                    &account(who),
+                    id,
+                    bound + 1,
+                    u64::from(bound) * 30,
+                ));
+            }
+            let mut answers = String::new();
+            for ticket in tickets {
+                write!(answers, "{:?} ", ticket.await).unwrap();
+            }
+            answers
+        }
         Call::Forget(before, count) => debug(store.resends_forget(DAY + before, count).await),
         other => answer_session(store, other).await,
     }
@@ -129,6 +147,20 @@ async fn answer_session(store: &impl Store, call: Call) -> String {
                     .await,
             )
         }
+        Call::SessionEnd((who, id, generation), nth, bound) => {
+            let after = match nth {
+                Some(nth) => Some(nth_id(store, &account(who), nth).await),
+                None => None,
+            };
+            let waiting = bound.map(|bound| Waiting {
+                account: account(who),
+                messages_max: bound + 1,
+                bytes_max: u64::from(bound) * 30,
+            });
+            let end = store.session_end(account(who), key(id, generation), after, waiting);
+            debug(end.await)
+        }
+        Call::Release(expires) => debug(store.sessions_release(expires).await),
         other => panic!("{other:?} is of the other part"),
     }
 }
@@ -249,6 +281,13 @@ pub(super) fn sessions() -> impl Strategy<Value = Call> {
             .prop_map(|((who, id, generation), sizes)| Call::SessionKeep(who, id, generation, sizes)),
         2 => (key(), 0..4_usize)
             .prop_map(|((who, id, generation), nth)| Call::SessionForget(who, id, generation, nth)),
+        2 => (
+            key(),
+            proptest::option::of(0..9_usize),
+            proptest::option::weighted(0.8, 0..5_u32),
+        )
+            .prop_map(|(key, after, bound)| Call::SessionEnd(key, after, bound)),
+        1 => (0..9_i64).prop_map(Call::Release),
     ]
 }
 

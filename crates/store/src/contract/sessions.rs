@@ -1,5 +1,5 @@
-use super::{DAY, archived, create, error, jid, session, submit};
-use crate::{SessionKey, SessionUpdate, SmSession, Stanzas, Store};
+use super::{DAY, archived, create, error, jid, session, submit, texts as texts_of_archive, wait};
+use crate::{SessionKey, SessionUpdate, SmSession, Stanzas, Store, Waiting};
 use waxwing_proto::BareJid;
 
 fn key(id: &str, generation: u64) -> SessionKey {
@@ -241,6 +241,144 @@ pub(crate) async fn sessions_expire(store: &impl Store) {
     );
 }
 
+pub(crate) async fn what_a_session_missed_waits_when_it_ends(store: &impl Store) {
+    let alice = create(store, "alice@a.example").await;
+    let mut ids = Vec::new();
+    for (from, to, text) in [
+        ("x@b.example", "alice@a.example", "acknowledged"),
+        ("x@b.example", "alice@a.example", "one"),
+        ("alice@a.example", "x@b.example", "sent"),
+        ("x@b.example", "alice@a.example", "retracted"),
+        ("x@b.example", "alice@a.example", "waits"),
+        ("x@b.example", "alice@a.example", "two"),
+        ("x@b.example", "alice@a.example", "longest"),
+        ("x@b.example", "alice@a.example", "3"),
+    ] {
+        let mut message = archived(from, to, DAY, text);
+        message.sender = message.sender.filter(|entry| entry.account == alice);
+        message.recipient = message.recipient.filter(|entry| entry.account == alice);
+        ids.push(submit(store, message).await.unwrap().id);
+    }
+    let retract = store.archive_retract(alice.clone(), ids[3], "gone".into());
+    retract.await.unwrap();
+    wait(store, &alice, ids[4], 9, 99).await.unwrap();
+    let end = async |after, bounds: Option<(u32, u64)>| {
+        let asleep = SmSession {
+            acknowledged: ids[0],
+            ..session("s")
+        };
+        let put = store.session_put(alice.clone(), asleep, 9);
+        put.await.expect("the former is gone");
+        let keep = stanzas(&["kept"], 9, 99);
+        let keep = store.session_keep(alice.clone(), key("s", 1), keep);
+        keep.await.unwrap();
+        let waiting = bounds.map(|(messages_max, bytes_max)| Waiting {
+            account: alice.clone(),
+            messages_max,
+            bytes_max,
+        });
+        let late = store.session_end(alice.clone(), key("s", 2), after, waiting.clone());
+        assert_eq!(error(late.await), "Conflict");
+        let end = store.session_end(alice.clone(), key("s", 1), after, waiting);
+        let put = end.await.unwrap();
+        assert!(kept(store, &alice, "s").await.is_empty());
+        let again = store.session_end(alice.clone(), key("s", 1), after, None);
+        assert_eq!(error(again.await), "NoItem");
+        let waiting = store.offline(alice.clone(), 0, 10).await.unwrap();
+        let waiting = waiting.iter();
+        let texts: Vec<_> = waiting.map(|w| w.stanza.clone()).collect();
+        (put, texts)
+    };
+    assert_eq!(end(None, None).await, (false, vec!["waits".into()]));
+    let (put, texts) = end(None, Some((0, 0))).await;
+    assert_eq!((put, texts.len()), (false, 1), "no room");
+    let (put, texts) = end(Some(ids[7]), Some((9, 99))).await;
+    assert_eq!((put, texts.len()), (false, 1), "nothing after that one");
+    // Once the longest does not fit, the shorter one after it stays out as well.
+    assert_eq!(
+        end(None, Some((9, 14))).await,
+        (true, vec!["one".into(), "waits".into(), "two".into()])
+    );
+    assert_eq!(
+        end(Some(ids[6]), Some((4, 99))).await.1.last().unwrap(),
+        "3"
+    );
+    let (put, texts) = end(Some(0), Some((9, 99))).await;
+    assert_eq!(
+        (put, texts.len()),
+        (true, 6),
+        "and no tombstone, and nothing sent"
+    );
+    let (put, texts) = end(Some(0), Some((9, 99))).await;
+    assert_eq!((put, texts.len()), (false, 6), "all of it waits already");
+    store.offline_remove(alice.clone(), u64::MAX).await.unwrap();
+    assert_eq!(store.offline_count(alice.clone()).await.unwrap(), 0);
+    let left = texts_of_archive(store, &alice).await;
+    assert_eq!(left.len(), 8, "the archive keeps what waited");
+}
+
+pub(crate) async fn sessions_of_a_server_that_ended_are_released(store: &impl Store) {
+    for (name, expires) in [("alice", None), ("bob", Some(3))] {
+        let account = create(store, &format!("{name}@a.example")).await;
+        for id in ["a", "b"] {
+            let session = SmSession {
+                expires: expires.filter(|_| id == "a"),
+                ..session(id)
+            };
+            store
+                .session_put(account.clone(), session, 9)
+                .await
+                .unwrap();
+        }
+    }
+    assert_eq!(store.sessions_release(DAY).await.unwrap(), 3);
+    assert_eq!(store.sessions_release(9).await.unwrap(), 0);
+    for (name, expires) in [("alice", [DAY, DAY]), ("bob", [3, DAY])] {
+        let account = jid(&format!("{name}@a.example"));
+        let sessions = store.sessions(account.clone()).await.unwrap();
+        let all: Vec<_> = sessions.iter().map(|session| session.expires).collect();
+        assert_eq!(all, expires.map(Some), "{name}");
+        // Their owners are not changed by it.
+        store.session_take(account, key("a", 1)).await.unwrap();
+    }
+}
+
+pub(crate) async fn session_writes_need_no_polling(store: &impl Store) {
+    let alice = create(store, "alice@a.example").await;
+    drop(store.session_put(alice.clone(), session("s"), 9));
+    drop(store.session_take(alice.clone(), key("s", 1)));
+    let update = SessionUpdate {
+        acknowledged: Some(7),
+        ..SessionUpdate::default()
+    };
+    drop(store.session_update(alice.clone(), key("s", 2), update.clone()));
+    drop(store.session_update(
+        alice.clone(),
+        key("s", 1),
+        SessionUpdate {
+            acknowledged: Some(8),
+            ..update
+        },
+    ));
+    drop(store.session_keep(alice.clone(), key("s", 2), stanzas(&["one", "two"], 9, 99)));
+    drop(store.session_forget(alice.clone(), key("s", 2), 1));
+    drop(store.sessions_release(DAY));
+    // Done in the order of the calls: this one comes last.
+    create(store, "bob@a.example").await;
+    let wanted = SmSession {
+        generation: 2,
+        acknowledged: 7,
+        expires: Some(DAY),
+        ..session("s")
+    };
+    let read = store.session(alice.clone(), "s".into()).await.unwrap();
+    assert_eq!(read, Some(wanted));
+    assert_eq!(kept(store, &alice, "s").await.len(), 2);
+    drop(store.session_end(alice.clone(), key("s", 2), None, None));
+    create(store, "carol@a.example").await;
+    assert!(store.sessions(alice).await.unwrap().is_empty());
+}
+
 pub(crate) async fn session_writes_need_the_account(store: &impl Store) {
     let nobody = || jid("nobody@a.example");
     let errors = [
@@ -258,6 +396,7 @@ pub(crate) async fn session_writes_need_the_account(store: &impl Store) {
         ),
         error(store.session_forget(nobody(), key("s", 1), 1).await),
         error(store.session_remove(nobody(), key("s", 1)).await),
+        error(store.session_end(nobody(), key("s", 1), None, None).await),
     ];
-    assert_eq!(errors, ["NoAccount"; 6]);
+    assert_eq!(errors, ["NoAccount"; 7]);
 }

@@ -7,10 +7,10 @@ use super::{
 use crate::{
     ARCHIVE_FIND_MAX, ARCHIVE_IDS_MAX, Archive, ArchiveFilter, ArchivePage, ArchivePreferences,
     Archived, BoxFuture, Handled, Message, Micros, OfflineMessage, Outcome, PageRequest,
-    RESEND_WINDOW, Result, Retention, StoreError, archive::origin_hash, quota,
+    RESEND_WINDOW, Result, Retention, StoreError, Wait, Waiting, archive::origin_hash, quota,
 };
 use bytes::Bytes;
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::Bound};
 use waxwing_proto::BareJid;
 
 /// The archive of one account and what belongs to it.
@@ -23,6 +23,7 @@ pub(super) struct ArchiveState {
 
 struct Kept {
     entry: Archived,
+    at: Micros,
     origin: Option<i64>,
 }
 
@@ -70,6 +71,7 @@ impl State {
             };
             let kept = Kept {
                 entry: archived,
+                at: message.at,
                 origin: message.origin.as_deref().map(origin_hash),
             };
             let archive = &mut self.entry(&entry.account)?.archive;
@@ -110,6 +112,15 @@ impl State {
             Err(_) if message.is_archived_for(&place.account) => Ok(false),
             Err(error) => Err(error),
         }
+    }
+
+    pub(super) fn wait(&mut self, wait: Wait) -> Result<Outcome> {
+        let Wait { id, waiting } = wait;
+        Ok(Outcome {
+            id,
+            duplicate: false,
+            waiting: self.entry(&waiting.account)?.wait(id, &waiting),
+        })
     }
 
     fn archive_page(
@@ -171,6 +182,47 @@ impl State {
 }
 
 impl Entry {
+    /// Puts a message of the archive into the offline queue if it may and does not wait already;
+    /// whether it waits now.
+    fn wait(&mut self, id: u64, place: &Waiting) -> bool {
+        if self.offline.contains_key(&id) {
+            return true;
+        }
+        let kept = self.archive.entries.get(&id);
+        let Some(kept) = kept.filter(|kept| !kept.entry.retracted) else {
+            return false;
+        };
+        let stanza = kept.entry.stanza.clone();
+        if self
+            .admit(stanza.len(), place.messages_max, place.bytes_max)
+            .is_err()
+        {
+            return false;
+        }
+        let message = OfflineMessage {
+            id,
+            at: kept.at,
+            stanza,
+        };
+        self.offline.insert(id, message);
+        true
+    }
+
+    /// Puts messages from others, after an id, into the offline queue until the bounds are
+    /// reached; whether any was put there.
+    pub(super) fn wait_after(&mut self, after: u64, place: &Waiting) -> bool {
+        let entries = self
+            .archive
+            .entries
+            .range((Bound::Excluded(after), Bound::Unbounded));
+        let missed = entries.filter(|(id, kept)| {
+            !kept.entry.outgoing && !kept.entry.retracted && !self.offline.contains_key(*id)
+        });
+        let missed: Vec<_> = missed.map(|(id, _)| *id).collect();
+        let put = missed.into_iter().take_while(|id| self.wait(*id, place));
+        put.count() > 0
+    }
+
     fn find(&self, with: &BareJid, origin: &str) -> Vec<Archived> {
         let origin = Some(origin_hash(origin));
         let entries = self.archive.entries.values().rev();

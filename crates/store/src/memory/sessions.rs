@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     BoxFuture, Hibernation, KeptStanza, Micros, Result, SessionKey, SessionUpdate, SmSession,
-    Stanzas, StoreError, quota,
+    Stanzas, StoreError, Waiting, quota,
 };
 use bytes::Bytes;
 use std::{collections::BTreeMap, ops::Bound};
@@ -183,6 +183,22 @@ impl Hibernation for MemoryStore {
         })
     }
 
+    fn session_end(
+        &self,
+        account: BareJid,
+        key: SessionKey,
+        after: Option<u64>,
+        waiting: Option<Waiting>,
+    ) -> BoxFuture<'_, Result<bool>> {
+        self.write(move |state| {
+            let session = &state.session_owned(&account, &key)?.session;
+            let after = after.unwrap_or(session.acknowledged);
+            let entry = state.entry(&account)?;
+            entry.sessions.remove(&key.id);
+            Ok(waiting.is_some_and(|waiting| entry.wait_after(after, &waiting)))
+        })
+    }
+
     fn session_keep(
         &self,
         account: BareJid,
@@ -224,5 +240,15 @@ impl Hibernation for MemoryStore {
         count: u32,
     ) -> BoxFuture<'_, Result<Vec<(BareJid, SessionKey)>>> {
         self.read(move |state| state.sessions_expired(now, count))
+    }
+
+    fn sessions_release(&self, expires: Micros) -> BoxFuture<'_, Result<u64>> {
+        self.write(move |state| {
+            let accounts = state.accounts.values_mut();
+            let sessions = accounts.flat_map(|entry| entry.sessions.values_mut());
+            let awake = sessions.filter(|state| state.session.expires.is_none());
+            let released = awake.map(|state| state.session.expires = Some(expires));
+            Ok(size64(released.count()))
+        })
     }
 }

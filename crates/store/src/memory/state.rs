@@ -177,6 +177,7 @@ impl State {
     pub(super) fn record(&mut self, record: Record) -> Result<Outcome> {
         let (account, at, stanza, messages_max, bytes_max) = match record {
             Record::Message(message) => return self.message(*message),
+            Record::Wait(wait) => return self.wait(*wait),
             Record::Offline {
                 account,
                 at,

@@ -28,6 +28,7 @@ const RELEASE_ENTRIES: &str = "UPDATE message SET holders = holders - 1 WHERE id
      (SELECT id FROM archive_entry WHERE account = ?1 AND id <= ?2 AND tombstone IS NULL)";
 const REMOVE_UNHELD: &str = "DELETE FROM message WHERE id = ?1 AND holders <= 1";
 const RELEASE: &str = "UPDATE message SET holders = holders - 1 WHERE id = ?1";
+const HOLD: &str = "UPDATE message SET holders = holders + 1 WHERE id = ?1";
 
 pub(super) fn record(db: &mut dyn Executor, ids: &mut Ids, record: &Record) -> Result<Outcome> {
     match record {
@@ -45,6 +46,11 @@ pub(super) fn record(db: &mut dyn Executor, ids: &mut Ids, record: &Record) -> R
             };
             offline::record(db, ids, *at, stanza, &place)
         }
+        Record::Wait(wait) => Ok(Outcome {
+            id: wait.id,
+            duplicate: false,
+            waiting: offline::add_archived(db, wait.id, &wait.waiting)?,
+        }),
         Record::Message(message) => {
             let before = *ids;
             let done = keep(db, ids, message);
@@ -159,6 +165,11 @@ pub(super) fn insert(
         stanza.into(),
     ];
     db.execute(INSERT, &params).map(drop)
+}
+
+/// One holder of one message more.
+pub(super) fn hold(db: &mut dyn Executor, id: i64) -> Result<()> {
+    db.execute(HOLD, &[id.into()]).map(drop)
 }
 
 /// One holder of one message less.

@@ -1,6 +1,6 @@
 //! Messages that wait: marks on messages, whether an archive holds them as well or not.
 
-use super::{Executor, Ids, accounts, bound, ids::outward, message};
+use super::{Executor, Ids, Row, accounts, bound, ids::outward, message};
 use crate::{Micros, OfflineMessage, Outcome, Result, StoreError, Waiting, quota};
 use bytes::Bytes;
 use waxwing_proto::BareJid;
@@ -11,6 +11,15 @@ const ADMIT: &str = "UPDATE account SET offline_messages = offline_messages + 1,
      WHERE jid = ?1 AND offline_messages < ?3 AND offline_bytes + ?2 <= ?4";
 const ADD: &str = "INSERT INTO offline_entry (account, id, stanza_bytes) \
      SELECT number, ?2, ?3 FROM account WHERE jid = ?1";
+const WAITS: &str = "SELECT 1 FROM offline_entry WHERE account = ?1 AND id = ?2";
+const ARCHIVED: &str = "SELECT m.id, octet_length(m.stanza) \
+     FROM archive_entry e JOIN message m ON m.id = e.id \
+     WHERE e.account = ?1 AND e.id = ?2 AND e.tombstone IS NULL";
+const MISSED: &str = "SELECT m.id, octet_length(m.stanza) \
+     FROM archive_entry e JOIN message m ON m.id = e.id \
+     WHERE e.account = ?1 AND e.id > ?2 AND (e.flags & 1) = 0 AND e.tombstone IS NULL \
+     AND NOT EXISTS (SELECT 1 FROM offline_entry o WHERE o.account = ?1 AND o.id = e.id) \
+     ORDER BY e.id LIMIT ?3";
 const COUNT: &str = "SELECT offline_messages FROM account WHERE jid = ?1";
 const WAITING: &str = "SELECT o.id, m.received, m.stanza \
      FROM offline_entry o JOIN message m ON m.id = o.id \
@@ -26,6 +35,10 @@ const RECOUNT: &str = "UPDATE account SET \
      offline_messages = (SELECT count(*) FROM offline_entry WHERE account = ?1), \
      offline_bytes = (SELECT coalesce(sum(stanza_bytes), 0) \
      FROM offline_entry WHERE account = ?1) WHERE number = ?1";
+
+/// What must never read a whole table.
+#[cfg(test)]
+pub(crate) const QUERIES: &[&str] = &[WAITING, WAITS, ARCHIVED, MISSED, REMOVE];
 
 /// A message that only waits.
 pub(super) fn record(
@@ -71,6 +84,56 @@ pub(super) fn add(db: &mut dyn Executor, id: i64, bytes: usize, account: &BareJi
         0 => Err(StoreError::NoAccount),
         _ => Ok(()),
     }
+}
+
+/// Puts a message of the account's archive into its queue; whether it waits now.
+pub(super) fn add_archived(db: &mut dyn Executor, id: u64, place: &Waiting) -> Result<bool> {
+    let number = accounts::number(db, &place.account)?;
+    let params = [number.into(), bound(id).into()];
+    if db.query_first(WAITS, &params)?.is_some() {
+        return Ok(true);
+    }
+    match db.query_first(ARCHIVED, &params)? {
+        Some(row) => add_missing(db, row, place),
+        None => Ok(false),
+    }
+}
+
+/// Puts messages from others, archived after an id, into the queue until the bounds are reached;
+/// whether any was put there.
+pub(super) fn add_missed(
+    db: &mut dyn Executor,
+    number: i64,
+    after: i64,
+    place: &Waiting,
+) -> Result<bool> {
+    let params = [
+        number.into(),
+        after.into(),
+        bound(place.messages_max).into(),
+    ];
+    let mut added = false;
+    for row in db.query(MISSED, &params)? {
+        if !add_missing(db, row, place)? {
+            break;
+        }
+        added = true;
+    }
+    Ok(added)
+}
+
+/// Adds a message, by its id and length, that is in the archive and does not wait; false if there
+/// is no room.
+fn add_missing(db: &mut dyn Executor, mut row: Row, place: &Waiting) -> Result<bool> {
+    let (id, bytes) = (row.int()?, row.number()?);
+    match admit(db, bytes, place) {
+        Ok(()) => {}
+        Err(StoreError::Quota(_)) => return Ok(false),
+        Err(error) => return Err(error),
+    }
+    add(db, id, bytes, &place.account)?;
+    message::hold(db, id)?;
+    Ok(true)
 }
 
 pub(super) fn waiting(

@@ -1,9 +1,9 @@
 //! Sessions of stream management.
 
-use super::{Executor, Ids, Row, accounts, address, bound, damaged, ids::outward};
+use super::{Executor, Ids, Row, accounts, address, bound, damaged, ids::outward, offline};
 use crate::{
     Handled, KeptStanza, KillPoint, Micros, Result, SessionKey, SessionUpdate, SmSession, Stanzas,
-    StoreError, kill_point, quota,
+    StoreError, Waiting, kill_point, quota,
 };
 use bytes::Bytes;
 use waxwing_proto::BareJid;
@@ -33,8 +33,8 @@ const REMOVE: &str = "DELETE FROM sm_session WHERE account = ?1 AND id = ?2";
 const REMOVE_STATE: &str = "DELETE FROM sm_state WHERE account = ?1 AND session = ?2";
 const REMOVE_STANZAS: &str =
     "DELETE FROM sm_stanza WHERE account = ?1 AND session = ?2 AND id <= ?3";
-const OWNED: &str =
-    "SELECT generation, stanzas, stanza_bytes FROM sm_session WHERE account = ?1 AND id = ?2";
+const OWNED: &str = "SELECT generation, acknowledged, stanzas, stanza_bytes FROM sm_session \
+     WHERE account = ?1 AND id = ?2";
 const KEEP: &str = "INSERT INTO sm_stanza (account, session, id, stanza) VALUES (?1, ?2, ?3, ?4)";
 const SET_KEPT: &str =
     "UPDATE sm_session SET stanzas = ?3, stanza_bytes = ?4 WHERE account = ?1 AND id = ?2";
@@ -47,6 +47,7 @@ const KEPT: &str = "SELECT id, stanza FROM sm_stanza \
 const EXPIRED: &str = "SELECT a.jid, s.id, s.generation \
      FROM sm_session s JOIN account a ON a.number = s.account \
      WHERE s.expires < ?1 ORDER BY s.expires, a.jid, s.id LIMIT ?2";
+const RELEASE: &str = "UPDATE sm_session SET expires = ?1 WHERE expires IS NULL";
 
 pub(super) fn put(
     db: &mut dyn Executor,
@@ -163,6 +164,27 @@ pub(super) fn remove(db: &mut dyn Executor, account: &BareJid, key: &SessionKey)
     db.execute(REMOVE, &[number.into(), id.into()]).map(drop)
 }
 
+/// [`remove`], after which what the session may have missed waits; whether anything was put there.
+pub(super) fn end(
+    db: &mut dyn Executor,
+    account: &BareJid,
+    key: &SessionKey,
+    after: Option<u64>,
+    waiting: Option<&Waiting>,
+) -> Result<bool> {
+    let owned = owned(db, account, key)?;
+    remove(db, account, key)?;
+    let Some(place) = waiting else {
+        return Ok(false);
+    };
+    let place = Waiting {
+        account: account.clone(),
+        ..*place
+    };
+    let after = after.map_or(owned.acknowledged, bound);
+    offline::add_missed(db, owned.number, after, &place)
+}
+
 pub(super) fn keep(
     db: &mut dyn Executor,
     ids: &mut Ids,
@@ -261,9 +283,14 @@ pub(super) fn expired(
         .collect()
 }
 
+pub(super) fn release(db: &mut dyn Executor, expires: Micros) -> Result<u64> {
+    db.execute(RELEASE, &[expires.into()])
+}
+
 /// A session whose owner asks.
 struct Owned {
     number: i64,
+    acknowledged: i64,
     stanzas: i64,
     stanza_bytes: i64,
 }
@@ -278,6 +305,7 @@ fn owned(db: &mut dyn Executor, account: &BareJid, key: &SessionKey) -> Result<O
     }
     Ok(Owned {
         number,
+        acknowledged: row.int()?,
         stanzas: row.int()?,
         stanza_bytes: row.int()?,
     })

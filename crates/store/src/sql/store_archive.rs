@@ -4,7 +4,7 @@ use super::{access, accounts, archive, message, preferences, sessions, store::Ba
 use crate::{
     Archive, ArchiveFilter, ArchivePage, ArchivePreferences, Archived, BoxFuture, Client,
     ClientSeen, Hibernation, KeptStanza, Micros, PageRequest, Push, Pushes, Result, Retention,
-    SessionKey, SessionUpdate, SmSession, Stanzas, Token, TokenUse, Tokens,
+    SessionKey, SessionUpdate, SmSession, Stanzas, Token, TokenUse, Tokens, Waiting,
 };
 use bytes::Bytes;
 use waxwing_proto::{BareJid, Jid};
@@ -127,6 +127,18 @@ impl<B: Backend> Hibernation for B {
         self.write(0, move |db| sessions::remove(db, &account, &key))
     }
 
+    fn session_end(
+        &self,
+        account: BareJid,
+        key: SessionKey,
+        after: Option<u64>,
+        waiting: Option<Waiting>,
+    ) -> BoxFuture<'_, Result<bool>> {
+        self.write(0, move |db| {
+            sessions::end(db, &account, &key, after, waiting.as_ref())
+        })
+    }
+
     fn session_keep(
         &self,
         account: BareJid,
@@ -164,6 +176,10 @@ impl<B: Backend> Hibernation for B {
         count: u32,
     ) -> BoxFuture<'_, Result<Vec<(BareJid, SessionKey)>>> {
         self.read(move |db| sessions::expired(db, now, count))
+    }
+
+    fn sessions_release(&self, expires: Micros) -> BoxFuture<'_, Result<u64>> {
+        self.write(0, move |db| sessions::release(db, expires))
     }
 }
 

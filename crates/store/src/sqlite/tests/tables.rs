@@ -227,7 +227,10 @@ async fn no_query_of_an_archive_reads_it_whole() {
     let (store, folder) = fresh();
     create(&store, "alice@a.example").await;
     let connection = rusqlite::Connection::open(file(&folder)).unwrap();
-    for sql in crate::sql::ARCHIVE_QUERIES {
+    for sql in crate::sql::ARCHIVE_QUERIES
+        .iter()
+        .chain(crate::sql::OFFLINE_QUERIES)
+    {
         let mut statement = connection
             .prepare(&format!("EXPLAIN QUERY PLAN {sql}"))
             .unwrap();
