@@ -7,7 +7,9 @@ mod archive;
 mod archive_records;
 mod model;
 mod model_archive;
+mod model_pubsub;
 mod offline;
+mod pubsub;
 mod roster;
 mod sessions;
 mod state;
@@ -19,6 +21,7 @@ pub(crate) use {
     archive_records::*,
     model::{agrees_with_memory, calls as model_calls},
     offline::*,
+    pubsub::*,
     roster::*,
     sessions::*,
     state::*,
@@ -90,6 +93,14 @@ macro_rules! contract_tests {
             tokens_end,
             pushes_are_registered,
             access_writes_need_the_account,
+            nodes_are_made_and_changed,
+            items_are_published_in_order,
+            a_publication_can_make_its_node,
+            items_are_retracted_and_purged,
+            items_are_paged,
+            heads_are_the_newest_items,
+            nodes_have_bounds,
+            node_writes_need_the_account,
         }
     };
 }

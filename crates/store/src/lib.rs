@@ -12,6 +12,7 @@ mod credentials;
 mod hibernation;
 mod kill_point;
 mod memory;
+mod pubsub;
 mod record;
 mod roster;
 mod sql;
@@ -26,6 +27,10 @@ pub use credentials::{Account, Credentials};
 pub use hibernation::{Hibernation, KeptStanza, SessionKey, SessionUpdate, SmSession, Stanzas};
 pub use kill_point::{KILL_POINT_VARIABLE, KillPoint, kill_point};
 pub use memory::MemoryStore;
+pub use pubsub::{
+    Affiliation, Item, ItemsFrom, ItemsPage, ItemsRequest, NewNode, Node, NodeChange, NodeHead,
+    NodeKey, NodeQuota, NodeSubscription, PubSub, Publication, Published, Target,
+};
 pub use record::{
     Entry, Handled, Message, Outcome, RESEND_WINDOW, Record, Resend, Ticket, Wait, Waiting,
 };
@@ -59,7 +64,7 @@ pub enum StoreError {
     Exists,
     /// The account does not exist.
     NoAccount,
-    /// Something named in the call does not exist: an id of an archive, a session, a client.
+    /// Something named in the call does not exist: an id of an archive, a session, a client, an item.
     NoItem,
     /// A named bound on what one account may keep was reached; the names are in [`quota`].
     Quota(&'static str),
@@ -117,6 +122,16 @@ pub mod quota {
     pub const CLIENTS: &str = "clients_max";
     /// Push registrations of an account.
     pub const PUSHES: &str = "push_registrations_max";
+    /// Nodes of one owner.
+    pub const NODES: &str = "pubsub_nodes_max";
+    /// Bytes of one owner's nodes and items.
+    pub const NODES_BYTES: &str = "pubsub_bytes_max";
+    /// Affiliations of one node.
+    pub const NODE_AFFILIATIONS: &str = "pubsub_affiliations_max";
+    /// Subscriptions of one node.
+    pub const NODE_SUBSCRIPTIONS: &str = "pubsub_subscriptions_max";
+    /// Items of one node that lets none go.
+    pub const NODE_ITEMS: &str = "pubsub_items_max";
 }
 
 /// Everything a back end does; used as `Arc<dyn Store>`.
@@ -137,6 +152,7 @@ pub trait Store:
     + Hibernation
     + Tokens
     + Pushes
+    + PubSub
     + Send
     + Sync
     + 'static
@@ -153,6 +169,7 @@ impl<T> Store for T where
         + Hibernation
         + Tokens
         + Pushes
+        + PubSub
         + Send
         + Sync
         + 'static

@@ -6,6 +6,7 @@
 
 mod access;
 mod archive;
+mod pubsub;
 mod sessions;
 mod state;
 

@@ -13,13 +13,18 @@ mod ids;
 mod message;
 mod offline;
 mod preferences;
+mod pubsub;
+mod pubsub_items;
 mod roster;
 pub(crate) mod schema;
 mod sessions;
 mod store;
 mod store_archive;
+mod store_pubsub;
 
 pub(crate) use ids::Ids;
+#[cfg(test)]
+pub(crate) use pubsub_items::QUERIES as ITEM_QUERIES;
 pub(crate) use store::Backend;
 #[cfg(test)]
 pub(crate) use {archive::QUERIES as ARCHIVE_QUERIES, offline::QUERIES as OFFLINE_QUERIES};

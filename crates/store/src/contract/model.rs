@@ -1,6 +1,7 @@
 //! Random operations: a back end must answer as [`MemoryStore`] does.
 
 use super::model_archive::{Query, Sent, query, sent, sessions};
+use super::model_pubsub::{self, NodeCall, node_calls};
 use super::{DAY, credentials, item, jid, request};
 use crate::{MemoryStore, Record, RosterItem, Store, Subscription};
 use bytes::Bytes;
@@ -43,6 +44,8 @@ pub(crate) enum Call {
     Release(i64),
     /// Whose archive, which entries, at once, the bound of the queue.
     Wait(u8, Vec<usize>, u32),
+    /// Owner, node, time, how far the key is off.
+    Node(u8, u8, i64, u64, NodeCall),
     Look(u8, u64),
 }
 
@@ -78,7 +81,8 @@ fn call() -> impl Strategy<Value = Call> {
         3 => (0..4_u8, proptest::collection::vec(0..9_usize, 1..4), 0..5_u32)
             .prop_map(|(who, nths, bound)| Call::Wait(who, nths, bound)),
         8 => sessions(),
-        4 => (0..3_u8, 0..12_u64).prop_map(|(who, since)| Call::Look(who, since)),
+        12 => node_calls(),
+        4 => (0..4_u8, 0..12_u64).prop_map(|(who, since)| Call::Look(who, since)),
     ]
 }
 
@@ -110,7 +114,7 @@ pub(crate) async fn agrees_with_memory(store: &impl Store, calls: Vec<Call>) {
         let wanted = answer(&memory, call.clone()).await;
         assert_eq!(answer(store, call.clone()).await, wanted, "after {call:?}");
     }
-    for who in 0..3 {
+    for who in 0..4 {
         let wanted = answer(&memory, Call::Look(who, 0)).await;
         assert_eq!(
             answer(store, Call::Look(who, 0)).await,
@@ -170,6 +174,9 @@ async fn answer(store: &impl Store, call: Call) -> String {
                     .await,
             )
         }
+        Call::Node(who, node, at, off, call) => {
+            model_pubsub::answer(store, (who, node, at, off), call).await
+        }
         Call::Look(who, since) => look(store, who, since).await,
         archive => super::model_archive::answer(store, archive).await,
     }
@@ -218,7 +225,8 @@ async fn look(store: &impl Store, who: u8, since: u64) -> String {
         store.blocked(account.clone()).await.unwrap(),
         store.document(account.clone(), "k1".into()).await.unwrap(),
     );
-    debug((read, super::model_archive::look(store, account).await))
+    let archive = super::model_archive::look(store, account).await;
+    debug((read, archive, model_pubsub::look(store, who).await))
 }
 
 pub(super) fn debug(value: impl std::fmt::Debug) -> String {

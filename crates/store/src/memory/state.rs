@@ -1,6 +1,6 @@
 //! What is kept and what each operation does to it, without any waiting.
 
-use super::{access::AccessState, archive::ArchiveState, sessions::SessionState};
+use super::{access::AccessState, archive::ArchiveState, pubsub::Nodes, sessions::SessionState};
 use crate::{
     Account, Credentials, Micros, OfflineMessage, Outcome, ROSTER_REMOVALS_MAX,
     ROSTER_REQUEST_BYTES_MAX, ROSTER_REQUESTS_MAX, Record, Result, Roster, RosterChange,
@@ -14,6 +14,8 @@ use waxwing_proto::{BareJid, Jid};
 #[derive(Default)]
 pub(super) struct State {
     pub(super) accounts: BTreeMap<BareJid, Entry>,
+    /// By owner: accounts and services.
+    pub(super) pubsub: BTreeMap<BareJid, Nodes>,
     secrets: BTreeMap<&'static str, [u8; 32]>,
     pub(super) id_last: u64,
 }
@@ -91,6 +93,7 @@ impl State {
     }
 
     pub(super) fn account_delete(&mut self, account: &BareJid) -> bool {
+        self.pubsub.remove(account);
         self.accounts.remove(account).is_some()
     }
 

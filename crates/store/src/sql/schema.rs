@@ -8,6 +8,7 @@ use crate::{KillPoint, Result, StoreError, kill_point};
 pub(crate) const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0001_init.sql"),
     include_str!("../../migrations/0002_archive.sql"),
+    include_str!("../../migrations/0003_pubsub.sql"),
 ];
 
 const CREATE_VERSIONS: &str =

@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     Archive,
-    contract::{archived, fill_archive, item, submit},
+    contract::{archived, fill_archive, fill_nodes, item, submit},
 };
 use bytes::Bytes;
 
@@ -55,6 +55,11 @@ fn the_columns_are_these() {
             "document: account name xml",
             "message: id received origin holders stanza",
             "offline_entry: account id stanza_bytes",
+            "pubsub_affiliation: node jid affiliation",
+            "pubsub_item: seq node id publisher published payload",
+            "pubsub_node: number owner name version config",
+            "pubsub_owner: number jid account nodes bytes",
+            "pubsub_subscription: node jid pending options",
             "push: account service node client options failures retry",
             "resend: id account hash",
             "roster_item: account contact name group_lines subscription ask approved request \
@@ -103,7 +108,7 @@ async fn removing_an_account_reaches_every_table_and_every_byte() {
         of_accounts.collect()
     };
     let before = rows();
-    assert_eq!(before.len(), 18);
+    assert_eq!(before.len(), 19);
     for (table, count) in before {
         assert!(count > 0, "this test must put something into {table}");
     }
@@ -117,6 +122,11 @@ async fn removing_an_account_reaches_every_table_and_every_byte() {
         .query_row("SELECT count(*) FROM message", [], |row| row.get(0))
         .unwrap();
     assert_eq!(stanzas, 0, "nobody has these stanzas any more");
+    for table in ["node", "affiliation", "subscription", "item"] {
+        let sql = format!("SELECT count(*) FROM pubsub_{table}");
+        let count: i64 = connection.query_row(&sql, [], |row| row.get(0)).unwrap();
+        assert_eq!(count, 0, "pubsub_{table} kept something");
+    }
     drop(connection);
     store.close();
     assert!(!marked(&folder), "bytes of the account are left in a file");
@@ -157,6 +167,7 @@ async fn fill(store: &impl Store, account: &str) {
         .await
         .unwrap();
     fill_archive(store, &alice, MARKER).await;
+    fill_nodes(store, &alice, MARKER).await;
     let large = Bytes::from(text().repeat(1_000));
     store
         .document_set(alice, "vcard".into(), Some(large), 1_000_000)
@@ -221,6 +232,31 @@ async fn a_purged_archive_leaves_nothing() {
     assert!(!marked(&folder), "bytes of the archive are left in a file");
 }
 
+/// Items are found and paged by keys.
+#[tokio::test]
+async fn no_query_of_items_reads_all_nodes() {
+    let (store, folder) = fresh();
+    create(&store, "alice@a.example").await;
+    let connection = rusqlite::Connection::open(file(&folder)).unwrap();
+    for sql in crate::sql::ITEM_QUERIES {
+        for step in plan(&connection, sql) {
+            assert!(
+                !(step.contains("SCAN") || step.contains("TEMP B-TREE")),
+                "{step}: {sql}"
+            );
+        }
+    }
+}
+
+fn plan(connection: &rusqlite::Connection, sql: &str) -> Vec<String> {
+    let mut statement = connection
+        .prepare(&format!("EXPLAIN QUERY PLAN {sql}"))
+        .unwrap();
+    let parameters = (1..=statement.parameter_count()).map(|_| 1);
+    let plan = statement.query_map(rusqlite::params_from_iter(parameters), |row| row.get(3));
+    plan.unwrap().map(std::result::Result::unwrap).collect()
+}
+
 /// Pages go by keys: nothing is sorted, and no table is read from end to end.
 #[tokio::test]
 async fn no_query_of_an_archive_reads_it_whole() {
@@ -231,15 +267,7 @@ async fn no_query_of_an_archive_reads_it_whole() {
         .iter()
         .chain(crate::sql::OFFLINE_QUERIES)
     {
-        let mut statement = connection
-            .prepare(&format!("EXPLAIN QUERY PLAN {sql}"))
-            .unwrap();
-        let parameters = (1..=statement.parameter_count()).map(|_| 1);
-        let plan = statement.query_map(rusqlite::params_from_iter(parameters), |row| {
-            row.get::<_, String>(3)
-        });
-        for step in plan.unwrap() {
-            let step = step.unwrap();
+        for step in plan(&connection, sql) {
             let derived = step == "SCAN passing" || step == "SCAN old";
             assert!(
                 derived || !(step.contains("SCAN") || step.contains("TEMP B-TREE")),
