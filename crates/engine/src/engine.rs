@@ -1,7 +1,15 @@
 //! One server: settings, store, table of sessions, and what is computed from them once.
 
 use crate::{
-    Env, Settings, auth::Gate, features, metrics::Metrics, registry::Registry, route::Remote,
+    Env, Settings,
+    auth::Gate,
+    features::{
+        self,
+        stanza_id::{self, StanzaIds},
+    },
+    metrics::Metrics,
+    registry::Registry,
+    route::Remote,
 };
 use std::{collections::HashMap, sync::Arc};
 use waxwing_proto::{
@@ -26,6 +34,7 @@ struct Inner {
     features: features::Active,
     caps: features::caps::Cache,
     remote: Remote,
+    stanza_ids: StanzaIds,
     /// Key of the salts told for accounts that do not exist.
     decoy_secret: [u8; 32],
     started: waxwing_store::Micros,
@@ -39,6 +48,7 @@ impl Engine {
         settings: Settings,
     ) -> Result<Self, StoreError> {
         let decoy_secret = store.secret("decoy-salt", env.secret()).await?;
+        let id_secret = store.secret(stanza_id::SECRET, env.secret()).await?;
         let streams = Arc::new(stream_settings(&settings));
         let limits = &settings.limits;
         Ok(Self(Arc::new(Inner {
@@ -48,6 +58,7 @@ impl Engine {
             features: features::Active::new(),
             caps: features::caps::Cache::default(),
             remote: Remote::default(),
+            stanza_ids: StanzaIds::new(&id_secret),
             started: env.now(),
             streams,
             env,
@@ -96,6 +107,10 @@ impl Engine {
     }
     pub(crate) fn caps(&self) -> &features::caps::Cache {
         &self.0.caps
+    }
+    /// How ids of archives are shown.
+    pub fn stanza_ids(&self) -> &StanzaIds {
+        &self.0.stanza_ids
     }
     pub(crate) fn remote(&self) -> &Remote {
         &self.0.remote

@@ -191,6 +191,8 @@ pub struct GuardCx<'a> {
 /// What a stamp step sees beside the message.
 #[derive(Debug)]
 pub struct StampCx<'a> {
+    /// The local sender, if it is one.
+    pub sender: Option<&'a BareJid>,
     /// The local recipient.
     pub recipient: &'a BareJid,
 }

@@ -110,5 +110,19 @@ pub const FAST: &str = "urn:xmpp:fast:0";
 pub const SASL_UPGRADE: &str = "urn:xmpp:sasl:upgrade:0";
 /// SCRAM upgrade tasks (XEP-0480 § 3).
 pub const SCRAM_UPGRADE: &str = "urn:xmpp:scram-upgrade:0";
+/// `OpenPGP` as it was first used (XEP-0027).
+pub const OPENPGP_LEGACY: &str = "jabber:x:encrypted";
+/// Links to files outside of XMPP (XEP-0066).
+pub const OOB: &str = "jabber:x:oob";
+/// Corrections of messages (XEP-0308).
+pub const CORRECTION: &str = "urn:xmpp:message-correct:0";
+/// Retractions of messages (XEP-0424).
+pub const RETRACTION: &str = "urn:xmpp:message-retract:1";
+/// Reactions to messages (XEP-0444).
+pub const REACTIONS: &str = "urn:xmpp:reactions:0";
+/// Files kept elsewhere (XEP-0447).
+pub const FILE_SHARING: &str = "urn:xmpp:sfs:0";
+/// Invitations to calls (XEP-0482).
+pub const CALL_INVITES: &str = "urn:xmpp:call-invites:0";
 /// Occupant ids of rooms (XEP-0421).
 pub const OCCUPANT_ID: &str = "urn:xmpp:occupant-id:0";

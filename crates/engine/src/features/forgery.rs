@@ -4,7 +4,9 @@
 //! archived message ([XEP-0313](https://xmpp.org/extensions/xep-0313.html) § 8) and an id of their
 //! archive ([XEP-0359](https://xmpp.org/extensions/xep-0359.html) § 3.1) because their server
 //! vouches for them; many have been found to believe anybody. The server makes carbons after this
-//! step and does not offer the others yet, so whatever looks like one of them here is forged.
+//! step, sends archived messages by themselves, and adds its own ids when they are known, so whatever
+//! looks like one of them here is forged. What is left goes into the archives of both sides, so ids
+//! in the sender's name are taken out as well.
 
 use crate::feature::{Feature, StampCx};
 use waxwing_proto::{BareJid, Jid, ns, stanza::Draft, xml::Element};
@@ -20,7 +22,11 @@ fn stamp(draft: &mut Draft, cx: &StampCx<'_>) {
     let own = draft
         .from()
         .is_some_and(|from| from.bare_str() == cx.recipient.as_str());
-    draft.hide_all(|child| is_wrapper(child) && !own || is_id_of_ours(child, cx.recipient));
+    draft.hide_all(|child| {
+        is_wrapper(child) && !own
+            || is_id_of_ours(child, cx.recipient)
+            || cx.sender.is_some_and(|sender| is_id_of_ours(child, sender))
+    });
 }
 
 /// A carbon or an archived message.
@@ -38,7 +44,7 @@ fn is_id_of_ours(child: Element<'_>, account: &BareJid) -> bool {
         && child.attr("by").is_some_and(|by| {
             // Compared as addresses: `Alice@Example.org` is ours as well.
             Jid::parse(&by).is_ok_and(|by| {
-                by.bare_str() == account.as_str() || by.as_str() == account.domain()
+                by.bare_str() == account.as_str() || by.bare_str() == account.domain()
             })
         })
 }
@@ -54,10 +60,13 @@ mod tests {
         let xml = format!("<message to='alice@localhost'>{content}</message>");
         let mut draft = fixtures::draft(&xml);
         draft.set_from(Jid::parse(from).unwrap());
+        let sender = Jid::parse(from).unwrap().to_bare();
+        let is_local = sender.domain() == "localhost";
         let recipient = BareJid::parse("alice@localhost").unwrap();
         stamp(
             &mut draft,
             &StampCx {
+                sender: is_local.then_some(&sender),
                 recipient: &recipient,
             },
         );
@@ -103,6 +112,31 @@ mod tests {
                 stranger,
                 "<stanza-id xmlns='urn:xmpp:sid:0' by='localhost' id='1'/>",
                 true,
+            ),
+            (
+                stranger,
+                "<stanza-id xmlns='urn:xmpp:sid:0' by='localhost/x' id='1'/>",
+                true,
+            ),
+            (
+                stranger,
+                "<stanza-id xmlns='urn:xmpp:sid:0' by='mallory@localhost' id='1'/>",
+                true,
+            ),
+            (
+                "mallory@remote.example/x",
+                "<stanza-id xmlns='urn:xmpp:sid:0' by='mallory@remote.example' id='1'/>",
+                false,
+            ),
+            (
+                "mallory@remote.example/x",
+                "<stanza-id xmlns='urn:xmpp:sid:0' by='alice@localhost' id='1'/>",
+                true,
+            ),
+            (
+                stranger,
+                "<origin-id xmlns='urn:xmpp:sid:0' id='1'/>",
+                false,
             ),
             (
                 stranger,

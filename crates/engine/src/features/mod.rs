@@ -12,11 +12,13 @@ pub mod carbons;
 pub mod disco;
 pub mod forgery;
 pub mod last;
+pub mod mam;
 pub mod offline;
 pub mod ping;
 pub mod private;
 pub mod register;
 pub mod session;
+pub mod stanza_id;
 pub mod time;
 pub mod vcard;
 pub mod version;
@@ -36,6 +38,7 @@ use waxwing_store::Record;
 pub const FEATURES: &[Feature] = &[
     roster::FEATURE,
     forgery::FEATURE,
+    stanza_id::FEATURE,
     blocking::FEATURE,
     session::FEATURE,
     disco::FEATURE,

@@ -71,6 +71,7 @@ pub async fn route(
         return nobody(kind);
     }
     let stamp = StampCx {
+        sender: sender.map(|(account, _)| account),
         recipient: &account,
     };
     engine.features().stamp(&mut draft, &stamp);
