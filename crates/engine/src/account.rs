@@ -174,9 +174,13 @@ impl Engine {
         credentials: Credentials,
         keep: Option<u64>,
     ) -> Result<(), StoreError> {
-        self.store()
-            .account_set_credentials(account.clone(), credentials)
-            .await?;
+        {
+            let _revoking = self.revocations().begin();
+            let store = self.store();
+            store
+                .account_set_credentials(account.clone(), credentials)
+                .await?;
+        }
         self.end_sessions(account, StreamCondition::Reset, keep);
         Ok(())
     }
@@ -189,11 +193,11 @@ impl Engine {
             return Ok(false);
         }
         crate::presence::account_gone(self, account, &view).await;
-        let removed = self
-            .store()
-            .account_delete(account.clone())
-            .await
-            .map_err(|e| error::from_store(self, &e))?;
+        let removed = {
+            let _revoking = self.revocations().begin();
+            let deleted = self.store().account_delete(account.clone()).await;
+            deleted.map_err(|e| error::from_store(self, &e))?
+        };
         self.registry().changed(account);
         self.end_sessions(account, StreamCondition::NotAuthorized, None);
         Ok(removed)

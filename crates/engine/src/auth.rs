@@ -5,6 +5,10 @@
 //! closed to addresses that have never logged in to it, while its owner's own addresses still
 //! work, so that nobody can lock somebody else out.
 
+mod proof;
+
+pub(crate) use proof::{Proof, Revocations};
+
 use crate::{Engine, Limits};
 use hashbrown::HashMap;
 use parking_lot::Mutex;

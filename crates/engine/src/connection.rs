@@ -6,10 +6,11 @@
 //! [`Connection::handle`] again if input is left, because a connection that did not want input
 //! before may want it now.
 
-use crate::{
-    Engine, auth::Login, features::register, outbox::Delivery, output::Output, session::Session,
-};
+mod login;
+
+use crate::{Engine, features::register, outbox::Delivery, output::Output, session::Session};
 use bytes::{Bytes, BytesMut};
+use login::LoggingIn;
 use std::{
     collections::VecDeque,
     future::{Future, poll_fn},
@@ -21,7 +22,7 @@ use std::{
 use tokio::time::{Instant, Sleep};
 use waxwing_proto::{
     sm,
-    stanza::StanzaError,
+    stanza::{Condition, StanzaError},
     stream::{C2sStream, Effect, Reply, StreamCondition, StreamError, TlsInfo, Transport},
 };
 use waxwing_store::{Outcome, StoreError};
@@ -69,6 +70,7 @@ pub struct Connection {
     held_until: Option<Instant>,
     /// The next thing sent says that acknowledgements are enabled (XEP-0198 § 3).
     enabling: bool,
+    logging_in: LoggingIn,
 }
 
 impl Connection {
@@ -85,6 +87,7 @@ impl Connection {
             session: None,
             output: Output::default(),
             enabling: false,
+            logging_in: LoggingIn::default(),
             status: Status::Open,
             timer: Some(Box::pin(tokio::time::sleep_until(login_deadline))),
             login_deadline,
@@ -247,7 +250,10 @@ impl Connection {
                     self.output.enable();
                 }
             }
-            Effect::EnableSm(_) => self.enable_acknowledgements(),
+            Effect::EnableSm(enable) => {
+                let enabled = self.enable(enable);
+                self.stream.answer(Reply::Enabled(enabled));
+            }
             Effect::AckRequest => {
                 if let Some(session) = &mut self.session {
                     session.acknowledge(&mut self.output);
@@ -260,20 +266,19 @@ impl Connection {
                 }
             }
             Effect::StartTls => self.status = Status::StartTls,
-            Effect::Credentials { username, hash, .. } => {
-                let host = self.stream.host().unwrap_or_default();
-                let reply = match self.engine.login(self.peer, &username, host, hash).await {
-                    Login::Verify { verifier, known } => Reply::Credentials { verifier, known },
-                    Login::Refuse(failure) => Reply::Refused(failure),
-                };
-                self.stream.answer(reply);
-            }
-            Effect::Authenticated { jid, .. } => {
-                self.engine.metrics().logins.inc();
-                self.engine
-                    .gate()
-                    .succeeded(self.engine.env().now(), self.peer, &jid);
-            }
+            Effect::Credentials {
+                username,
+                mechanism,
+                ..
+            } => self.credentials(&username, mechanism).await,
+            Effect::FastTokens {
+                username,
+                client,
+                mechanism,
+            } => self.tokens(&username, client.as_deref(), mechanism).await,
+            Effect::Authenticated { jid, method } => self.authenticated(&jid, method),
+            Effect::Login(login) => self.log_in(*login).await,
+            Effect::Resume(resume) => self.resume(resume).await,
             Effect::AuthFailed { username, .. } => self.auth_failed(username.as_deref()),
             Effect::Bind { resource } => self.bind(resource.as_deref()).await,
             Effect::Register(stanza) => {
@@ -292,40 +297,27 @@ impl Connection {
             Effect::Close => self.status = Status::Closing,
             // A new header changes nothing here, and the settings of our streams do not offer what
             // the others come of.
-            Effect::Opened { .. }
-            | Effect::FastTokens { .. }
-            | Effect::Upgrade { .. }
-            | Effect::Upgraded { .. }
-            | Effect::Login(_)
-            | Effect::Resume(_) => {}
+            Effect::Opened { .. } | Effect::Upgrade { .. } | Effect::Upgraded { .. } => {}
         }
     }
 
     async fn bind(&mut self, resource: Option<&str>) {
         let bound = match self.stream.jid().cloned() {
-            Some(account) => Session::bind(&self.engine, &account, resource).await,
-            None => Err(StanzaError::new(
-                waxwing_proto::stanza::Condition::NotAllowed,
-            )),
+            Some(account) => self.bind_session(&account, resource).await,
+            None => Err(StanzaError::new(Condition::NotAllowed)),
         };
-        let reply = bound.map(|session| {
-            let jid = session.jid().clone();
-            self.session = Some(Box::new(session));
-            self.timer = None;
-            jid
-        });
-        self.stream.answer(Reply::Bound(reply));
+        self.stream.answer(Reply::Bound(bound));
     }
 
-    /// Acknowledgements without resumption (XEP-0198 § 3): the client learns what is safe, and what
-    /// it has not acknowledged when its connection ends is kept for its return.
-    fn enable_acknowledgements(&mut self) {
-        if let Some(session) = &mut self.session {
-            session.enable_acknowledgements();
-            self.enabling = true;
-        }
-        self.stream
-            .answer(Reply::Enabled(Ok(sm::Enabled::default())));
+    async fn resume(&mut self, resume: sm::Resume) {
+        let resumed = match self.stream.jid().cloned() {
+            Some(account) => self.resumed(&account, resume).await,
+            None => Err(sm::Failed {
+                h: None,
+                condition: Some(Condition::UnexpectedRequest),
+            }),
+        };
+        self.stream.answer(Reply::Resumed(resumed));
     }
 
     fn acknowledged(&mut self, h: u32) {

@@ -2,7 +2,8 @@
 
 use crate::{
     Env, Settings,
-    auth::Gate,
+    auth::{Gate, Revocations},
+    clients,
     features::{
         self,
         stanza_id::{self, StanzaIds},
@@ -13,8 +14,9 @@ use crate::{
 };
 use std::{collections::HashMap, sync::Arc};
 use waxwing_proto::{
-    sasl::Mechanism,
-    stream::{C2sSettings, HostSettings},
+    ns,
+    sasl::{FastMechanism, Mechanism},
+    stream::{C2sSettings, HostSettings, Sasl2Settings},
     xml::Limits as XmlLimits,
 };
 use waxwing_store::{Store, StoreError};
@@ -30,6 +32,7 @@ struct Inner {
     streams: Arc<C2sSettings>,
     registry: Registry,
     gate: Gate,
+    revocations: Revocations,
     metrics: Metrics,
     features: features::Active,
     caps: features::caps::Cache,
@@ -37,6 +40,7 @@ struct Inner {
     stanza_ids: StanzaIds,
     /// Key of the salts told for accounts that do not exist.
     decoy_secret: [u8; 32],
+    client_secret: clients::Secret,
     started: waxwing_store::Micros,
 }
 
@@ -49,11 +53,13 @@ impl Engine {
     ) -> Result<Self, StoreError> {
         let decoy_secret = store.secret("decoy-salt", env.secret()).await?;
         let id_secret = store.secret(stanza_id::SECRET, env.secret()).await?;
+        let client_secret = store.secret("clients", env.secret()).await?;
         let streams = Arc::new(stream_settings(&settings));
         let limits = &settings.limits;
         Ok(Self(Arc::new(Inner {
             registry: Registry::new(limits.idle_accounts_max),
             gate: Gate::new(limits),
+            revocations: Revocations::default(),
             metrics: Metrics::default(),
             features: features::Active::new(),
             caps: features::caps::Cache::default(),
@@ -65,6 +71,7 @@ impl Engine {
             store,
             settings,
             decoy_secret,
+            client_secret: clients::Secret::new(client_secret),
         })))
     }
 
@@ -102,6 +109,9 @@ impl Engine {
     pub(crate) fn gate(&self) -> &Gate {
         &self.0.gate
     }
+    pub(crate) fn revocations(&self) -> &Revocations {
+        &self.0.revocations
+    }
     pub(crate) fn features(&self) -> &features::Active {
         &self.0.features
     }
@@ -117,6 +127,9 @@ impl Engine {
     }
     pub(crate) fn decoy_secret(&self) -> &[u8; 32] {
         &self.0.decoy_secret
+    }
+    pub(crate) fn client_secret(&self) -> &clients::Secret {
+        &self.0.client_secret
     }
 }
 
@@ -136,9 +149,15 @@ fn stream_settings(settings: &Settings) -> C2sSettings {
                 caps: Some(features::disco::domain_caps(domain)),
                 registration: domain.registration,
                 mechanisms: Mechanism::ALL.to_vec(),
+                downgrade_protection: true,
+                sasl2: Some(Sasl2Settings {
+                    bind: true,
+                    bind_features: vec![ns::CARBONS.to_owned()],
+                    fast: FastMechanism::ALL.to_vec(),
+                    upgrades: Vec::new(),
+                }),
                 sm: true,
                 csi: true,
-                ..HostSettings::default()
             };
             (domain.name.clone(), host)
         })

@@ -5,6 +5,7 @@
 
 pub mod account;
 pub mod auth;
+pub mod clients;
 mod connection;
 mod engine;
 pub mod env;
@@ -26,4 +27,4 @@ pub mod subscription;
 pub use connection::{Connection, Event, Status};
 pub use engine::Engine;
 pub use env::Env;
-pub use settings::{Contacts, DomainSettings, Limits, Settings};
+pub use settings::{Clients, Contacts, DomainSettings, Limits, Settings};

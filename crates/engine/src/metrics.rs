@@ -63,6 +63,18 @@ metrics! {
     sessions: Gauge,
     /// Successful logins.
     logins: Counter,
+    /// Logins with PLAIN among them: the client sent the password itself.
+    logins_plain: Counter,
+    /// Logins with SCRAM among them, without channel binding.
+    logins_scram: Counter,
+    /// Logins with SCRAM and channel binding among them.
+    logins_scram_plus: Counter,
+    /// Logins with a token among them (XEP-0484).
+    logins_token: Counter,
+    /// Tokens given to clients (XEP-0484).
+    tokens_given: Counter,
+    /// Clients signed out by their owner or an admin (XEP-0494).
+    clients_signed_out: Counter,
     /// Failed logins.
     login_failures: Counter,
     /// Logins refused unheard because of too many failures before.

@@ -3,7 +3,7 @@
 //! Sharded; a lock is held for a look-up or a swap only. Nothing is awaited, written or delivered
 //! under it, and no two shards are locked at once.
 
-use crate::{account::View, features::caps::Features, outbox::Outbox};
+use crate::{account::View, clients::ClientId, features::caps::Features, outbox::Outbox};
 use hashbrown::HashMap;
 use parking_lot::{Mutex, RwLock};
 use smallvec::SmallVec;
@@ -11,7 +11,7 @@ use std::{
     collections::BTreeSet,
     hash::{BuildHasher, RandomState},
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, AtomicI16, AtomicU64, Ordering},
     },
 };
@@ -34,6 +34,7 @@ pub struct Resource {
     pub roster_epoch: waxwing_store::Micros,
     /// Where to put what it shall receive.
     pub outbox: Outbox,
+    client: OnceLock<ClientId>,
     priority: AtomicI16,
     interested: AtomicBool,
     blocking: AtomicBool,
@@ -68,6 +69,7 @@ impl Resource {
             generation,
             roster_epoch,
             outbox,
+            client: OnceLock::new(),
             priority: AtomicI16::new(UNAVAILABLE),
             interested: AtomicBool::new(false),
             blocking: AtomicBool::new(false),
@@ -75,6 +77,15 @@ impl Resource {
             shown: Mutex::default(),
             caps: Mutex::new(None),
         }
+    }
+    /// Which client of the account it belongs to, if that says so (XEP-0388 § 2.3).
+    pub fn client(&self) -> Option<&ClientId> {
+        self.client.get()
+    }
+    /// Remembers which client it belongs to, once.
+    pub fn set_client(&self, client: ClientId) {
+        // It is the client's for good.
+        let _ = self.client.set(client);
     }
     /// Its priority (RFC 6121 § 4.7.2.3); `None` while it is not available.
     pub fn priority(&self) -> Option<i8> {

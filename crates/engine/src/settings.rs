@@ -9,6 +9,8 @@ pub struct Settings {
     pub domains: Vec<DomainSettings>,
     /// Named bounds.
     pub limits: Limits,
+    /// What is kept of people's clients, and their tokens.
+    pub clients: Clients,
     /// Whether clients may log in without TLS. For tests and for a reverse proxy on the same
     /// machine; never for a listener that others reach.
     pub plaintext_allowed: bool,
@@ -121,6 +123,35 @@ impl Default for Limits {
     }
 }
 
+/// What is kept of the clients of an account (XEP-0494), and the tokens that they log in with
+/// (XEP-0484). The defaults are those of [`Clients::default`].
+#[derive(Debug, Clone)]
+pub struct Clients {
+    /// Clients remembered for one account; the one that was not seen for the longest time makes room.
+    pub per_account_max: u32,
+    /// Whether the names that clients give to themselves and their devices are kept.
+    pub names_kept: bool,
+    /// How long a client is remembered that does not come.
+    pub forgotten_after: Duration,
+    /// How long a token is valid.
+    pub token_lifetime: Duration,
+    /// How old a token is when its use brings a new one.
+    pub token_rotated_after: Duration,
+}
+
+impl Default for Clients {
+    fn default() -> Self {
+        const DAY: Duration = Duration::from_hours(24);
+        Self {
+            per_account_max: 64,
+            names_kept: true,
+            forgotten_after: DAY * 90,
+            token_lifetime: DAY * 21,
+            token_rotated_after: DAY,
+        }
+    }
+}
+
 impl Settings {
     /// Settings for one domain with all defaults.
     pub fn for_domain(name: &str) -> Self {
@@ -131,6 +162,7 @@ impl Settings {
                 contacts: Contacts::default(),
             }],
             limits: Limits::default(),
+            clients: Clients::default(),
             plaintext_allowed: false,
             starttls: true,
             version: env!("CARGO_PKG_VERSION").to_owned(),

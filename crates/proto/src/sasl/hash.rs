@@ -56,9 +56,10 @@ impl Hash {
     /// `HMAC(key, data)`, the data given in pieces.
     #[expect(
         clippy::expect_used,
+        clippy::missing_panics_doc,
         reason = "INVARIANT: HMAC takes a key of any length"
     )]
-    pub(super) fn hmac(self, key: &[u8], data: &[&[u8]]) -> Vec<u8> {
+    pub fn hmac(self, key: &[u8], data: &[&[u8]]) -> Vec<u8> {
         with_digest!(self, {
             let mut mac = Hmac::<D>::new_from_slice(key).expect("INVARIANT: any length");
             for piece in data {
