@@ -311,9 +311,10 @@ fn access(client: Client, now: Micros, resources: &[Arc<Resource>]) -> Access {
     }
 }
 
-/// A duration of the settings.
+/// A duration of the settings; none is longer than a century.
 fn micros(duration: std::time::Duration) -> Micros {
-    Micros::try_from(duration.as_micros()).unwrap_or(Micros::MAX)
+    const CENTURY: Micros = 100 * 365 * 24 * HOUR;
+    Micros::try_from(duration.as_micros()).map_or(CENTURY, |micros| micros.min(CENTURY))
 }
 
 fn hexadecimal<'a>(bytes: impl Iterator<Item = &'a u8>) -> String {

@@ -16,7 +16,7 @@ mod values;
 
 pub(crate) use error::ConfigError;
 pub(crate) use reference::{example, reference};
-pub(crate) use sections::{Host, Limits, Listen, Log, Registration, Tls};
+pub(crate) use sections::{Clients, Host, Limits, Listen, Log, Registration, Tls};
 pub(crate) use values::{ContactUri, Domain, LogFormat, LogLevel};
 
 use std::collections::BTreeMap;
@@ -45,6 +45,9 @@ pub(crate) struct Config {
     /// See [`Registration`].
     #[serde(default)]
     pub(crate) registration: Registration,
+    /// See [`Clients`].
+    #[serde(default)]
+    pub(crate) clients: Clients,
     /// See [`Log`].
     #[serde(default)]
     pub(crate) log: Log,
@@ -148,6 +151,7 @@ impl Config {
             },
             limits: Limits::default(),
             registration: Registration::default(),
+            clients: Clients::default(),
             log: Log::default(),
             hosts: BTreeMap::new(),
         }
@@ -188,6 +192,7 @@ impl Config {
             ("listen", self.listen != other.listen),
             ("limits", self.limits != other.limits),
             ("registration", self.registration != other.registration),
+            ("clients", self.clients != other.clients),
             ("log.format", self.log.format != other.log.format),
             ("domain", self.hosts != other.hosts),
         ];

@@ -1,7 +1,7 @@
 //! The reference and the example file, made from the settings' own documentation.
 
 use super::section::{Field, Section, Value};
-use super::{Host, Limits, Listen, Log, Registration, Tls};
+use super::{Clients, Host, Limits, Listen, Log, Registration, Tls};
 use std::fmt::Write as _;
 
 /// `docs/config.md`.
@@ -69,13 +69,14 @@ pub(crate) fn example() -> String {
     out
 }
 
-fn sections() -> [Section; 7] {
+fn sections() -> [Section; 8] {
     [
         top(),
         Listen::reference(),
         Tls::reference(),
         Limits::reference(),
         Registration::reference(),
+        Clients::reference(),
         Log::reference(),
         Host::reference(),
     ]

@@ -129,6 +129,28 @@ section! {
 }
 
 section! {
+    /// People's clients: what is kept of them, so that their owners can see and end them (XEP-0494),
+    /// and the tokens that they log in with instead of a password (XEP-0484, "FAST").
+    struct Clients in "clients" {
+        /// Clients remembered for one account. The one that was not seen for the longest time makes
+        /// room for a new one.
+        per_account_max: AtLeastOne = AtLeastOne::new(clients().per_account_max);
+        /// Whether the names that clients give to themselves and their devices ("Kiva's phone") are
+        /// kept. Without them a person can hardly tell which device to sign out.
+        names_kept: bool = clients().names_kept;
+        /// After how many days a client that does not come is forgotten. When it was last seen is
+        /// kept to the hour. A quarter of a year is longer than people are away, and no archive.
+        forgotten_after_days: AtLeastOne = days(clients().forgotten_after);
+        /// For how many days a token is valid. A device that is off for longer needs the password
+        /// again; a longer life gives whoever steals a device more time.
+        token_lifetime_days: AtLeastOne = days(clients().token_lifetime);
+        /// How many hours old a token must be for its use to bring a new one. Each day bounds what
+        /// a copied token is good for, and costs one write a day and device.
+        token_rotated_after_hours: AtLeastOne = hours(clients().token_rotated_after);
+    }
+}
+
+section! {
     /// What is logged, to standard error. Never the text of messages, names or passwords; addresses
     /// of people's networks only at level debug.
     struct Log in "log" {
@@ -177,6 +199,18 @@ fn everywhere(port: u16) -> Vec<SocketAddr> {
 /// The engine's own defaults: they are said once, there.
 fn engine() -> waxwing_engine::Limits {
     waxwing_engine::Limits::default()
+}
+
+fn clients() -> waxwing_engine::Clients {
+    waxwing_engine::Clients::default()
+}
+
+fn hours(duration: std::time::Duration) -> AtLeastOne {
+    long(duration.as_secs() / 3600)
+}
+
+fn days(duration: std::time::Duration) -> AtLeastOne {
+    long(duration.as_secs() / (24 * 3600))
 }
 
 fn size(number: usize) -> AtLeastOne {

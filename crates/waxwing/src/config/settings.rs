@@ -1,7 +1,7 @@
 //! The configuration as the engine wants it.
 
 use super::{Config, ContactUri, Domain};
-use waxwing_engine::{Contacts, DomainSettings, Limits, Settings};
+use waxwing_engine::{Clients, Contacts, DomainSettings, Limits, Settings};
 
 impl Config {
     /// The engine's part.
@@ -13,6 +13,7 @@ impl Config {
                 .map(|domain| self.domain(domain))
                 .collect(),
             limits: self.engine_limits(),
+            clients: self.engine_clients(),
             plaintext_allowed: false,
             starttls: true,
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -35,6 +36,17 @@ impl Config {
                 security: texts(&host.contact_security),
                 support: texts(&host.contact_support),
             },
+        }
+    }
+
+    fn engine_clients(&self) -> Clients {
+        let clients = &self.clients;
+        Clients {
+            per_account_max: clients.per_account_max.count(),
+            names_kept: clients.names_kept,
+            forgotten_after: clients.forgotten_after_days.days(),
+            token_lifetime: clients.token_lifetime_days.days(),
+            token_rotated_after: clients.token_rotated_after_hours.hours(),
         }
     }
 

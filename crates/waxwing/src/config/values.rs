@@ -157,6 +157,16 @@ impl AtLeastOne {
         usize::try_from(self.0).unwrap_or(usize::MAX)
     }
 
+    /// The number as a duration in hours.
+    pub(crate) fn hours(self) -> std::time::Duration {
+        std::time::Duration::from_hours(self.0.into())
+    }
+
+    /// The number as a duration in days.
+    pub(crate) fn days(self) -> std::time::Duration {
+        self.hours() * 24
+    }
+
     /// The number as a duration in seconds.
     pub(crate) const fn seconds(self) -> std::time::Duration {
         std::time::Duration::from_secs(self.0 as u64)
