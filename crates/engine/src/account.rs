@@ -1,13 +1,13 @@
 //! Accounts: what guards and presence must know of one, and its making and ending.
 
-use crate::{Engine, error};
+use crate::{Engine, error, features::mam};
 use std::sync::Arc;
 use waxwing_proto::{
     BareJid, Jid,
     stanza::StanzaError,
     stream::{StreamCondition, StreamError},
 };
-use waxwing_store::{Credentials, RosterItem, StoreError, Subscription};
+use waxwing_store::{ArchivePreferences, Credentials, RosterItem, StoreError, Subscription};
 
 /// A snapshot of an account's roster states and block list. Shared; replaced on change.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -20,6 +20,8 @@ pub struct View {
     pub created: waxwing_store::Micros,
     contacts: Box<[Contact]>,
     blocked: Box<[Jid]>,
+    /// What the account wants archived, if it has said so.
+    pub archive: Option<ArchivePreferences>,
 }
 
 /// What presence needs to know of one contact.
@@ -79,6 +81,7 @@ impl View {
             created: 0,
             contacts: contacts.into(),
             blocked: blocked.into(),
+            archive: None,
         }
     }
     /// All contacts, in address order.
@@ -108,6 +111,11 @@ impl View {
                     (local, resource) => local == jid.local() && resource == jid.resource(),
                 }
         })
+    }
+    /// Whether the account wants messages with `contact` in its archive.
+    pub fn archives(&self, contact: &Jid) -> bool {
+        let in_roster = |jid: &BareJid| self.contact(jid).is_some_and(|contact| contact.listed);
+        mam::rules::wanted(self.archive.as_ref(), contact, in_roster)
     }
     /// The blocked addresses, in order.
     pub fn blocked(&self) -> &[Jid] {
@@ -147,8 +155,10 @@ impl Engine {
         };
         let roster = self.store().roster(account.clone()).await?;
         let blocked = self.store().blocked(account.clone()).await?;
+        let archive = self.store().archive_preferences(account.clone()).await?;
         Ok(View {
             created: kept.created,
+            archive,
             ..View::new(roster.version, &roster.items, blocked)
         })
     }

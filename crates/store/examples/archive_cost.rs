@@ -147,6 +147,7 @@ impl Load {
 async fn pages(store: &SqliteStore, accounts: &[BareJid]) -> Result<(), Error> {
     let request = |from, count| PageRequest {
         max: 50,
+        bytes_max: usize::MAX,
         from,
         flip: false,
         count,

@@ -110,6 +110,9 @@ pub struct ArchiveFilter {
 pub struct PageRequest {
     /// How many entries at most; 0 to have them counted only.
     pub max: u32,
+    /// How many bytes of stanzas at most, though always one entry. With fewer entries than `max`
+    /// for this reason the page is not complete.
+    pub bytes_max: usize,
     /// Where the page lies.
     pub from: PageFrom,
     /// Newest first (XEP-0313 § 4.3.4); which entries there are is not affected.
@@ -277,9 +280,28 @@ impl PageRequest {
         matches!(self.from, PageFrom::Before(_) | PageFrom::Last)
     }
 
+    /// Whether an entry is on the side of the page's end that the page lies on.
+    pub(crate) fn reaches(&self, id: u64) -> bool {
+        match self.from {
+            PageFrom::First | PageFrom::Last => true,
+            PageFrom::After(end) => id > end,
+            PageFrom::Before(end) => id < end,
+        }
+    }
+
+    /// How many of the entries, from the first on, the page can take.
+    pub(crate) fn fitting<'a>(&self, entries: impl Iterator<Item = &'a Archived>) -> usize {
+        let mut bytes = 0_usize;
+        let entries = entries.take(usize::try_from(self.max).unwrap_or(usize::MAX));
+        let fitting = entries.enumerate().take_while(|(at, entry)| {
+            bytes = bytes.saturating_add(entry.stanza.len());
+            *at == 0 || bytes <= self.bytes_max
+        });
+        fitting.count()
+    }
+
     /// The page from all entries that pass, in rising order of ids.
     pub(crate) fn page(&self, passing: &[Archived]) -> ArchivePage {
-        let size = |count: u32| usize::try_from(count).unwrap_or(usize::MAX);
         let (from, to) = match self.from {
             PageFrom::First | PageFrom::Last => (0, passing.len()),
             PageFrom::After(id) => (
@@ -288,7 +310,12 @@ impl PageRequest {
             ),
             PageFrom::Before(id) => (0, passing.partition_point(|entry| entry.id < id)),
         };
-        let length = (to - from).min(size(self.max));
+        let passed = passing.get(from..to).unwrap_or_default();
+        let length = if self.is_backwards() {
+            self.fitting(passed.iter().rev())
+        } else {
+            self.fitting(passed.iter())
+        };
         let first = if self.is_backwards() {
             to - length
         } else {

@@ -37,7 +37,17 @@ pub(crate) trait Executor {
     /// Runs a statement; gives how many rows it changed.
     fn execute(&mut self, sql: &'static str, params: &[Param<'_>]) -> Result<u64>;
     /// Runs a query; gives its rows.
-    fn query(&mut self, sql: &'static str, params: &[Param<'_>]) -> Result<Vec<Row>>;
+    fn query(&mut self, sql: &'static str, params: &[Param<'_>]) -> Result<Vec<Row>> {
+        self.query_bytes(sql, params, usize::MAX)
+    }
+    /// Runs a query; gives its rows up to the one with which their values of bytes pass
+    /// `bytes_max`, that one included.
+    fn query_bytes(
+        &mut self,
+        sql: &'static str,
+        params: &[Param<'_>],
+        bytes_max: usize,
+    ) -> Result<Vec<Row>>;
     /// Runs the statements of a migration, with the aliases `BYTES`, `ROWKEY` and `CLUSTERED`
     /// replaced.
     fn script(&mut self, sql: &str) -> Result<()>;

@@ -7,6 +7,7 @@ use waxwing_proto::{BareJid, Jid};
 
 const ALL: PageRequest = PageRequest {
     max: 100,
+    bytes_max: usize::MAX,
     from: PageFrom::First,
     flip: false,
     count: true,
@@ -124,13 +125,17 @@ pub(crate) async fn archives_are_paged(store: &impl Store) {
         (PageFrom::Before(ids[0]), 2, ("", true, Some(7), None)),
         (PageFrom::First, 0, ("", false, Some(7), None)),
     ] {
-        for flip in [false, true] {
+        // Each stanza has one byte; one entry there always is.
+        let by_bytes = (max > 0).then_some((100, max as usize));
+        let bounds = [(max, usize::MAX)].into_iter().chain(by_bytes);
+        for ((max, bytes_max), flip) in bounds.flat_map(|at| [(at, false), (at, true)]) {
             for filter in [&bob, &of_ids] {
                 let request = PageRequest {
                     max,
+                    bytes_max,
                     from,
                     flip,
-                    count: true,
+                    ..ALL
                 };
                 let page = store.archive_page(alice.clone(), filter.clone(), request);
                 let mut page = page.await.unwrap();

@@ -128,6 +128,7 @@ pub(crate) async fn fill_archive(store: &impl Store, account: &BareJid, marker: 
 pub(crate) async fn last_page(store: &impl Store, account: &BareJid) -> Vec<Archived> {
     let request = PageRequest {
         max: 1_000,
+        bytes_max: usize::MAX,
         from: PageFrom::Last,
         flip: false,
         count: false,

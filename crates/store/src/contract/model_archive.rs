@@ -38,6 +38,7 @@ pub(crate) struct Query {
     ids: (Option<usize>, Option<usize>, Option<Vec<usize>>),
     flags: [u32; 2],
     max: u32,
+    bytes_max: usize,
     /// Its kind and the entry it is about.
     from: (u8, usize),
     flip: bool,
@@ -228,6 +229,7 @@ async fn page(store: &impl Store, account: BareJid, query: Query) -> String {
     };
     let request = PageRequest {
         max: query.max,
+        bytes_max: query.bytes_max,
         from: match query.from {
             (0, _) => PageFrom::First,
             (1, nth) => PageFrom::After(id(nth)),
@@ -331,20 +333,21 @@ pub(super) fn query() -> impl Strategy<Value = Query> {
         (
             0..2_u32,
             0..2_u32,
-            0..5_u32,
+            (0..5_u32, prop_oneof![Just(usize::MAX), 0..100_usize]),
             0..4_u8,
             0..9_usize,
             any::<bool>(),
         ),
     )
         .prop_map(|((with, start, end, after, before, ids), page)| {
-            let (all, none, max, kind, nth, flip) = page;
+            let (all, none, (max, bytes_max), kind, nth, flip) = page;
             Query {
                 with,
                 span: [start, end],
                 ids: (after, before, ids),
                 flags: [all, none],
                 max,
+                bytes_max,
                 from: (kind, nth),
                 flip,
             }

@@ -129,7 +129,8 @@ pub(super) fn page(
     }
 }
 
-/// Few entries, of which each is named: read whole.
+/// Few entries, of which each is named. All are read, because they are counted, but no more of
+/// their stanzas are held than the page can take.
 fn page_of_ids(
     db: &mut dyn Executor,
     number: i64,
@@ -140,11 +141,27 @@ fn page_of_ids(
     let mut ids = ids.to_vec();
     ids.sort_unstable();
     ids.dedup();
+    if request.is_backwards() {
+        ids.reverse();
+    }
     let mut passing = Vec::with_capacity(ids.len());
+    let mut bytes_held = 0_usize;
     for id in ids {
         let row = db.query_first(BY_ID, &[number.into(), bound(id).into()])?;
-        let entry = row.map(archived).transpose()?;
-        passing.extend(entry.filter(|entry| filter.passes(entry)));
+        let Some(mut entry) = row.map(archived).transpose()? else {
+            continue;
+        };
+        if !filter.passes(&entry) {
+            continue;
+        }
+        if !request.reaches(id) || bytes_held > request.bytes_max {
+            entry.stanza = Bytes::new();
+        }
+        bytes_held = bytes_held.saturating_add(entry.stanza.len());
+        passing.push(entry);
+    }
+    if request.is_backwards() {
+        passing.reverse();
     }
     Ok(request.page(&passing))
 }
@@ -162,11 +179,11 @@ fn page_of_span(
         PageFrom::Before(id) => span.before = span.before.min(bound(id)),
         PageFrom::First | PageFrom::Last => {}
     }
-    // One more tells whether anything follows.
-    let mut entries = span.entries(db, request.is_backwards(), i64::from(request.max) + 1)?;
-    let size = usize::try_from(request.max).unwrap_or(usize::MAX);
-    let complete = entries.len() <= size;
-    entries.truncate(size);
+    // One more than fits tells whether anything follows.
+    let mut entries = span.entries(db, request)?;
+    let fitting = request.fitting(entries.iter());
+    let complete = entries.len() == fitting;
+    entries.truncate(fitting);
     let oldest = if request.is_backwards() {
         entries.last()
     } else {
@@ -215,13 +232,15 @@ impl<'a> Span<'a> {
         }
     }
 
-    fn entries(&self, db: &mut dyn Executor, backwards: bool, count: i64) -> Result<Vec<Archived>> {
-        let (all, with) = if backwards {
+    /// From where the page begins up to the first entry behind it.
+    fn entries(&self, db: &mut dyn Executor, request: PageRequest) -> Result<Vec<Archived>> {
+        let (all, with) = if request.is_backwards() {
             (BACKWARDS, WITH_BACKWARDS)
         } else {
             (FORWARDS, WITH_FORWARDS)
         };
-        self.query(db, all, with, count)?
+        let count = i64::from(request.max) + 1;
+        self.query(db, (all, with), count, request.bytes_max)?
             .into_iter()
             .map(archived)
             .collect()
@@ -230,7 +249,10 @@ impl<'a> Span<'a> {
     /// How many, up to [`ARCHIVE_COUNT_MAX`].
     fn count(&self, db: &mut dyn Executor) -> Result<Option<u32>> {
         let limit = i64::from(ARCHIVE_COUNT_MAX) + 1;
-        let row = self.query(db, COUNT, WITH_COUNT, limit)?.into_iter().next();
+        let row = self
+            .query(db, (COUNT, WITH_COUNT), limit, usize::MAX)?
+            .into_iter()
+            .next();
         let count: u32 = row.ok_or_else(|| damaged("no count"))?.number()?;
         Ok(Some(count).filter(|count| *count <= ARCHIVE_COUNT_MAX))
     }
@@ -238,16 +260,19 @@ impl<'a> Span<'a> {
     fn query(
         &self,
         db: &mut dyn Executor,
-        all: &'static str,
-        with: &'static str,
+        (all, with): (&'static str, &'static str),
         limit: i64,
+        bytes_max: usize,
     ) -> Result<Vec<Row>> {
         let [number, after, before] = [self.number, self.after, self.before].map(Into::into);
         let [flags_all, flags_none, limit] =
             [self.flags_all, self.flags_none, limit].map(Into::into);
         match self.with {
-            None => db.query(all, &[number, after, before, flags_all, flags_none, limit]),
-            Some(jid) => db.query(
+            None => {
+                let params = [number, after, before, flags_all, flags_none, limit];
+                db.query_bytes(all, &params, bytes_max)
+            }
+            Some(jid) => db.query_bytes(
                 with,
                 &[
                     number,
@@ -259,6 +284,7 @@ impl<'a> Span<'a> {
                     jid.bare_str().into(),
                     jid.resource().unwrap_or_default().into(),
                 ],
+                bytes_max,
             ),
         }
     }

@@ -185,8 +185,13 @@ impl Executor for Connection {
         }
     }
 
-    fn query(&mut self, sql: &'static str, params: &[Param<'_>]) -> Result<Vec<Row>> {
-        rows(&self.inner, sql, params).map_err(|error| self.failed(&error))
+    fn query_bytes(
+        &mut self,
+        sql: &'static str,
+        params: &[Param<'_>],
+        bytes_max: usize,
+    ) -> Result<Vec<Row>> {
+        rows(&self.inner, sql, params, bytes_max).map_err(|error| self.failed(&error))
     }
 
     fn script(&mut self, sql: &str) -> Result<()> {
@@ -230,12 +235,16 @@ fn rows(
     connection: &rusqlite::Connection,
     sql: &'static str,
     params: &[Param<'_>],
+    bytes_max: usize,
 ) -> rusqlite::Result<Vec<Row>> {
     let mut statement = connection.prepare_cached(sql)?;
     let columns = statement.column_count();
     let mut found = statement.query(rusqlite::params_from_iter(params))?;
     let mut rows = Vec::new();
-    while let Some(row) = found.next()? {
+    let mut bytes_read = 0_usize;
+    while bytes_read <= bytes_max
+        && let Some(row) = found.next()?
+    {
         let mut values = Vec::with_capacity(columns);
         for column in 0..columns {
             values.push(match row.get_ref(column)? {
@@ -245,7 +254,10 @@ fn rows(
                         .map_err(|error| rusqlite::Error::Utf8Error(column, error))?
                         .to_owned(),
                 ),
-                ValueRef::Blob(bytes) => Value::Bytes(bytes.to_owned()),
+                ValueRef::Blob(bytes) => {
+                    bytes_read = bytes_read.saturating_add(bytes.len());
+                    Value::Bytes(bytes.to_owned())
+                }
                 // The schema has no floating point; the reader of the row will say so.
                 ValueRef::Null | ValueRef::Real(_) => Value::Null,
             });

@@ -117,6 +117,7 @@ async fn archive(store: &SqliteStore, account: &waxwing_proto::BareJid) -> Vec<u
     loop {
         let request = PageRequest {
             max: 100,
+            bytes_max: usize::MAX,
             from: ids
                 .last()
                 .map_or(PageFrom::First, |id| PageFrom::After(*id)),
