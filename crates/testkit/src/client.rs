@@ -1,22 +1,19 @@
-//! A client for tests: a wire, a strict reader of what comes, and the steps of a login.
+//! A client for tests: a wire and a strict reader of what comes.
+
+mod login;
+
+pub use login::choose;
 
 use crate::{
-    scenario::{Depth, Login},
     subject::Subject,
-    xml::{Element, Escaped, StreamEvent, StreamReader},
+    xml::{StreamEvent, StreamReader},
 };
 use std::{collections::VecDeque, io::ErrorKind, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     time::{Instant, timeout_at},
 };
-use waxwing_proto::{
-    ns,
-    sasl::{
-        self, BindingType, ChannelBindings, Hash,
-        client::{ClientBinding, ScramClient},
-    },
-};
+use waxwing_proto::{ns, sasl::ChannelBindings};
 
 /// What carries a stream.
 pub trait Wire: AsyncRead + AsyncWrite + Unpin {}
@@ -170,210 +167,6 @@ impl Client {
         self.expect_new_stream();
         Ok(())
     }
-
-    /// Logs in as far as `login` says. `Ok(Some(condition))` is a SASL failure.
-    pub async fn log_in(
-        &mut self,
-        subject: &Subject,
-        (user, resource): (&str, &str),
-        login: &Login,
-    ) -> Result<Option<String>, String> {
-        let domain = subject.domain();
-        let patience = subject.patience();
-        let mut features = self.open_stream(domain, patience).await?;
-        if login.starttls {
-            features
-                .child("starttls", ns::TLS)
-                .ok_or("STARTTLS is not offered")?;
-            self.send(format!("<starttls xmlns='{}'/>", ns::TLS).as_bytes())
-                .await?;
-            self.element(patience, "proceed", ns::TLS).await?;
-            self.start_tls(subject).await?;
-            features = self.open_stream(domain, patience).await?;
-        }
-        let password = login
-            .password
-            .clone()
-            .unwrap_or_else(|| subject.password(user));
-        let mechanism = choose(&features, login.mechanism.as_deref())?;
-        if let Some(failure) = self
-            .authenticate(&mechanism, user, &password, patience)
-            .await?
-        {
-            return Ok(Some(failure));
-        }
-        let features = self.open_stream(domain, patience).await?;
-        if login.depth >= Depth::Bound {
-            features
-                .child("bind", ns::BIND)
-                .ok_or("resource binding is not offered")?;
-            self.bind(resource, patience).await?;
-        }
-        if login.depth >= Depth::Available {
-            self.become_available(login.priority, patience).await?;
-        }
-        Ok(None)
-    }
-
-    /// Sends a header; gives the features.
-    pub async fn open_stream(
-        &mut self,
-        domain: &str,
-        patience: Duration,
-    ) -> Result<Element, String> {
-        self.send(header(domain).as_bytes()).await?;
-        match self.next(patience).await {
-            Some(Event::Stream(StreamEvent::Open(_))) => {}
-            other => return Err(format!("no stream header: {other:?}")),
-        }
-        self.element(patience, "features", ns::STREAM).await
-    }
-
-    /// The next thing must be this element.
-    async fn element(
-        &mut self,
-        patience: Duration,
-        name: &str,
-        ns: &str,
-    ) -> Result<Element, String> {
-        match self.next(patience).await {
-            Some(Event::Stream(StreamEvent::Element(element))) if element.is(name, ns) => {
-                Ok(element)
-            }
-            Some(Event::Stream(StreamEvent::Element(element))) => {
-                Err(format!("<{name}> expected, got\n{element}"))
-            }
-            other => Err(format!("<{name}> expected, got {other:?}")),
-        }
-    }
-
-    /// SASL of RFC 6120 with a mechanism that [`choose`] gave; `Ok(Some(condition))` is a failure of
-    /// it. A new stream follows.
-    pub async fn authenticate(
-        &mut self,
-        mechanism: &str,
-        user: &str,
-        password: &str,
-        patience: Duration,
-    ) -> Result<Option<String>, String> {
-        let mut scram = self.scram(mechanism, user, password)?;
-        let initial = match &scram {
-            Some(scram) => scram.first(),
-            None => sasl::client::plain(user, password),
-        };
-        let auth = format!(
-            "<auth xmlns='{}' mechanism='{mechanism}'>{}</auth>",
-            ns::SASL,
-            sasl::encode(&initial)
-        );
-        self.send(auth.as_bytes()).await?;
-        loop {
-            let Some(Event::Stream(StreamEvent::Element(element))) = self.next(patience).await
-            else {
-                return Err("no answer to <auth/>".into());
-            };
-            let data = sasl::decode(element.text().trim()).map_err(|e| format!("{e:?}"))?;
-            match (element.name.1.as_str(), &mut scram) {
-                ("challenge", Some(scram)) => {
-                    let response = scram.last(&data).map_err(|e| e.to_string())?;
-                    let response = format!(
-                        "<response xmlns='{}'>{}</response>",
-                        ns::SASL,
-                        sasl::encode(&response)
-                    );
-                    self.send(response.as_bytes()).await?;
-                }
-                ("success", Some(scram)) => {
-                    scram.finish(&data).map_err(|e| e.to_string())?;
-                    self.expect_new_stream();
-                    return Ok(None);
-                }
-                ("success", None) => {
-                    self.expect_new_stream();
-                    return Ok(None);
-                }
-                ("failure", _) => {
-                    let condition = element.children().next().map(|child| child.name.1.clone());
-                    return Ok(Some(condition.unwrap_or_default()));
-                }
-                _ => return Err(format!("unexpected during SASL:\n{element}")),
-            }
-        }
-    }
-
-    fn scram(
-        &self,
-        mechanism: &str,
-        user: &str,
-        password: &str,
-    ) -> Result<Option<ScramClient>, String> {
-        let (family, plus) = match mechanism.strip_suffix("-PLUS") {
-            Some(family) => (family, true),
-            None => (mechanism, false),
-        };
-        let hash = match family {
-            "PLAIN" => return Ok(None),
-            "SCRAM-SHA-1" => Hash::Sha1,
-            "SCRAM-SHA-256" => Hash::Sha256,
-            "SCRAM-SHA-512" => Hash::Sha512,
-            _ => return Err(format!("the test client does not know {mechanism}")),
-        };
-        let binding = if plus {
-            let (kind, data) = [BindingType::TlsExporter, BindingType::TlsServerEndPoint]
-                .into_iter()
-                .find_map(|kind| Some((kind, self.bindings.data(kind)?.to_owned())))
-                .ok_or("there is nothing to bind to")?;
-            ClientBinding::Bound(kind, data)
-        } else {
-            ClientBinding::Unsupported
-        };
-        // Only the server's nonce needs to be fresh in a test.
-        let nonce = "fyko+d2lbbFgONRv9qkxdawL";
-        Ok(Some(ScramClient::new(hash, binding, user, password, nonce)))
-    }
-
-    /// Binds the resource, or one of the server's choice if it is empty (RFC 6120 § 7).
-    pub async fn bind(&mut self, resource: &str, patience: Duration) -> Result<(), String> {
-        let wish = if resource.is_empty() {
-            String::new()
-        } else {
-            format!("<resource>{}</resource>", Escaped(resource))
-        };
-        let request = format!(
-            "<iq type='set' id='bind'><bind xmlns='{}'>{wish}</bind></iq>",
-            ns::BIND
-        );
-        self.send(request.as_bytes()).await?;
-        let result = self.element(patience, "iq", ns::CLIENT).await?;
-        let jid = result
-            .child("bind", ns::BIND)
-            .and_then(|bind| bind.child("jid", ns::BIND))
-            .ok_or_else(|| format!("binding failed:\n{result}"))?;
-        self.jid = Some(jid.text());
-        Ok(())
-    }
-
-    async fn become_available(
-        &mut self,
-        priority: Option<i8>,
-        patience: Duration,
-    ) -> Result<(), String> {
-        let get = format!(
-            "<iq type='get' id='roster'><query xmlns='{}'/></iq>",
-            ns::ROSTER
-        );
-        self.send(get.as_bytes()).await?;
-        let result = self.element(patience, "iq", ns::CLIENT).await?;
-        if result.attr("type") != Some("result") {
-            return Err(format!("no roster:\n{result}"));
-        }
-        let presence = match priority {
-            None => "<presence/>".to_owned(),
-            Some(priority) => format!("<presence><priority>{priority}</priority></presence>"),
-        };
-        self.available = true;
-        self.send(presence.as_bytes()).await
-    }
 }
 
 /// The header of a client's stream.
@@ -384,23 +177,4 @@ pub fn header(domain: &str) -> String {
         ns::CLIENT,
         ns::STREAM
     )
-}
-
-/// The mechanism wished for, or the best one that is offered and quick.
-pub fn choose(features: &Element, wish: Option<&str>) -> Result<String, String> {
-    let offered: Vec<String> = features
-        .child("mechanisms", ns::SASL)
-        .ok_or("SASL is not offered")?
-        .children()
-        .map(Element::text)
-        .collect();
-    let wanted: &[&str] = match &wish {
-        Some(wish) => &[wish],
-        None => &["SCRAM-SHA-256", "SCRAM-SHA-1"],
-    };
-    wanted
-        .iter()
-        .find(|name| offered.iter().any(|offer| offer == *name))
-        .map(|name| (*name).to_owned())
-        .ok_or_else(|| format!("{wanted:?} not offered, but {offered:?}"))
 }

@@ -3,7 +3,7 @@
 
 use super::scram::{self, ServerFirst};
 use super::verifier::{client_key, salted_password, server_key};
-use super::{BindingType, Hash, base64};
+use super::{BindingType, Hash, base64, downgrade};
 use subtle::ConstantTimeEq;
 
 /// PBKDF2 iterations that a server may ask for, at most: more would be an attack on our CPU.
@@ -136,6 +136,12 @@ impl ScramClient {
             Err(ClientError::Server)
         }
     }
+}
+
+/// What the attribute `h` of server-first-message must be if the server has offered these mechanisms
+/// and types of channel binding, and nobody has changed the offer on its way (XEP-0474 § 5.1).
+pub fn advertised(hash: Hash, mechanisms: &[&str], bindings: Option<&[&str]>) -> String {
+    downgrade::of_names(hash, mechanisms.to_vec(), bindings.map(<[&str]>::to_vec))
 }
 
 /// The one message of PLAIN (RFC 4616 § 2), without authzid.

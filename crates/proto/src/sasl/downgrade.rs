@@ -10,15 +10,17 @@ pub(super) fn protection(
     mechanisms: &[Mechanism],
     advertised: Option<&ChannelBindings>,
 ) -> String {
-    let mut text = joined(
-        mechanisms
-            .iter()
-            .map(|mechanism| mechanism.name())
-            .collect(),
-    );
-    if let Some(bindings) = advertised {
+    let mechanisms = mechanisms.iter().map(|mechanism| mechanism.name());
+    let bindings = advertised.map(|bindings| bindings.types().map(BindingType::name).collect());
+    of_names(hash, mechanisms.collect(), bindings)
+}
+
+/// The same of names, as the client has read them.
+pub(super) fn of_names(hash: Hash, mechanisms: Vec<&str>, bindings: Option<Vec<&str>>) -> String {
+    let mut text = joined(mechanisms);
+    if let Some(bindings) = bindings {
         text.push('\u{1f}');
-        text.push_str(&joined(bindings.types().map(BindingType::name).collect()));
+        text.push_str(&joined(bindings));
     }
     base64::encode(&hash.digest(text.as_bytes()))
 }

@@ -121,6 +121,8 @@ pub struct Login {
     pub mechanism: Option<String>,
     /// Password; the account's if `None`.
     pub password: Option<String>,
+    /// By the extensible SASL profile, with the resource as a tag.
+    pub sasl2: bool,
     /// STARTTLS instead of direct TLS.
     pub starttls: bool,
     /// The SASL failure condition that is expected instead of success.

@@ -301,7 +301,7 @@ fn parse_deed(deed: &str, block: &str) -> Result<Deed, String> {
 }
 
 /// `connects|binds|authenticates|fails to authenticate [with priority N] [using MECHANISM]
-/// [with password P] [over STARTTLS] [: CONDITION]`
+/// [with password P] [by SASL2] [over STARTTLS] [: CONDITION]`
 fn parse_login(deed: &str) -> Result<Login, String> {
     let unknown = || format!("nobody knows how to do {deed:?}");
     let (deed, fails) = match deed.split_once(": ") {
@@ -314,6 +314,7 @@ fn parse_login(deed: &str) -> Result<Login, String> {
         priority: None,
         mechanism: None,
         password: None,
+        sasl2: false,
         starttls: false,
         fails,
     };
@@ -338,6 +339,11 @@ fn parse_login(deed: &str) -> Result<Login, String> {
     while !rest.is_empty() {
         if let Some(after) = rest.strip_prefix("over STARTTLS") {
             login.starttls = true;
+            rest = after.trim_start();
+            continue;
+        }
+        if let Some(after) = rest.strip_prefix("by SASL2") {
+            login.sasl2 = true;
             rest = after.trim_start();
             continue;
         }

@@ -1,7 +1,7 @@
 //! Acts a scenario out.
 
 use super::{
-    Action, Actor, Bindings, Deed, Depth, Login, Raw, RosterEntry, Scenario, Template,
+    Action, Actor, Bindings, Deed, Depth, Login, Pattern, Raw, RosterEntry, Scenario, Template,
     template::PREFIXES,
 };
 use crate::{
@@ -63,7 +63,7 @@ impl Stage<'_> {
                 self.client(actor)?.start_tls(subject).await
             }
             Deed::Sends(text) => {
-                let text = text.fill(&self.bindings)?;
+                let text = self.fill(actor, text)?;
                 self.client(actor)?.send(text.as_bytes()).await
             }
             Deed::SendsRaw(pieces) => self.send_raw(actor, pieces).await,
@@ -181,11 +181,19 @@ impl Stage<'_> {
         Ok(())
     }
 
+    fn fill(&self, actor: &Actor, text: &Pattern) -> Result<String, String> {
+        let client = self.clients.get(actor);
+        let client = client.ok_or_else(|| format!("{actor} is not there"))?;
+        text.fill(&self.bindings, |mechanism, token| {
+            client.token_response(&actor.user, mechanism, token)
+        })
+    }
+
     async fn send_raw(&mut self, actor: &Actor, pieces: &[Raw]) -> Result<(), String> {
         let mut bytes = Vec::new();
         for piece in pieces {
             match piece {
-                Raw::Text(text) => bytes.extend(text.fill(&self.bindings)?.into_bytes()),
+                Raw::Text(text) => bytes.extend(self.fill(actor, text)?.into_bytes()),
                 Raw::Byte(byte) => bytes.push(*byte),
             }
         }
@@ -323,6 +331,7 @@ impl Stage<'_> {
             priority: None,
             mechanism: None,
             password: None,
+            sasl2: false,
             starttls: false,
             fails: None,
         };

@@ -296,6 +296,11 @@ enum Part {
     Variable(String),
     /// `{x*500}`: the text repeated.
     Repeat(String, usize),
+    /// `{HT-SHA-256-EXPR token}`: the initial response that proves to have a token.
+    Token {
+        mechanism: String,
+        variable: String,
+    },
 }
 
 impl Pattern {
@@ -329,17 +334,26 @@ impl Pattern {
         Ok(Self(parts))
     }
     /// The text with the holes filled from `bindings`, captured values escaped for XML; holes that
-    /// only compare are errors.
-    pub fn fill(&self, bindings: &Bindings) -> Result<String, String> {
+    /// only compare are errors. `prove` makes the initial response of a mechanism for a token.
+    pub fn fill(
+        &self,
+        bindings: &Bindings,
+        prove: impl Fn(&str, &str) -> Result<String, String>,
+    ) -> Result<String, String> {
+        let value = |name: &String| {
+            let value = bindings.get(name);
+            value.ok_or_else(|| format!("{{{name}}} has no value yet"))
+        };
         self.0
             .iter()
             .map(|part| match part {
                 Part::Literal(text) => Ok(text.clone()),
                 Part::Repeat(text, count) => Ok(text.repeat(*count)),
-                Part::Variable(name) => bindings
-                    .get(name)
-                    .map(|value| Escaped(value).to_string())
-                    .ok_or_else(|| format!("{{{name}}} has no value yet")),
+                Part::Variable(name) => Ok(Escaped(value(name)?).to_string()),
+                Part::Token {
+                    mechanism,
+                    variable,
+                } => prove(mechanism, value(variable)?),
                 other => Err(format!("{other:?} cannot be sent")),
             })
             .collect()
@@ -347,7 +361,7 @@ impl Pattern {
     /// Variables that occur.
     pub fn variables(&self) -> impl Iterator<Item = &str> {
         self.0.iter().filter_map(|part| match part {
-            Part::Variable(name) => Some(name.as_str()),
+            Part::Variable(name) | Part::Token { variable: name, .. } => Some(name.as_str()),
             _ => None,
         })
     }
@@ -372,6 +386,10 @@ impl Pattern {
                 Part::AnyOrAbsent => "{any?}".into(),
                 Part::DateTime => "{datetime}".into(),
                 Part::Number => "{number}".into(),
+                Part::Token {
+                    mechanism,
+                    variable,
+                } => format!("{{{mechanism} {variable}}}"),
             })
             .collect();
         format!("{text:?}")
@@ -391,6 +409,15 @@ impl Part {
                 .parse()
                 .map_err(|_| format!("bad count in {{{hole}}}"))?;
             return Ok(Self::Repeat(text.to_owned(), count));
+        }
+        if let Some((mechanism, variable)) = hole.split_once(' ')
+            && mechanism.starts_with("HT-")
+            && name_ok(variable)
+        {
+            return Ok(Self::Token {
+                mechanism: mechanism.to_owned(),
+                variable: variable.to_owned(),
+            });
         }
         Ok(match hole {
             "any" => Self::Any,
@@ -568,7 +595,10 @@ mod tests {
     #[test]
     fn sent_text_is_filled() {
         let bindings = Bindings::from([("id".to_owned(), "7".to_owned())]);
-        let fill = |text| Pattern::parse(text).unwrap().fill(&bindings);
+        let fill = |text| {
+            let no_token = |_: &str, _: &str| Err("nobody has a token".into());
+            Pattern::parse(text).unwrap().fill(&bindings, no_token)
+        };
         assert_eq!(fill("a{id}{x*3}").unwrap(), "a7xxx");
         assert!(fill("{other}").is_err());
         assert!(fill("{any}").is_err());
