@@ -3,6 +3,7 @@
 #![expect(clippy::print_stdout, reason = "a command line tool talks to its user")]
 
 mod bench;
+mod crash;
 mod generate;
 mod interop;
 mod packages;
@@ -28,6 +29,10 @@ cargo xtask COMMAND
                              other people's clients against a running server
   bench [--smoke]            load figures of a release build beside a bare relay; --smoke only
                              shows that it runs
+  crash [--cycles N] [--seed S] [--profile release|dev] [--peer PEER]
+                             kills the server while clients write to it, and checks that nothing
+                             promised is lost; PEER is waxwing (the default), prosody, ejabberd or
+                             ejabberd-sqlite
   scenario NAME [--on WHERE] the scenarios whose path contains NAME; WHERE is a comma list of
                              memory, tls, prosody (default memory)
   fuzz TARGET --for SECONDS  one fuzz target, on stable Rust
@@ -48,6 +53,7 @@ fn main() -> ExitCode {
         "ci" => tiers::test(rest, true),
         "tidy" => tidy::tidy(),
         "bench" => bench::command(rest),
+        "crash" => crash::command(rest),
         "scenario" => suites::scenario(rest),
         "fuzz" => suites::fuzz(rest),
         "gen" => generate::generate(rest.iter().any(|argument| argument == "--check")),

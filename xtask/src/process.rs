@@ -65,13 +65,13 @@ pub(crate) fn cargo(arguments: &[&str]) -> Command {
 /// Builds every program of the workspace. Always the whole workspace: another selection of packages
 /// would select other features of the dependencies, and build them again.
 pub(crate) fn build_programs(profile: &str) -> Result {
-    succeed(&mut cargo(&[
-        "build",
-        "--workspace",
-        "--bins",
-        "--profile",
-        profile,
-    ]))
+    build_with(profile, &[])
+}
+
+/// The same with more words for cargo, such as features of our own packages.
+pub(crate) fn build_with(profile: &str, words: &[&str]) -> Result {
+    let build = ["build", "--workspace", "--bins", "--profile", profile];
+    succeed(cargo(&build).args(words))
 }
 
 /// A program that [`build_programs`] has built, to be run in the top folder.

@@ -141,9 +141,13 @@ impl Client {
         self.send(request.element(&initial).as_bytes()).await?;
         let ns = request.ns();
         loop {
-            let Some(Event::Stream(StreamEvent::Element(element))) = self.next(patience).await
-            else {
-                return Err("no answer to the authentication request".into());
+            let element = match self.next(patience).await {
+                Some(Event::Stream(StreamEvent::Element(element))) => element,
+                other => {
+                    return Err(format!(
+                        "no answer to the authentication request: {other:?}"
+                    ));
+                }
             };
             let data = match element.child("additional-data", ns::SASL2) {
                 Some(data) => data.text(),

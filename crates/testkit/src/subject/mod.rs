@@ -12,7 +12,7 @@ use crate::{
     scenario::{Action, Fate, Scenario, Step},
 };
 pub use memory::Memory;
-pub use network::Network;
+pub use network::{Network, free_port};
 use std::time::Duration;
 
 /// The domain that all subjects serve.

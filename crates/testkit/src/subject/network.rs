@@ -62,7 +62,8 @@ pub(super) fn free_ports() -> Result<(u16, u16), String> {
 /// client of another scenario before the server has it.
 const PORTS: std::ops::Range<u16> = 11_000..31_000;
 
-fn free_port() -> Result<u16, String> {
+/// A port of loopback that nobody listens on, and that no other call in this process gets.
+pub fn free_port() -> Result<u16, String> {
     static TAKEN: AtomicU32 = AtomicU32::new(0);
     let count = u32::from(PORTS.end - PORTS.start);
     for _ in 0..count {

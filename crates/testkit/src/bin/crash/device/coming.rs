@@ -1,0 +1,183 @@
+//! How a client comes back: resuming, or a new session and what it has missed.
+
+use super::{Device, Kind, Management, Occasion, Sent};
+use crate::{
+    archive,
+    entry::{Beginning, Entry},
+    session::{Break, PATIENCE, Step, authenticated, cut_or, next, send},
+    values::Values,
+};
+use waxwing_proto::ns;
+use waxwing_testkit::{client::Client, xml::Element};
+
+impl Device {
+    /// A connection with everything done that comes before new messages.
+    pub(super) async fn connect(&mut self, resends: bool) -> Step<Client> {
+        self.connection += 1;
+        self.catching_up = true;
+        self.newest = None;
+        let (mut client, features) = authenticated(self.world.connector, self.id.account).await?;
+        self.world.note_login();
+        let resumable = self.sm.as_ref().is_some_and(|sm| sm.id.is_some());
+        let beginning = if resumable && self.resume(&mut client).await? {
+            self.catching_up = false;
+            Beginning::Resumed
+        } else {
+            let beginning = if resumable {
+                Beginning::Refused
+            } else {
+                Beginning::Bound
+            };
+            self.begin(&mut client, &features).await?;
+            beginning
+        };
+        self.world.journal.add(&Entry::Connected {
+            device: self.id,
+            connection: self.connection,
+            beginning,
+            after_crash: std::mem::take(&mut self.after_crash),
+        });
+        if beginning != Beginning::Resumed && self.kind != Kind::Offline {
+            self.catch_up(&mut client).await?;
+        }
+        if self.id.index == 0 {
+            self.read_values(&mut client).await?;
+        }
+        self.send_lost(&mut client, resends).await?;
+        Ok(client)
+    }
+
+    /// XEP-0198 § 5; false if the server will not.
+    async fn resume(&mut self, client: &mut Client) -> Step<bool> {
+        let Some((id, received)) = self
+            .sm
+            .as_ref()
+            .and_then(|sm| Some((sm.id.clone()?, sm.received)))
+        else {
+            return Ok(false);
+        };
+        let id = waxwing_testkit::xml::Escaped(&id);
+        let request = format!("<resume xmlns='{}' h='{received}' previd='{id}'/>", ns::SM);
+        send(client, &request).await?;
+        let answer = next(client, PATIENCE).await?;
+        let answer = answer.ok_or_else(|| Break::Wrong("no answer to <resume/>".into()))?;
+        let h = answer.attr("h").and_then(|h| h.parse().ok());
+        if let Some(h) = h {
+            self.acked(h);
+        }
+        if answer.is("failed", ns::SM) {
+            self.end_stream();
+            return Ok(false);
+        }
+        if !answer.is("resumed", ns::SM) {
+            return Err(Break::Wrong(format!("resuming gave {answer}")));
+        }
+        // § 5: what the server has not counted is sent again.
+        let again: Vec<Sent> = self.sm.iter().flat_map(|sm| sm.unacked.clone()).collect();
+        self.write(client, &again, Occasion::Resumed).await?;
+        Ok(true)
+    }
+
+    /// A new session: binding, acknowledgements, carbons, presence.
+    async fn begin(&mut self, client: &mut Client, features: &Element) -> Step {
+        self.end_stream();
+        self.stream += 1;
+        self.seq = 0;
+        let resource = self.id.resource();
+        client.bind(&resource, PATIENCE).await.map_err(cut_or)?;
+        if features.child("sm", ns::SM).is_some() {
+            self.enable(client).await?;
+        }
+        let carbons = format!("<enable xmlns='{}'/>", ns::CARBONS);
+        self.request(client, "set", &carbons).await?;
+        let presence = Sent::other("<presence/>".into());
+        self.write(client, &[presence], Occasion::First).await
+    }
+
+    async fn enable(&mut self, client: &mut Client) -> Step {
+        let resume = match self.kind {
+            Kind::Resuming => " resume='true'",
+            _ => "",
+        };
+        send(client, &format!("<enable xmlns='{}'{resume}/>", ns::SM)).await?;
+        loop {
+            let answer = next(client, PATIENCE).await?;
+            let answer = answer.ok_or_else(|| Break::Wrong("no answer to <enable/>".into()))?;
+            if answer.is("enabled", ns::SM) {
+                self.sm = Some(Management {
+                    id: answer.attr("id").map(str::to_owned),
+                    ..Management::default()
+                });
+                return Ok(());
+            }
+            if answer.is("failed", ns::SM) {
+                return Err(Break::Wrong("acknowledgements are refused".into()));
+            }
+            self.take(client, &answer).await?;
+        }
+    }
+
+    /// Asks the archive for what came since, unless there is none.
+    async fn catch_up(&mut self, client: &mut Client) -> Step {
+        if !self.world.abilities.get().archive {
+            self.catching_up = false;
+            return Ok(());
+        }
+        let mut after = self.caught_up.clone();
+        loop {
+            let query = archive::query(&archive::Page::after(after.as_deref(), 50));
+            let answer = self.request(client, "set", &query).await?;
+            if answer.attr("type") == Some("error") {
+                let Some(id) = after.take() else {
+                    return Err(Break::Wrong(format!("the archive gave {answer}")));
+                };
+                let device = self.id;
+                self.world.journal.add(&Entry::Vanished { device, id });
+                continue;
+            }
+            let end = archive::end(&answer).map_err(Break::Wrong)?;
+            after = end.last.or(after);
+            if end.complete {
+                break;
+            }
+        }
+        self.world.journal.sync().await;
+        self.caught_up = self.newest.take().or(after);
+        self.catching_up = false;
+        Ok(())
+    }
+
+    /// Sends again what may not have arrived, or gives it up for ever: sending only some of it later
+    /// would change the order.
+    async fn send_lost(&mut self, client: &mut Client, resends: bool) -> Step {
+        let lost: Vec<Sent> = std::mem::take(&mut self.lost).into();
+        if !resends {
+            return Ok(());
+        }
+        self.write(client, &lost, Occasion::Again).await
+    }
+
+    /// The session cannot be resumed, so what it has not acknowledged is in doubt.
+    pub(super) fn end_stream_if_lost(&mut self) {
+        if self.sm.as_ref().is_some_and(|sm| sm.id.is_none()) {
+            self.end_stream();
+        }
+    }
+
+    fn end_stream(&mut self) {
+        if let Some(sm) = self.sm.take() {
+            let messages = sm.unacked.into_iter().filter(|sent| sent.message.is_some());
+            self.lost.extend(messages);
+        }
+    }
+
+    async fn read_values(&mut self, client: &mut Client) -> Step {
+        for what in 0..Values::COUNT {
+            let answer = self.request(client, "get", &Values::get(what)).await?;
+            if let Some(entry) = self.values.was_read(what, &answer) {
+                self.world.journal.add(&entry);
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,77 @@
+//! ejabberd (Debian package `ejabberd`): message archive, stream management and offline messages,
+//! kept in Mnesia or SQLite; everything else is its default.
+
+use std::{fs, path::Path};
+use tokio::process::Command;
+use waxwing_testkit::subject::DOMAIN;
+
+/// Writes `ejabberd.yml`.
+pub(crate) fn write_settings(folder: &Path, port: u16, database: &str) -> std::io::Result<()> {
+    let at = folder.display();
+    let sql = match database {
+        "sql" => format!("sql_type: sqlite\nsql_database: \"{at}/ejabberd.sqlite\"\n"),
+        _ => String::new(),
+    };
+    fs::create_dir_all(folder.join("mnesia"))?;
+    fs::write(
+        folder.join("ejabberd.yml"),
+        format!(
+            r#"hosts: ["{DOMAIN}"]
+loglevel: warning
+default_db: {database}
+{sql}auth_method: internal
+auth_password_format: plain
+registration_timeout: infinity
+listen:
+  - port: {port}
+    ip: "127.0.0.1"
+    module: ejabberd_c2s
+    starttls: false
+acl:
+  local:
+    user_regexp: ""
+shaper_rules:
+  max_user_sessions: 100
+  max_user_offline_messages: 100000
+modules:
+  mod_roster: {{}}
+  mod_disco: {{}}
+  mod_private: {{}}
+  mod_vcard: {{}}
+  mod_privacy: {{}}
+  mod_blocking: {{}}
+  mod_carboncopy: {{}}
+  mod_ping: {{}}
+  mod_offline: {{}}
+  mod_mam:
+    default: always
+    assume_mam_usage: false
+  mod_stream_mgmt: {{}}
+  mod_register:
+    ip_access: all
+"#
+        ),
+    )
+}
+
+/// Starts the Erlang machine itself, so that the process is the server and no script around it.
+pub(crate) fn command(folder: &Path) -> Command {
+    let mut command = Command::new("erl");
+    // Where Debian has put it is known to its own script.
+    let script = fs::read_to_string("/usr/sbin/ejabberdctl").unwrap_or_default();
+    let libraries = script
+        .lines()
+        .find_map(|line| line.strip_prefix("ERL_LIBS="));
+    if let Some(libraries) = libraries {
+        command.env("ERL_LIBS", libraries.trim_matches('\''));
+    }
+    let mnesia = format!("\"{}\"", folder.join("mnesia").display());
+    command
+        .args(["-noinput", "-mnesia", "dir", &mnesia, "-s", "ejabberd"])
+        .env("EJABBERD_CONFIG_PATH", folder.join("ejabberd.yml"))
+        .env("EJABBERD_LOG_PATH", folder.join("ejabberd.log"))
+        .env("HOME", folder)
+        .env("ERL_CRASH_DUMP", folder.join("erl_crash.dump"))
+        .current_dir(folder);
+    command
+}

@@ -1,0 +1,132 @@
+//! The journal and the archives, sorted for the checks.
+
+use crate::{
+    archive::{Abilities, Listing},
+    device::Kind,
+    entry::{Channel, DeviceId, Digest, Entry, Key},
+};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+/// A message that a client sent.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sending {
+    pub(crate) to: u32,
+    pub(crate) digest: Digest,
+    pub(crate) again: bool,
+}
+
+/// A copy that a device got.
+#[derive(Debug, Clone)]
+pub(crate) struct Receipt {
+    pub(crate) connection: u32,
+    pub(crate) channel: Channel,
+    pub(crate) id: Option<String>,
+    pub(crate) key: Key,
+    pub(crate) digest: Digest,
+}
+
+/// Everything that is known after an epoch.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Evidence {
+    pub(crate) abilities: Abilities,
+    pub(crate) sent: BTreeMap<Key, Sending>,
+    pub(crate) acked: BTreeSet<Key>,
+    pub(crate) refused: BTreeMap<Key, String>,
+    /// Copies in the order in which each device got them.
+    pub(crate) received: BTreeMap<DeviceId, Vec<Receipt>>,
+    pub(crate) kinds: BTreeMap<DeviceId, Kind>,
+    /// All ways of reading each archive; empty where the server has none.
+    pub(crate) listings: BTreeMap<u32, Vec<Listing>>,
+    /// Writes, answers and reads of values, in order.
+    pub(crate) values: Vec<Entry>,
+    /// Ids that the archive did not know.
+    pub(crate) vanished: Vec<(DeviceId, String)>,
+    pub(crate) troubles: Vec<(DeviceId, String)>,
+    /// Milliseconds from start to listening, and to the first login.
+    pub(crate) opened: Vec<u64>,
+    pub(crate) logins: Vec<u64>,
+    /// What those may be at most; none where they are only reported.
+    pub(crate) bounds: Option<(Duration, Duration)>,
+}
+
+impl Evidence {
+    /// Sorts the entries of a journal.
+    pub(crate) fn sort(&mut self, entries: Vec<Entry>) {
+        for entry in entries {
+            match entry {
+                Entry::Sent {
+                    key,
+                    to,
+                    digest,
+                    again,
+                } => {
+                    let sending = Sending { to, digest, again };
+                    self.sent.entry(key).or_insert(sending).again |= again;
+                }
+                Entry::Acked { key } => {
+                    self.acked.insert(key);
+                }
+                Entry::Refused { key, condition } => {
+                    self.refused.insert(key, condition);
+                }
+                Entry::Received {
+                    device,
+                    connection,
+                    channel,
+                    id,
+                    key,
+                    digest,
+                } => {
+                    let id = Some(id).filter(|id| id != "-");
+                    self.received.entry(device).or_default().push(Receipt {
+                        connection,
+                        channel,
+                        id,
+                        key,
+                        digest,
+                    });
+                }
+                Entry::Vanished { device, id } => self.vanished.push((device, id)),
+                Entry::Trouble { device, text } => self.troubles.push((device, text)),
+                Entry::Open { millis } => self.opened.push(millis),
+                Entry::FirstLogin { millis } => self.logins.push(millis),
+                value @ (Entry::Write { .. } | Entry::Written { .. } | Entry::Read { .. }) => {
+                    self.values.push(value);
+                }
+                Entry::Connected { .. } | Entry::Cut { .. } | Entry::Killed { .. } => {}
+            }
+        }
+    }
+
+    /// What the server has taken responsibility for: what it acknowledged, and what anybody has
+    /// seen with an archive id.
+    pub(crate) fn accepted(&self) -> BTreeSet<Key> {
+        let seen = self.received.values().flatten();
+        let seen = seen.filter(|receipt| receipt.id.is_some());
+        let accepted = self.acked.iter().copied();
+        accepted.chain(seen.map(|receipt| receipt.key)).collect()
+    }
+
+    /// The copies that were sent to a device without its asking.
+    pub(crate) fn pushes(&self, device: DeviceId) -> impl Iterator<Item = &Receipt> {
+        let receipts = self.received.get(&device).into_iter().flatten();
+        receipts.filter(|receipt| receipt.channel != Channel::Archive)
+    }
+
+    /// An account's archive, oldest first: the largest pages forward.
+    pub(crate) fn archive(&self, account: u32) -> Option<&Listing> {
+        let listings = self.listings.get(&account)?.iter();
+        listings
+            .filter(|listing| !listing.backward)
+            .max_by_key(|listing| listing.size)
+    }
+
+    /// The accounts whose archives hold a message: the sender's and the recipient's.
+    pub(crate) fn parties(&self, key: Key) -> Vec<u32> {
+        let to = self.sent.get(&key).map(|sending| sending.to);
+        std::iter::once(key.sender.account).chain(to).collect()
+    }
+}

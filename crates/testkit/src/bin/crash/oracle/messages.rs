@@ -1,0 +1,214 @@
+//! Checks of single messages: lost, made up, doubled, renamed, refused.
+
+use super::{Evidence, Outcome, Receipt, Violation};
+use crate::{
+    device::Kind,
+    entry::{Channel, Key},
+};
+use std::collections::{BTreeMap, BTreeSet};
+
+const NO_ARCHIVE: &str = "the server has no archive";
+
+/// 1, first part: accepted ⊆ archives of sender and recipient.
+pub(super) fn kept_in_archives(evidence: &Evidence) -> Outcome {
+    if !evidence.abilities.archive {
+        return Outcome::NotApplicable(NO_ARCHIVE);
+    }
+    let mut violations = Vec::new();
+    let accepted = evidence.accepted();
+    let mut archives: BTreeMap<u32, BTreeSet<Key>> = BTreeMap::new();
+    for account in evidence.listings.keys() {
+        let items = evidence.archive(*account).map(|listing| &listing.items);
+        let keys = items.into_iter().flatten().map(|item| item.key);
+        archives.insert(*account, keys.collect());
+    }
+    for key in &accepted {
+        for account in evidence.parties(*key) {
+            if !archives
+                .get(&account)
+                .is_some_and(|keys| keys.contains(key))
+            {
+                violations.push(Violation::of(
+                    *key,
+                    format!("is not in the archive of a{account}"),
+                ));
+            }
+        }
+    }
+    Outcome::Judged(accepted.len(), violations)
+}
+
+/// 1, second part: accepted ⊆ what each device of the recipient has got.
+pub(super) fn reaches_devices(evidence: &Evidence) -> Outcome {
+    let accepted = evidence.accepted();
+    let mut violations = Vec::new();
+    let mut judged = 0;
+    for (device, kind) in &evidence.kinds {
+        // Without an archive, these cannot make up for what they missed.
+        if *kind != Kind::Offline && !evidence.abilities.archive {
+            continue;
+        }
+        let got = evidence.received.get(device).into_iter().flatten();
+        let got: BTreeSet<Key> = got.map(|receipt| receipt.key).collect();
+        for key in &accepted {
+            let to = evidence.sent.get(key).map(|sending| sending.to);
+            if to != Some(device.account) {
+                continue;
+            }
+            judged += 1;
+            if !got.contains(key) {
+                violations.push(Violation::of(
+                    *key,
+                    format!("never reached {device} ({kind:?})"),
+                ));
+            }
+        }
+    }
+    Outcome::Judged(judged, violations)
+}
+
+/// 2: whatever was archived or received was sent, to this account or by it, with this content.
+pub(super) fn no_phantom(evidence: &Evidence) -> Outcome {
+    let received = evidence.received.iter().flat_map(|(device, receipts)| {
+        let copies = receipts.iter().map(|receipt| (receipt.key, receipt.digest));
+        copies.map(|copy| (device.account, copy))
+    });
+    let archived = evidence.listings.iter().flat_map(|(account, listings)| {
+        let items = listings.iter().flat_map(|listing| &listing.items);
+        items.map(|item| (*account, (item.key, item.digest)))
+    });
+    let mut judged = 0;
+    let mut violations = Vec::new();
+    for (account, (key, digest)) in received.chain(archived) {
+        judged += 1;
+        let what = match evidence.sent.get(&key) {
+            None => "was never sent".to_owned(),
+            Some(sending) if sending.digest != digest => "has another content".to_owned(),
+            Some(_) if !evidence.parties(key).contains(&account) => {
+                format!("is none of a{account}'s business")
+            }
+            Some(_) => continue,
+        };
+        violations.push(Violation::of(key, what));
+    }
+    Outcome::Judged(judged, violations)
+}
+
+/// 3: once in each archive; to each device once, unless its acknowledgement may have been lost.
+pub(super) fn no_duplicate(evidence: &Evidence) -> Outcome {
+    let (judged, violations) = repeats(evidence, false);
+    Outcome::Judged(judged, violations)
+}
+
+/// Copies of what was sent once, or of what was sent `again`: how many, and which are too many.
+fn repeats(evidence: &Evidence, again: bool) -> (usize, Vec<Violation>) {
+    let meant = |key: &Key| evidence.sent.get(key).is_some_and(|sending| sending.again) == again;
+    let mut judged = 0;
+    let mut violations = Vec::new();
+    for account in evidence.listings.keys() {
+        let items = evidence.archive(*account).map(|listing| &listing.items);
+        let keys = items.into_iter().flatten().map(|item| item.key);
+        let mut seen = BTreeSet::new();
+        for key in keys.filter(meant) {
+            judged += 1;
+            if !seen.insert(key) {
+                let what = format!("is twice in the archive of a{account}");
+                violations.push(Violation::of(key, what));
+            }
+        }
+    }
+    for device in evidence.kinds.keys() {
+        let pushes: Vec<&Receipt> = evidence.pushes(*device).collect();
+        judged += pushes.iter().filter(|push| meant(&push.key)).count();
+        let needless = needless_repeats(&pushes).into_iter();
+        violations.extend(needless.filter(|(key, _)| meant(key)).map(|(key, when)| {
+            let what = format!("was sent to {device} again, in {when}");
+            Violation::of(key, what)
+        }));
+    }
+    (judged, violations)
+}
+
+/// A copy may come again in the next connection that brings any, because the acknowledgement of the
+/// first may have been lost with the connection. It must not come twice in one connection, nor after
+/// one that brought others.
+fn needless_repeats(pushes: &[&Receipt]) -> Vec<(Key, String)> {
+    let bringing: BTreeSet<u32> = pushes.iter().map(|push| push.connection).collect();
+    let mut last: BTreeMap<Key, u32> = BTreeMap::new();
+    let mut needless = Vec::new();
+    for push in pushes {
+        let Some(before) = last.insert(push.key, push.connection) else {
+            continue;
+        };
+        if bringing.range(before..push.connection).count() != 1 {
+            let when = format!("connection {} after {before}", push.connection);
+            needless.push((push.key, when));
+        }
+    }
+    needless
+}
+
+/// 4: whatever way a message takes, an account's archive has one id for it.
+pub(super) fn same_id(evidence: &Evidence) -> Outcome {
+    if !evidence.abilities.stanza_ids {
+        return Outcome::NotApplicable("the server does not promise stanza-ids");
+    }
+    let mut ids: BTreeMap<(u32, Key), BTreeSet<&str>> = BTreeMap::new();
+    let mut violations = Vec::new();
+    for (device, receipts) in &evidence.received {
+        for receipt in receipts {
+            match &receipt.id {
+                Some(id) => {
+                    let place = (device.account, receipt.key);
+                    ids.entry(place).or_default().insert(id);
+                }
+                // What a device itself sent is known to its other devices by its origin-id.
+                None if receipt.channel == Channel::CarbonSent => {}
+                None => {
+                    let what = format!("reached {device} without an id");
+                    violations.push(Violation::of(receipt.key, what));
+                }
+            }
+        }
+    }
+    for (account, listings) in &evidence.listings {
+        for item in listings.iter().flat_map(|listing| &listing.items) {
+            ids.entry((*account, item.key))
+                .or_default()
+                .insert(&item.id);
+        }
+    }
+    for ((account, key), ids) in &ids {
+        if ids.len() > 1 {
+            let what = format!("has several ids for a{account}: {ids:?}");
+            violations.push(Violation::of(*key, what));
+        }
+    }
+    Outcome::Judged(ids.len(), violations)
+}
+
+/// 7: what was answered with an error is in no archive and on no device.
+pub(super) fn refused_is_nowhere(evidence: &Evidence) -> Outcome {
+    let mut violations = Vec::new();
+    for (key, condition) in &evidence.refused {
+        let mut receipts = evidence.received.values().flatten();
+        let mut items = evidence.listings.values().flatten();
+        if receipts.any(|receipt| receipt.key == *key) {
+            let what = format!("was delivered and refused ({condition})");
+            violations.push(Violation::of(*key, what));
+        } else if items.any(|listing| listing.items.iter().any(|item| item.key == *key)) {
+            let what = format!("was archived and refused ({condition})");
+            violations.push(Violation::of(*key, what));
+        }
+    }
+    Outcome::Judged(evidence.refused.len(), violations)
+}
+
+/// 8: what was sent again is like what was sent once.
+pub(super) fn resend_adds_nothing(evidence: &Evidence) -> Outcome {
+    if !evidence.abilities.archive {
+        return Outcome::NotApplicable(NO_ARCHIVE);
+    }
+    let (judged, violations) = repeats(evidence, true);
+    Outcome::Judged(judged, violations)
+}

@@ -1,0 +1,76 @@
+//! Checks of what is not a message: values, times, troubles.
+
+use super::{Evidence, Outcome, Violation};
+use crate::entry::Entry;
+use std::{collections::BTreeMap, time::Duration};
+
+/// 9: what is read is what was written last with success, or something written since without an
+/// answer.
+pub(super) fn values(evidence: &Evidence) -> Outcome {
+    let mut judged = 0;
+    let mut violations = Vec::new();
+    let mut possible: BTreeMap<(u32, &str), Vec<&str>> = BTreeMap::new();
+    for entry in &evidence.values {
+        match entry {
+            Entry::Write {
+                account,
+                what,
+                value,
+            } => {
+                let possible = possible
+                    .entry((*account, what))
+                    .or_insert_with(|| vec!["-"]);
+                possible.push(value);
+            }
+            Entry::Written {
+                account,
+                what,
+                done,
+            } => {
+                let possible = possible.entry((*account, what)).or_default();
+                if let Some(value) = possible.pop().filter(|_| *done) {
+                    *possible = vec![value];
+                }
+            }
+            Entry::Read {
+                account,
+                what,
+                value,
+            } => {
+                judged += 1;
+                let possible = possible
+                    .entry((*account, what))
+                    .or_insert_with(|| vec!["-"]);
+                if !possible.contains(&value.as_str()) {
+                    let what =
+                        format!("{what} of a{account} is {value}, and not one of {possible:?}");
+                    violations.push(Violation::about(value, what));
+                }
+                // What was read once stays, unless it is written again.
+                *possible = vec![value];
+            }
+            _ => {}
+        }
+    }
+    Outcome::Judged(judged, violations)
+}
+
+/// 10: it listens and lets people in soon after it is started again; nothing else went wrong.
+pub(super) fn liveness(evidence: &Evidence) -> Outcome {
+    let mut violations = Vec::new();
+    for (device, text) in &evidence.troubles {
+        violations.push(Violation::about(device, format!("{device}: {text}")));
+    }
+    if let Some((open, login)) = evidence.bounds {
+        for (millis, bound, what) in [
+            (&evidence.opened, open, "listened"),
+            (&evidence.logins, login, "let somebody in"),
+        ] {
+            for millis in millis.iter().filter(|m| Duration::from_millis(**m) > bound) {
+                let what = format!("the server {what} only after {millis} ms");
+                violations.push(Violation::about("killed", what));
+            }
+        }
+    }
+    Outcome::Judged(evidence.opened.len(), violations)
+}

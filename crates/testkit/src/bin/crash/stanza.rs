@@ -1,0 +1,222 @@
+//! The messages of the test: how they are written, and recognised wherever they turn up.
+
+use crate::entry::{Channel, Digest, Key, Word as _, account_name};
+use waxwing_proto::ns;
+use waxwing_testkit::{subject::DOMAIN, xml::Element};
+
+/// Stands at the beginning of each body, before the key.
+const MARK: &str = "crash-test";
+/// Put on archived messages by ejabberd, beside the stanza-id.
+const ARCHIVED: &str = "urn:xmpp:mam:tmp";
+
+/// The bare JID of an account.
+pub(crate) fn bare(account: u32) -> String {
+    format!("{}@{DOMAIN}", account_name(account))
+}
+
+/// A message: its wire form, and the digest by which it is known.
+pub(crate) fn message(key: Key, to: u32, bytes: usize) -> (String, Digest) {
+    let (name, to_jid) = (key.to_string(), bare(to));
+    // Every character that must be escaped, and some that need more than one byte.
+    let filler: String = "a <b> & 'c' \"d\" äöü 🐦 "
+        .chars()
+        .cycle()
+        .take(bytes)
+        .collect();
+    let body = format!("{MARK} {name} {} {filler}.", account_name(to));
+    let body = waxwing_testkit::xml::Escaped(&body);
+    let wire = format!(
+        "<message to='{to_jid}' type='chat' id='{name}'><body>{body}</body>\
+         <origin-id xmlns='{}' id='{name}'/></message>",
+        ns::STANZA_ID
+    );
+    let parsed = waxwing_testkit::xml::parse_fragment(&wire, &[]).unwrap_or_default();
+    let digest = parsed.first().map_or(Digest(0), digest);
+    (wire, digest)
+}
+
+/// A stanza that need not be kept (XEP-0334 § 4.2), and is not looked at.
+pub(crate) fn noise(to: u32) -> String {
+    format!(
+        "<message to='{}' type='chat'><composing xmlns='{}'/><no-store xmlns='{}'/></message>",
+        bare(to),
+        ns::CHAT_STATES,
+        ns::HINTS
+    )
+}
+
+/// What a stanza tells about the messages of the test.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Arrival {
+    /// A copy of one.
+    Copy {
+        channel: Channel,
+        /// Archive id, if the copy bears one of ours.
+        id: Option<String>,
+        key: Key,
+        digest: Digest,
+    },
+    /// An error in answer to one.
+    Refused { key: Key, condition: String },
+}
+
+/// Reads a stanza that came to a client of `account`.
+pub(crate) fn arrival(stanza: &Element, account: u32) -> Option<Arrival> {
+    if !stanza.is("message", ns::CLIENT) {
+        return None;
+    }
+    if stanza.attr("type") == Some("error") {
+        let error = stanza.child("error", ns::CLIENT);
+        let condition = error.and_then(|error| error.children().next());
+        return Some(Arrival::Refused {
+            key: Key::read(stanza.attr("id")?)?,
+            condition: condition.map_or_else(String::new, |found| found.name.1.clone()),
+        });
+    }
+    let (channel, inner, archive_id) = unwrap(stanza)?;
+    let body = inner.child("body", ns::CLIENT)?.text();
+    let mut words = body.split(' ');
+    if words.next() != Some(MARK) {
+        return None;
+    }
+    let by = bare(account);
+    let stamped = inner
+        .children()
+        .find(|child| child.is("stanza-id", ns::STANZA_ID) && child.attr("by") == Some(&by))
+        .and_then(|child| child.attr("id"));
+    Some(Arrival::Copy {
+        channel,
+        id: archive_id.or(stamped).map(str::to_owned),
+        key: Key::read(words.next()?)?,
+        digest: digest(inner),
+    })
+}
+
+/// The message itself, out of what it is wrapped in; and the id that an archive gives it.
+fn unwrap(stanza: &Element) -> Option<(Channel, &Element, Option<&str>)> {
+    if let Some(result) = stanza.child("result", ns::MAM) {
+        let inner = result
+            .child("forwarded", ns::FORWARD)?
+            .child("message", ns::CLIENT)?;
+        return Some((Channel::Archive, inner, result.attr("id")));
+    }
+    for (name, channel) in [
+        ("received", Channel::CarbonReceived),
+        ("sent", Channel::CarbonSent),
+    ] {
+        if let Some(carbon) = stanza.child(name, ns::CARBONS) {
+            let inner = carbon
+                .child("forwarded", ns::FORWARD)?
+                .child("message", ns::CLIENT)?;
+            return Some((channel, inner, None));
+        }
+    }
+    let waited = stanza.child("delay", ns::DELAY).is_some();
+    let channel = if waited { Channel::Late } else { Channel::Live };
+    Some((channel, stanza, None))
+}
+
+/// FNV-1a over the content without what servers add.
+fn digest(message: &Element) -> Digest {
+    let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
+    for child in message.children() {
+        let added = child.is("stanza-id", ns::STANZA_ID)
+            || child.is("delay", ns::DELAY)
+            || child.is("archived", ARCHIVED);
+        if added {
+            continue;
+        }
+        for byte in child.to_string().bytes() {
+            hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    }
+    Digest(hash)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::entry::DeviceId;
+    use waxwing_testkit::xml::parse_fragment;
+
+    const KEY: Key = Key {
+        sender: DeviceId {
+            account: 1,
+            index: 0,
+        },
+        stream: 2,
+        seq: 3,
+    };
+
+    fn copy(channel: Channel, id: Option<&str>, digest: Digest) -> Arrival {
+        Arrival::Copy {
+            channel,
+            id: id.map(str::to_owned),
+            key: KEY,
+            digest,
+        }
+    }
+
+    fn read(wire: &str) -> Option<Arrival> {
+        arrival(&parse_fragment(wire, &[]).unwrap()[0], 0)
+    }
+
+    #[test]
+    fn a_message_is_known_on_every_channel() {
+        let (wire, digest) = message(KEY, 0, 50);
+        let stamp = "<stanza-id xmlns='urn:xmpp:sid:0' by='a0@localhost' id='7'/>\
+                     <stanza-id xmlns='urn:xmpp:sid:0' by='a1@localhost' id='8'/></message>";
+        let stamped = wire.replace("</message>", stamp);
+        let forwarded = format!("<forwarded xmlns='urn:xmpp:forward:0'>{stamped}</forwarded>")
+            .replace("<message ", "<message xmlns='jabber:client' ");
+        let carbon = |name: &str| {
+            format!("<message><{name} xmlns='urn:xmpp:carbons:2'>{forwarded}</{name}></message>")
+        };
+        assert_eq!(read(&wire), Some(copy(Channel::Live, None, digest)));
+        assert_eq!(read(&stamped), Some(copy(Channel::Live, Some("7"), digest)));
+        let late = stamped.replace(
+            "</message>",
+            "<delay xmlns='urn:xmpp:delay' stamp='2026-01-01T00:00:00Z'/></message>",
+        );
+        assert_eq!(read(&late), Some(copy(Channel::Late, Some("7"), digest)));
+        assert_eq!(
+            read(&carbon("received")),
+            Some(copy(Channel::CarbonReceived, Some("7"), digest))
+        );
+        assert_eq!(
+            read(&carbon("sent")),
+            Some(copy(Channel::CarbonSent, Some("7"), digest))
+        );
+        let result = format!(
+            "<message><result xmlns='urn:xmpp:mam:2' id='9'>{forwarded}</result></message>"
+        );
+        assert_eq!(
+            read(&result),
+            Some(copy(Channel::Archive, Some("9"), digest))
+        );
+    }
+
+    #[test]
+    fn other_content_is_another_digest() {
+        let (wire, digest) = message(KEY, 0, 50);
+        let changed = wire.replace(".</body>", "</body>");
+        assert_ne!(changed, wire);
+        assert_ne!(read(&changed), Some(copy(Channel::Live, None, digest)));
+    }
+
+    #[test]
+    fn errors_are_told_from_messages_and_noise_from_both() {
+        let error = "<message type='error' id='a1.d0/2/3'><error type='wait'>\
+            <resource-constraint xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></message>";
+        let condition = "resource-constraint".to_owned();
+        assert_eq!(
+            read(error),
+            Some(Arrival::Refused {
+                key: KEY,
+                condition
+            })
+        );
+        assert_eq!(read(&noise(0)), None);
+        assert_eq!(read("<presence/>"), None);
+    }
+}
