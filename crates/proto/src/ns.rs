@@ -4,6 +4,8 @@
 pub const CLIENT: &str = "jabber:client";
 /// Content of server streams (RFC 6120 § 4.8.2).
 pub const SERVER: &str = "jabber:server";
+/// Content of the streams of external components (XEP-0114).
+pub const COMPONENT: &str = "jabber:component:accept";
 /// Streams (RFC 6120 § 4.8.1).
 pub const STREAM: &str = "http://etherx.jabber.org/streams";
 /// Stream error conditions (RFC 6120 § 4.9.2).

@@ -120,7 +120,7 @@ fn lang(root: Element<'_>) -> Option<String> {
 }
 
 /// Appends an attribute: a start tag without its end is more than `xml::Writer` writes.
-fn attribute(out: &mut Vec<u8>, name: &str, value: Option<&str>) {
+pub(super) fn attribute(out: &mut Vec<u8>, name: &str, value: Option<&str>) {
     let Some(value) = value else { return };
     out.push(b' ');
     out.extend_from_slice(name.as_bytes());

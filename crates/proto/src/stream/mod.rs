@@ -26,6 +26,7 @@
 mod auth;
 mod bind;
 mod c2s;
+pub mod component;
 mod effect;
 mod error;
 mod features;

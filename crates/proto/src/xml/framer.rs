@@ -4,6 +4,7 @@ use super::scan::Scanner;
 use super::scope::Scope;
 use super::tree::declarations;
 use super::{Limits, Tree, XmlError, chars, declaration};
+use crate::ns;
 use bytes::{Buf, BytesMut};
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -27,6 +28,8 @@ pub enum Frame {
 #[derive(Debug)]
 pub struct Framer {
     limits: Limits,
+    /// The stream's content namespace, where that is not `jabber:client`.
+    content_ns: Option<&'static str>,
     phase: Phase,
     /// The element in progress, in the phases that have one.
     scanner: Option<Scanner>,
@@ -66,11 +69,22 @@ impl Framer {
     pub fn new(limits: Limits) -> Self {
         Self {
             limits,
+            content_ns: None,
             phase: Phase::Prolog,
             scanner: None,
             scope: Scope::empty(),
             stream_name: Cow::Borrowed(""),
             checked: 0,
+        }
+    }
+    /// A framer for streams whose content namespace is another than `jabber:client`: what elements
+    /// inherit from such a header is `jabber:client` to whoever reads them. Stanzas mean the same on
+    /// every kind of stream, their bytes are the same, and only one name is needed behind the wire.
+    #[must_use]
+    pub fn with_content_ns(self, content_ns: &'static str) -> Self {
+        Self {
+            content_ns: Some(content_ns),
+            ..self
         }
     }
     /// Changes the bounds, from the next frame on.
@@ -80,7 +94,10 @@ impl Framer {
     /// Forgets the stream and waits for a new start (stream restart, RFC 6120 § 4.3.3). The
     /// buffer may have been changed in any way.
     pub fn restart(&mut self) {
-        *self = Self::new(self.limits);
+        *self = Self {
+            content_ns: self.content_ns,
+            ..Self::new(self.limits)
+        };
     }
     /// Takes the next frame off the buffer; `None` when more bytes are needed. Whitespace between
     /// elements is consumed. After an error the framer is dead: it repeats the error.
@@ -165,7 +182,11 @@ impl Framer {
         let Some((tree, closed)) = self.scan(buffer)? else {
             return Ok(None);
         };
-        let bindings: Vec<_> = declarations(&tree).collect();
+        let inherited = |(prefix, name): (_, _)| match self.content_ns {
+            Some(content_ns) if prefix == "" && name == content_ns => (prefix, ns::CLIENT),
+            _ => (prefix, name),
+        };
+        let bindings: Vec<_> = declarations(&tree).map(inherited).collect();
         self.scope = Scope::new(&bindings);
         self.stream_name = match tree.root().qname() {
             "stream:stream" => Cow::Borrowed("stream:stream"),

@@ -25,7 +25,7 @@ pub use escape::unescape_text;
 pub(crate) use escape::{push_text, push_value};
 pub use framer::{Frame, Framer};
 pub use limits::Limits;
-pub(crate) use render::stanza_content;
+pub(crate) use render::{stanza as stanza_for_clients, stanza_content};
 pub use tree::{Attribute, Element, Node, Tree};
 pub use write::Writer;
 

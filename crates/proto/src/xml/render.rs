@@ -30,6 +30,15 @@ pub(crate) fn stanza_content(root: Element<'_>, keep: impl Fn(Element<'_>) -> bo
     writer.finish()
 }
 
+/// The stanza, whatever its own namespace is, to stand where `jabber:client` is in scope; its content
+/// as by [`stanza_content`].
+pub(crate) fn stanza(root: Element<'_>) -> Bytes {
+    let mut writer = Writer::in_scope(ns::CLIENT);
+    start(&mut writer, root, ns::CLIENT);
+    content_of(&mut writer, root, Some(root.ns()), |_| true);
+    writer.finish()
+}
+
 /// Writes the nodes inside `root` with a stack of our own. `content_ns` is the namespace that is
 /// to be inherited, if any.
 fn content_of(
