@@ -16,7 +16,7 @@ use std::{collections::HashMap, sync::Arc};
 use waxwing_proto::{
     ns,
     sasl::{FastMechanism, Mechanism},
-    stream::{C2sSettings, HostSettings, Sasl2Settings},
+    stream::{C2sSettings, HostSettings, Sasl2Settings, component::ComponentSettings},
     xml::Limits as XmlLimits,
 };
 use waxwing_store::{Store, StoreError};
@@ -30,6 +30,7 @@ struct Inner {
     store: Arc<dyn Store>,
     settings: Settings,
     streams: Arc<C2sSettings>,
+    component_streams: Arc<ComponentSettings>,
     registry: Registry,
     gate: Gate,
     revocations: Revocations,
@@ -55,6 +56,8 @@ impl Engine {
         let id_secret = store.secret(stanza_id::SECRET, env.secret()).await?;
         let client_secret = store.secret("clients", env.secret()).await?;
         let streams = Arc::new(stream_settings(&settings));
+        let component_streams = Arc::new(component_settings(&settings));
+        let components = settings.components.iter();
         let limits = &settings.limits;
         Ok(Self(Arc::new(Inner {
             registry: Registry::new(limits.idle_accounts_max),
@@ -63,10 +66,11 @@ impl Engine {
             metrics: Metrics::default(),
             features: features::Active::new(),
             caps: features::caps::Cache::default(),
-            remote: Remote::default(),
             stanza_ids: StanzaIds::new(&id_secret),
+            remote: Remote::new(components.map(|component| component.name.clone())),
             started: env.now(),
             streams,
+            component_streams,
             env,
             store,
             settings,
@@ -105,6 +109,9 @@ impl Engine {
     }
     pub(crate) fn streams(&self) -> &Arc<C2sSettings> {
         &self.0.streams
+    }
+    pub(crate) fn component_streams(&self) -> &Arc<ComponentSettings> {
+        &self.0.component_streams
     }
     pub(crate) fn gate(&self) -> &Gate {
         &self.0.gate
@@ -176,5 +183,15 @@ fn stream_settings(settings: &Settings) -> C2sSettings {
         starttls: settings.starttls,
         auth_failures_max: limits.auth_failures_per_stream_max,
         idle_seconds: None,
+    }
+}
+
+fn component_settings(settings: &Settings) -> ComponentSettings {
+    let secrets = settings.components.iter();
+    ComponentSettings {
+        secrets: secrets
+            .map(|component| (component.name.clone(), component.secret.clone()))
+            .collect(),
+        ..ComponentSettings::default()
     }
 }

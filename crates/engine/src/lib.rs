@@ -6,6 +6,7 @@
 pub mod account;
 pub mod auth;
 pub mod clients;
+mod component;
 mod connection;
 mod engine;
 pub mod env;
@@ -20,11 +21,14 @@ pub mod reference;
 pub mod registry;
 pub mod roster;
 pub mod route;
+mod served;
 pub mod session;
 mod settings;
 pub mod subscription;
 
+pub use component::{ComponentConnection, ComponentEvent};
 pub use connection::{Connection, Event, Status};
 pub use engine::Engine;
 pub use env::Env;
-pub use settings::{Clients, Contacts, DomainSettings, Limits, Settings};
+pub use served::Served;
+pub use settings::{Clients, ComponentSettings, Contacts, DomainSettings, Limits, Settings};

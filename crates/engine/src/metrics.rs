@@ -59,6 +59,12 @@ macro_rules! metrics {
 metrics! {
     /// Client connections open now, authenticated or not.
     connections: Gauge,
+    /// External components connected and authenticated now (XEP-0114).
+    components: Gauge,
+    /// Connections of external components that did not prove their secret.
+    component_failures: Counter,
+    /// Stanzas received from external components.
+    component_stanzas: Counter,
     /// Bound sessions now.
     sessions: Gauge,
     /// Successful logins.

@@ -6,12 +6,14 @@
 mod blocked;
 mod fanout;
 mod probe;
+mod remote;
 mod subscribe;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use blocked::{hide_from, show_to};
 pub(crate) use fanout::went_away;
+pub(crate) use remote::from_remote;
 pub(crate) use subscribe::{account_gone, end_subscriptions};
 
 use crate::{

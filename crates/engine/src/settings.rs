@@ -1,12 +1,15 @@
 //! What an installation decides. The shell reads these from its file; see `docs/config.md`.
 
 use std::time::Duration;
+use waxwing_proto::stream::component::Secret;
 
 /// All settings of an engine.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// The virtual hosts; at least one.
     pub domains: Vec<DomainSettings>,
+    /// External components (XEP-0114), each for a domain of its own.
+    pub components: Vec<ComponentSettings>,
     /// Named bounds.
     pub limits: Limits,
     /// What is kept of people's clients, and their tokens.
@@ -29,6 +32,15 @@ pub struct DomainSettings {
     pub registration: bool,
     /// Contact addresses told to anyone (XEP-0157).
     pub contacts: Contacts,
+}
+
+/// One external component.
+#[derive(Debug, Clone)]
+pub struct ComponentSettings {
+    /// The domain it serves, prepared as a domainpart.
+    pub name: String,
+    /// What it proves to know when it connects.
+    pub secret: Secret,
 }
 
 /// Contact addresses (XEP-0157), each a URI such as `mailto:` or `xmpp:`.
@@ -161,6 +173,7 @@ impl Settings {
                 registration: false,
                 contacts: Contacts::default(),
             }],
+            components: Vec::new(),
             limits: Limits::default(),
             clients: Clients::default(),
             plaintext_allowed: false,

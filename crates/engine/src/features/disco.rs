@@ -159,13 +159,27 @@ fn account_info(cx: IqCx<'_>) -> BoxFuture<'_, Result<Reply, StanzaError>> {
     })
 }
 
-/// A domain's components; there are none yet.
+/// A domain's components: those below it, and those below none of the domains served here.
 fn domain_items(cx: IqCx<'_>) -> BoxFuture<'_, Result<Reply, StanzaError>> {
     Box::pin(async move {
         if cx.payload.attr("node").is_some() {
             return Err(Condition::ItemNotFound.into());
         }
-        Ok(no_items())
+        let settings = cx.engine.settings();
+        let is_below = |name: &str, domain: &str| {
+            name.strip_suffix(domain)
+                .is_some_and(|rest| rest.ends_with('.'))
+        };
+        let mut xml = Writer::new(ns::CLIENT);
+        xml.start_ns("query", ns::DISCO_ITEMS);
+        for component in &settings.components {
+            let name = component.name.as_str();
+            let mut domains = settings.domains.iter();
+            if is_below(name, cx.to.domain()) || !domains.any(|other| is_below(name, &other.name)) {
+                xml.start("item").attr("jid", name).end();
+            }
+        }
+        Ok(Reply::Payload(xml.finish()))
     })
 }
 

@@ -1,8 +1,9 @@
 //! What a change of the block list shows and hides (XEP-0191 § 3.3, § 3.4).
 
 use super::{
+    Own,
     fanout::{send, show, unavailable},
-    probe::may_see,
+    probe::{ask, may_see},
 };
 use crate::{
     Engine,
@@ -68,10 +69,10 @@ pub(crate) async fn show_to(engine: &Engine, account: &BareJid, unblocked: &Jid)
 /// the user see it: the current one, or unavailable presence.
 async fn reverse(engine: &Engine, account: &BareJid, contact: &Jid, shown: bool) {
     let bare = contact.to_bare();
-    if !engine.is_local(bare.domain()) {
-        return;
-    }
     let to = Jid::from(account);
+    if !engine.is_local(bare.domain()) {
+        return reverse_remote(engine, account, &bare, shown).await;
+    }
     let visible = engine.view(&bare).await;
     if !visible.is_ok_and(|theirs| may_see(&theirs, account, &to)) {
         return;
@@ -88,6 +89,32 @@ async fn reverse(engine: &Engine, account: &BareJid, contact: &Jid, shown: bool)
             };
             // Not by `send`: the block is what causes this.
             deliver(engine, &to, &stanza.with_to(&to));
+        }
+    }
+}
+
+/// [`reverse`] for a contact at another domain, whose resources are not known here: all of them are
+/// gone (RFC 6121 § 4.5.4), or it is asked.
+async fn reverse_remote(engine: &Engine, account: &BareJid, contact: &BareJid, shown: bool) {
+    if !shown {
+        let to = Jid::from(account);
+        let gone = Own {
+            kind: Some("unavailable"),
+            from: contact.as_str(),
+            to: Some(to.as_str()),
+            ..Own::default()
+        };
+        return deliver(engine, &to, &gone.seal());
+    }
+    let Ok(view) = engine.view(account).await else {
+        return;
+    };
+    let Some(contact) = view.contact(contact) else {
+        return;
+    };
+    for resource in engine.registry().resources(account) {
+        if resource.priority().is_some() {
+            ask(engine, &view, contact, &Jid::from(&resource.jid));
         }
     }
 }

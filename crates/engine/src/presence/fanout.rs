@@ -15,7 +15,7 @@ use waxwing_proto::{BareJid, Jid};
 
 /// Reads the block lists of those whom [`broadcast`] will reach, so that it need not wait.
 pub(super) async fn read_audience(engine: &Engine, view: &View) {
-    for contact in audience(engine, view) {
+    for contact in audience(view) {
         let registry = engine.registry();
         if registry.resources(&contact.jid).is_empty() || registry.view(&contact.jid).is_ok() {
             continue;
@@ -26,7 +26,7 @@ pub(super) async fn read_audience(engine: &Engine, view: &View) {
 }
 
 /// Sends a resource's presence to all contacts that see the account and to the account's other
-/// available resources (§ 4.2.2, § 4.4.2, § 4.5.2). Remote contacts: with federation.
+/// available resources (§ 4.2.2, § 4.4.2, § 4.5.2).
 pub(super) fn broadcast(
     engine: &Engine,
     account: &BareJid,
@@ -43,7 +43,16 @@ pub(super) fn broadcast(
         to.push(account.into());
         targets.push(own);
     }
-    for contact in audience(engine, view) {
+    for contact in audience(view) {
+        if !engine.is_local(contact.jid.domain()) {
+            let contact = Jid::from(&contact.jid);
+            if !view.blocks(&contact) {
+                to.push(contact);
+                // Nobody here; it goes to another domain.
+                targets.push(Resources::new());
+            }
+            continue;
+        }
         let mut here = engine.registry().resources(&contact.jid);
         here.retain(|other| {
             other.priority().is_some()
@@ -55,7 +64,10 @@ pub(super) fn broadcast(
         }
     }
     let gone = resource.priority().is_none();
-    for (copy, targets) in stanza.fan_out(&to).zip(targets) {
+    for ((copy, targets), to) in stanza.fan_out(&to).zip(targets).zip(&to) {
+        if targets.is_empty() {
+            send(engine, &from, to, &copy);
+        }
         for target in targets {
             if gone {
                 target.forget_directed(&from);
@@ -133,10 +145,12 @@ pub(super) fn hide(engine: &Engine, account: &BareJid, to: &Jid) {
     }
 }
 
-/// Delivers presence to a local entity unless it has blocked the sender. Remote entities: with
-/// federation.
+/// Delivers presence to a local entity unless it has blocked the sender, or sends it to another
+/// domain if there is a way. Nobody is told if there is none.
 pub(super) fn send(engine: &Engine, from: &Jid, to: &Jid, stanza: &Sealed) {
-    if engine.is_local(to.domain()) && !has_blocked(engine, &to.to_bare(), from) {
+    if !engine.is_local(to.domain()) {
+        let _ = engine.remote().send(to.domain(), stanza.clone());
+    } else if !has_blocked(engine, &to.to_bare(), from) {
         deliver(engine, to, stanza);
     }
 }
@@ -151,10 +165,8 @@ pub(super) fn unavailable(resource: &Resource) -> Sealed {
     own.seal()
 }
 
-fn audience<'a>(engine: &'a Engine, view: &'a View) -> impl Iterator<Item = &'a Contact> {
-    view.contacts()
-        .iter()
-        .filter(|contact| contact.sees_user() && engine.is_local(contact.jid.domain()))
+fn audience(view: &View) -> impl Iterator<Item = &Contact> {
+    view.contacts().iter().filter(|contact| contact.sees_user())
 }
 
 /// Whether a local account has blocked `from`, as far as that is in memory: it is for every

@@ -19,7 +19,7 @@ use waxwing_proto::{
 
 /// What a new available resource must learn: the presence of the account's other resources and of
 /// every contact that lets the account see it. This is what a probe would bring, without a probe
-/// (§ 4.3.1).
+/// (§ 4.3.1). Contacts at other domains are sent one; their answers come as presence.
 pub(super) async fn presence_of_contacts(
     engine: &Engine,
     account: &BareJid,
@@ -34,6 +34,10 @@ pub(super) async fn presence_of_contacts(
         }
     }
     for contact in view.contacts().iter().filter(|one| one.seen_by_user()) {
+        if !engine.is_local(contact.jid.domain()) {
+            ask(engine, view, contact, &to);
+            continue;
+        }
         let here = engine.registry().resources(&contact.jid);
         if here.iter().all(|other| other.priority().is_none()) {
             continue;
@@ -51,6 +55,21 @@ pub(super) async fn presence_of_contacts(
         }
     }
     found
+}
+
+/// Asks a contact at another domain, on behalf of the resource `from`: whoever was here before knows.
+pub(super) fn ask(engine: &Engine, view: &View, contact: &Contact, from: &Jid) {
+    let to = Jid::from(&contact.jid);
+    if view.blocks(&to) {
+        return;
+    }
+    let probe = Own {
+        kind: Some("probe"),
+        from: from.as_str(),
+        to: Some(to.as_str()),
+        ..Own::default()
+    };
+    send(engine, from, &to, &probe.seal());
 }
 
 /// Whether the account with this view shows itself to `viewer`, who uses the address `jid`.
@@ -74,6 +93,9 @@ pub(super) async fn from_client(
     let passed = guard_sender(engine, &draft, Some((account, view)), &to);
     if !passed.unwrap_or(false) {
         return Ok(());
+    }
+    if !engine.is_local(to.domain()) {
+        return engine.remote().send(to.domain(), draft.seal());
     }
     probe(engine, &draft).await
 }

@@ -44,12 +44,14 @@ pub(super) async fn outbound(
         return Ok(());
     }
     let state = view.contact(&contact).map(State::from).unwrap_or_default();
+    let here = engine.is_local(contact.domain());
     if subscription::outbound(state, kind).pass {
-        if !engine.is_local(contact.domain()) {
-            return Err(engine.remote().unreachable());
-        }
-        if contact.local().is_none() {
+        if here && contact.local().is_none() {
             return Err(Condition::ServiceUnavailable.into());
+        }
+        if !here && kind == Type::Subscribe {
+            // Only then: whoever cannot be reached can still be left.
+            engine.remote().check(contact.domain())?;
         }
     }
     let decide = |state| subscription::outbound(state, kind);
@@ -58,10 +60,13 @@ pub(super) async fn outbound(
     if change.show == Show::Unavailable {
         fanout::hide(engine, account, &to);
     }
-    let answer = if change.pass {
-        inbound(engine, &draft, account, &contact, kind).await?
-    } else {
-        None
+    let answer = match change.pass {
+        true if here => inbound(engine, &draft, account, &contact, kind).await?,
+        true => {
+            fanout::send(engine, &account.into(), &to, &draft.seal());
+            None
+        }
+        false => None,
     };
     if change.show == Show::Available {
         fanout::show(engine, account, &to);
@@ -161,13 +166,6 @@ async fn send(
     kind: Type,
     id: Option<&str>,
 ) -> Result<Option<Answer>, StanzaError> {
-    if !engine.is_local(contact.domain()) || contact.local().is_none() {
-        return Ok(None);
-    }
-    let view = engine.view(contact).await?;
-    if !view.exists || view.blocks(&account.into()) {
-        return Ok(None);
-    }
     let stanza = Own {
         kind: Some(kind.as_str()),
         from: account.as_str(),
@@ -176,6 +174,17 @@ async fn send(
         ..Own::default()
     };
     let stanza = stanza.seal();
+    if !engine.is_local(contact.domain()) {
+        fanout::send(engine, &account.into(), &contact.into(), &stanza);
+        return Ok(None);
+    }
+    if contact.local().is_none() {
+        return Ok(None);
+    }
+    let view = engine.view(contact).await?;
+    if !view.exists || view.blocks(&account.into()) {
+        return Ok(None);
+    }
     accept(engine, &view, (account, contact), kind, &stanza, None).await
 }
 
@@ -230,14 +239,13 @@ pub(super) async fn refuse_probe(
     id: Option<&str>,
 ) -> Result<(), StanzaError> {
     let viewer = from.to_bare();
-    if !engine.is_local(viewer.domain()) {
-        return Ok(());
-    }
-    let view = engine.view(&viewer).await?;
-    if view.contact(account).is_some_and(Contact::seen_by_user) {
-        return send(engine, account, &viewer, Type::Unsubscribed, id)
-            .await
-            .map(|_| ());
+    if engine.is_local(viewer.domain()) {
+        let view = engine.view(&viewer).await?;
+        if view.contact(account).is_some_and(Contact::seen_by_user) {
+            return send(engine, account, &viewer, Type::Unsubscribed, id)
+                .await
+                .map(|_| ());
+        }
     }
     let stanza = Own {
         kind: Some(Type::Unsubscribed.as_str()),

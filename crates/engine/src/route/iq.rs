@@ -149,6 +149,10 @@ pub async fn route(
     let Some((from, to)) = depart(engine, &draft, sender)? else {
         return Ok(Routed::Done);
     };
+    if !engine.is_local(to.domain()) {
+        let handover = Handover::new(draft, from, to, Rule::Remote);
+        return Ok(Routed::Handover(handover, None));
+    }
     let account = to.to_bare();
     if forged_push(&draft, kind, &from, &account) {
         return Err(Condition::ServiceUnavailable.into());

@@ -62,6 +62,10 @@ pub async fn route(
     let Some((from, to)) = depart(engine, &draft, sender)? else {
         return Ok(Routed::Done);
     };
+    if !engine.is_local(to.domain()) {
+        let handover = Handover::new(draft, from, to, Rule::Remote);
+        return Ok(Routed::Handover(handover, None));
+    }
     if to.local().is_none() {
         return to_server(kind);
     }

@@ -1,17 +1,18 @@
 //! Routing (RFC 6120 § 10, RFC 6121 § 8): guard(sender) → stamp → guard(recipient) → record → hand
 //! over → copy.
 //!
-//! The functions here work for any sender: a session calls them for its client; a server stream
-//! will call them for a remote domain. Where a stanza goes is decided when it is handed over, not
+//! The functions here work for any sender: a session calls them for its client, [`inbound`] for
+//! another domain. Where a stanza goes is decided when it is handed over, not
 //! before its commit, because who is here may change meanwhile.
 
 mod copy;
+pub(crate) mod inbound;
 pub mod iq;
 pub mod message;
 pub mod presence;
 mod remote;
 
-pub use remote::Remote;
+pub use remote::{Remote, Route};
 
 use crate::{
     Engine,
@@ -21,7 +22,7 @@ use crate::{
 use std::sync::Arc;
 use waxwing_proto::{
     BareJid, Jid,
-    stanza::{Condition, Draft, Sealed, Stanza, StanzaError},
+    stanza::{Condition, Draft, Kind, Sealed, Stanza, StanzaError},
 };
 use waxwing_store::Ticket;
 
@@ -60,6 +61,8 @@ pub enum Rule {
     Iq,
     /// Directed presence or an error about presence.
     Presence,
+    /// Anything for another domain.
+    Remote,
 }
 
 impl Handover {
@@ -88,12 +91,21 @@ impl Handover {
                 presence::hand_over(engine, self);
                 Ok(None)
             }
+            Rule::Remote => {
+                engine
+                    .remote()
+                    .send(self.to.domain(), self.sealed.clone())?;
+                if self.sealed.kind() == Kind::Message {
+                    copy::copy(engine, self, &[], &[]);
+                }
+                Ok(None)
+            }
         }
     }
 }
 
-/// What every stanza passes on its way out: the guards of a local sender, and the choice between
-/// this server and another. Gives sender and recipient; `None` drops the stanza without a word.
+/// What every stanza passes on its way out: the guards of a local sender. Gives sender and recipient;
+/// `None` drops the stanza without a word.
 pub(crate) fn depart(
     engine: &Engine,
     draft: &Draft,
@@ -104,9 +116,6 @@ pub(crate) fn depart(
     };
     if !guard_sender(engine, draft, sender, to)? {
         return Ok(None);
-    }
-    if !engine.is_local(to.domain()) {
-        return Err(engine.remote().unreachable());
     }
     Ok(Some((from.clone(), to.clone())))
 }

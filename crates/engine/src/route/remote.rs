@@ -1,14 +1,139 @@
-//! Other domains. Federation is not built yet; until then each is unreachable.
+//! The ways to other domains.
+//!
+//! A way is an outbox that somebody empties: the connection of an external component (XEP-0114).
+//! Whoever has a stanza for another domain gives it to [`Remote::send`] and does not ask further.
 
-use waxwing_proto::stanza::{Condition, StanzaError};
+use crate::outbox::{Delivery, Outbox, Refused};
+use hashbrown::HashMap;
+use parking_lot::RwLock;
+use std::sync::Arc;
+use waxwing_proto::stanza::{Condition, ErrorType, Sealed, StanzaError};
 
-/// The way to other domains.
+/// The ways that there are now.
 #[derive(Debug, Default)]
-pub struct Remote(());
+pub struct Remote {
+    routes: RwLock<HashMap<Box<str>, Arc<Route>>>,
+    /// Domains that only a component of ours serves, connected or not.
+    components: Box<[Box<str>]>,
+}
+
+/// The way to one domain.
+#[derive(Debug)]
+pub struct Route {
+    /// The domain.
+    pub domain: Box<str>,
+    /// Where to put what it shall receive.
+    pub outbox: Outbox,
+}
 
 impl Remote {
-    /// The error for a stanza to another domain (RFC 6120 § 10.4).
-    pub fn unreachable(&self) -> StanzaError {
+    /// No way yet; `components` are served by external components and by nobody else.
+    pub fn new(components: impl IntoIterator<Item = String>) -> Self {
+        Self {
+            routes: RwLock::default(),
+            components: components.into_iter().map(String::into).collect(),
+        }
+    }
+
+    /// Gives a stanza, whose `to` is of `domain`, to whoever takes it there. It never waits; an
+    /// error means that the stanza was not taken (RFC 6120 § 10.4).
+    pub fn send(&self, domain: &str, stanza: Sealed) -> Result<(), StanzaError> {
+        let route = self.route(domain)?;
+        match route.outbox.push(Delivery::Stanza(stanza)) {
+            Ok(()) => Ok(()),
+            Err(Refused::Full) => Err(Condition::ResourceConstraint.into()),
+            Err(Refused::Closed) => Err(self.unreachable(domain)),
+        }
+    }
+
+    /// Whether there is a way to `domain`; otherwise the error for a stanza that has to go there.
+    pub fn check(&self, domain: &str) -> Result<(), StanzaError> {
+        self.route(domain).map(|_| ())
+    }
+
+    /// Makes this the way to its domain, and gives the one that was before.
+    pub fn open(&self, route: &Arc<Route>) -> Option<Arc<Route>> {
+        let domain = route.domain.clone();
+        self.routes.write().insert(domain, Arc::clone(route))
+    }
+
+    /// The way has ended; a newer one to the same domain stays.
+    pub fn close(&self, route: &Arc<Route>) {
+        let mut routes = self.routes.write();
+        if routes
+            .get(&route.domain)
+            .is_some_and(|found| Arc::ptr_eq(found, route))
+        {
+            routes.remove(&route.domain);
+        }
+    }
+
+    /// The error for a stanza to a domain to which there is no way.
+    pub fn unreachable(&self, domain: &str) -> StanzaError {
+        if self.components.iter().any(|name| **name == *domain) {
+            return StanzaError::new(Condition::ServiceUnavailable)
+                .kind(ErrorType::Wait)
+                .text("This service is not connected at the moment.");
+        }
         StanzaError::new(Condition::RemoteServerNotFound)
+    }
+
+    fn route(&self, domain: &str) -> Result<Arc<Route>, StanzaError> {
+        let routes = self.routes.read();
+        let route = routes.get(domain).cloned();
+        drop(routes);
+        route.ok_or_else(|| self.unreachable(domain))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Remote, Route};
+    use crate::outbox::Outbox;
+    use bytes::Bytes;
+    use std::sync::Arc;
+    use waxwing_proto::stanza::{Condition, ErrorType, Kind, Sealed};
+
+    fn route(stanzas_max: usize) -> Arc<Route> {
+        Arc::new(Route {
+            domain: "push.example".into(),
+            outbox: Outbox::new(stanzas_max, 1000),
+        })
+    }
+
+    fn stanza() -> Sealed {
+        Sealed::from_bytes(Kind::Iq, Bytes::from_static(b"<iq to='push.example'/>"))
+    }
+
+    #[test]
+    fn who_is_not_connected_may_come_back_and_who_is_unknown_may_not() {
+        let remote = Remote::new(["push.example".to_owned()]);
+        let known = remote.send("push.example", stanza()).unwrap_err();
+        assert_eq!(known.kind, ErrorType::Wait);
+        let unknown = remote.check("other.example").unwrap_err();
+        assert_eq!(unknown.condition, Condition::RemoteServerNotFound);
+    }
+
+    #[test]
+    fn a_newer_way_replaces_the_older_one_and_survives_its_end() {
+        let remote = Remote::default();
+        let (old, new) = (route(9), route(9));
+        assert!(remote.open(&old).is_none());
+        assert!(Arc::ptr_eq(&remote.open(&new).unwrap(), &old));
+        remote.close(&old);
+        assert!(remote.send("push.example", stanza()).is_ok());
+        assert!(old.outbox.take().is_none() && new.outbox.take().is_some());
+        remote.close(&new);
+        assert!(remote.check("push.example").is_err());
+    }
+
+    #[test]
+    fn who_does_not_read_is_cut_off() {
+        let remote = Remote::default();
+        remote.open(&route(1));
+        assert!(remote.send("push.example", stanza()).is_ok());
+        let full = remote.send("push.example", stanza()).unwrap_err();
+        assert_eq!(full.condition, Condition::ResourceConstraint);
+        assert!(remote.send("push.example", stanza()).is_err());
     }
 }

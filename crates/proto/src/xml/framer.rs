@@ -182,11 +182,12 @@ impl Framer {
         let Some((tree, closed)) = self.scan(buffer)? else {
             return Ok(None);
         };
-        let inherited = |(prefix, name): (_, _)| match self.content_ns {
-            Some(content_ns) if prefix == "" && name == content_ns => (prefix, ns::CLIENT),
-            _ => (prefix, name),
-        };
-        let bindings: Vec<_> = declarations(&tree).map(inherited).collect();
+        let mut bindings: Vec<_> = declarations(&tree).collect();
+        for (prefix, name) in &mut bindings {
+            if prefix.is_empty() && Some(*name) == self.content_ns {
+                *name = ns::CLIENT;
+            }
+        }
         self.scope = Scope::new(&bindings);
         self.stream_name = match tree.root().qname() {
             "stream:stream" => Cow::Borrowed("stream:stream"),

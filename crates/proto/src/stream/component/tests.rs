@@ -9,6 +9,7 @@
 use super::*;
 use expect_test::{Expect, expect};
 use proptest::prelude::*;
+use std::fmt::Write as _;
 
 const HEADER: &str = "<stream:stream xmlns='jabber:component:accept' \
     xmlns:stream='http://etherx.jabber.org/streams' to='plays.shakespeare.lit'>";
@@ -42,7 +43,7 @@ fn effects(input: &str, size: usize) -> String {
                     log.push_str("stanza ");
                     log.push_str(std::str::from_utf8(&sealed.to_bytes()).unwrap());
                 }
-                other => log.push_str(&format!("{other:?}")),
+                other => log.write_fmt(format_args!("{other:?}")).unwrap(),
             }
             log.push('\n');
         }

@@ -1,0 +1,116 @@
+//! Stanzas that come from other domains: those of components, and errors about what could not be
+//! brought there.
+
+use super::{Routed, iq, message};
+use crate::{
+    Engine,
+    feature::{IqKind, Reply},
+    presence,
+};
+use bytes::Bytes;
+use waxwing_proto::{
+    Jid, ns,
+    stanza::{Condition, Draft, Kind, Sealed, Stanza, StanzaError},
+    xml::{Limits, Tree, Writer},
+};
+
+/// Takes a stanza from another domain. Its `to` and `from` are set, and whoever brought it may speak
+/// for the domain of `from`. Gives the answer that goes back, if one is due, for `jabber:client`.
+/// When this returns, the stanza is handled: what it had to leave on disk is there.
+pub(crate) async fn arrive(engine: &Engine, draft: Draft) -> Option<Bytes> {
+    let stanza = draft.stanza().clone();
+    let (from, to) = (draft.from().cloned(), draft.to().cloned());
+    match taken(engine, draft).await {
+        Ok(None) => None,
+        Ok(Some(reply)) => Some(result(&stanza, to.as_ref(), from.as_ref(), &reply)),
+        Err(error) => {
+            let answer = error.answer(&stanza, to.as_ref(), from.as_ref())?;
+            engine.metrics().stanza_errors.inc();
+            Some(answer)
+        }
+    }
+}
+
+/// Answers a stanza that was taken for another domain and could not be brought there.
+pub(crate) async fn bounce(engine: &Engine, stanza: &Sealed, error: &StanzaError) {
+    let answer = read(stanza.to_bytes()).and_then(|draft| {
+        let (from, to) = (draft.from(), draft.to());
+        read(error.answer(draft.stanza(), to, from)?)
+    });
+    if let Some(answer) = answer {
+        engine.metrics().stanza_errors.inc();
+        // Nobody answers an error.
+        arrive(engine, answer).await;
+    }
+}
+
+async fn taken(engine: &Engine, draft: Draft) -> Result<Option<Reply>, StanzaError> {
+    match draft.kind() {
+        Kind::Message => {
+            let routed = message::route(engine, None, draft, false).await?;
+            hand_over(engine, routed).await.map(|()| None)
+        }
+        Kind::Presence => presence::from_remote(engine, draft).await.map(|()| None),
+        Kind::Iq => iq(engine, draft).await,
+    }
+}
+
+async fn iq(engine: &Engine, draft: Draft) -> Result<Option<Reply>, StanzaError> {
+    let kind = iq::check(draft.stanza())?;
+    let (Some(from), Some(to)) = (draft.from().cloned(), draft.to()) else {
+        return Err(Condition::BadRequest.into());
+    };
+    let (place, target) = match iq::destination(engine, to) {
+        iq::Destination::Here(place, target) => (place, target),
+        iq::Destination::There => {
+            let routed = iq::route(engine, None, draft, kind).await?;
+            return hand_over(engine, routed).await.map(|()| None);
+        }
+    };
+    let kind = match kind {
+        iq::Type::Get => IqKind::Get,
+        iq::Type::Set => IqKind::Set,
+        iq::Type::Result | iq::Type::Error => return Ok(None),
+    };
+    iq::answer(engine, &draft, kind, (place, &target), &from, None)
+        .await
+        .map(Some)
+}
+
+/// Hands over what was routed, after its commit. The sender waits meanwhile, which keeps the order
+/// of its stanzas (RFC 6120 § 10.1).
+pub(crate) async fn hand_over(engine: &Engine, routed: Routed) -> Result<(), StanzaError> {
+    let Routed::Handover(mut handover, mut ticket) = routed else {
+        return Ok(());
+    };
+    loop {
+        if let Some(ticket) = ticket {
+            let committed = ticket.await;
+            committed.map_err(|failure| message::commit_error(engine, &failure))?;
+            engine.metrics().offline_stored.inc();
+        }
+        ticket = handover.run(engine)?;
+        if ticket.is_none() {
+            return Ok(());
+        }
+    }
+}
+
+fn result(stanza: &Stanza, from: Option<&Jid>, to: Option<&Jid>, reply: &Reply) -> Bytes {
+    let mut xml = Writer::new(ns::CLIENT);
+    xml.start("iq")
+        .attr_opt("to", to.map(Jid::as_str))
+        .attr_opt("from", from.map(Jid::as_str))
+        .attr_opt("id", stanza.id().as_deref())
+        .attr("type", "result");
+    if let Reply::Payload(payload) = reply {
+        xml.raw(payload);
+    }
+    xml.finish()
+}
+
+/// A stanza of our own writing, or one that was read before.
+fn read(stanza: Bytes) -> Option<Draft> {
+    let tree = Tree::parse(stanza, ns::CLIENT, &Limits::S2S).ok()?;
+    Draft::new(Stanza::new(tree, ns::CLIENT).ok()?).ok()
+}

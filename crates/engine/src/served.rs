@@ -1,0 +1,110 @@
+//! What a shell serves: connections without their sockets, whoever is at the other end.
+
+use crate::{ComponentConnection, ComponentEvent, Connection, Event, Status};
+use bytes::{Bytes, BytesMut};
+use std::{collections::VecDeque, future::Future};
+use waxwing_proto::stream::{StreamCondition, TlsInfo};
+
+/// A connection as the shell sees it; see [`Connection`] for how one is served.
+pub trait Served: Send {
+    /// What happens inside the server.
+    type Event: Send;
+
+    /// Processes what is in `input`, as far as [`Served::wants_input`] holds.
+    fn handle(&mut self, input: &mut BytesMut) -> impl Future<Output = ()> + Send;
+    /// Whether the socket should be read.
+    fn wants_input(&self) -> bool;
+    /// Bytes to be written, in order.
+    fn output(&mut self) -> &mut VecDeque<Bytes>;
+    /// All output so far has been written to the transport.
+    fn written(&mut self);
+    /// What the transport has to do once the output is written.
+    fn status(&self) -> Status;
+    /// Whether the peer has said who it is, for bounds on connections that have not.
+    fn is_authenticated(&self) -> bool;
+    /// TLS is up after [`Status::StartTls`].
+    fn tls_started(&mut self, info: TlsInfo);
+    /// Ends the stream with an error, after what is already queued.
+    fn shutdown(&mut self, condition: StreamCondition);
+    /// Waits for the next event. Cancel-safe: nothing is taken that is not returned.
+    fn event(&mut self) -> impl Future<Output = Self::Event> + Send;
+    /// Carries out an event.
+    fn on_event(&mut self, event: Self::Event) -> impl Future<Output = ()> + Send;
+    /// The transport has gone, or has been closed after [`Status::Closing`].
+    fn end(self) -> impl Future<Output = ()> + Send;
+}
+
+impl Served for Connection {
+    type Event = Event;
+
+    fn handle(&mut self, input: &mut BytesMut) -> impl Future<Output = ()> + Send {
+        Self::handle(self, input)
+    }
+    fn wants_input(&self) -> bool {
+        Self::wants_input(self)
+    }
+    fn output(&mut self) -> &mut VecDeque<Bytes> {
+        Self::output(self)
+    }
+    fn written(&mut self) {
+        Self::written(self);
+    }
+    fn status(&self) -> Status {
+        Self::status(self)
+    }
+    fn is_authenticated(&self) -> bool {
+        Self::is_authenticated(self)
+    }
+    fn tls_started(&mut self, info: TlsInfo) {
+        Self::tls_started(self, info);
+    }
+    fn shutdown(&mut self, condition: StreamCondition) {
+        Self::shutdown(self, condition);
+    }
+    fn event(&mut self) -> impl Future<Output = Event> + Send {
+        Self::event(self)
+    }
+    fn on_event(&mut self, event: Event) -> impl Future<Output = ()> + Send {
+        Self::on_event(self, event)
+    }
+    fn end(self) -> impl Future<Output = ()> + Send {
+        Self::end(self)
+    }
+}
+
+impl Served for ComponentConnection {
+    type Event = ComponentEvent;
+
+    fn handle(&mut self, input: &mut BytesMut) -> impl Future<Output = ()> + Send {
+        Self::handle(self, input)
+    }
+    /// Always: one stanza is handled after the other, and TCP slows down who is faster.
+    fn wants_input(&self) -> bool {
+        Self::status(self) == Status::Open
+    }
+    fn output(&mut self) -> &mut VecDeque<Bytes> {
+        Self::output(self)
+    }
+    fn written(&mut self) {}
+    fn status(&self) -> Status {
+        Self::status(self)
+    }
+    fn is_authenticated(&self) -> bool {
+        Self::is_authenticated(self)
+    }
+    /// Components' streams know no STARTTLS.
+    fn tls_started(&mut self, _: TlsInfo) {}
+    fn shutdown(&mut self, condition: StreamCondition) {
+        Self::shutdown(self, condition);
+    }
+    fn event(&mut self) -> impl Future<Output = ComponentEvent> + Send {
+        Self::event(self)
+    }
+    fn on_event(&mut self, event: ComponentEvent) -> impl Future<Output = ()> + Send {
+        Self::on_event(self, event);
+        std::future::ready(())
+    }
+    fn end(self) -> impl Future<Output = ()> + Send {
+        Self::end(self)
+    }
+}
