@@ -6,6 +6,7 @@
 
 use crate::{
     Engine, Status,
+    feature::{Coverage, Feature, Xep},
     outbox::{Delivery, Outbox},
     route::{Route, inbound},
 };
@@ -20,12 +21,23 @@ use std::{
 };
 use tokio::time::Sleep;
 use waxwing_proto::{
-    Jid,
     stanza::{Draft, Sealed, Stanza},
     stream::{
         Ids, StreamCondition, StreamError,
         component::{ComponentEffect, ComponentStream},
     },
+};
+
+/// The feature.
+pub(crate) const FEATURE: Feature = Feature {
+    name: "component",
+    xeps: &[Xep {
+        number: 114,
+        version: "1.6",
+        title: "Jabber Component Protocol",
+        coverage: Coverage::Partial("The server accepts connections and makes none itself."),
+    }],
+    ..Feature::NONE
 };
 
 /// How many stanzas one event takes from the outbox, so that one write carries them.
@@ -224,7 +236,7 @@ impl ComponentConnection {
         let (Some(from), Some(_)) = (draft.from(), draft.to()) else {
             return Err(StreamCondition::ImproperAddressing.into());
         };
-        if !is_of(from, domain) {
+        if from.domain() != domain {
             return Err(StreamCondition::InvalidFrom.into());
         }
         let answer = Box::pin(inbound::arrive(&self.engine, draft)).await;
@@ -264,9 +276,4 @@ impl std::fmt::Debug for ComponentConnection {
             .field("status", &self.status)
             .finish_non_exhaustive()
     }
-}
-
-/// Whether a component of `domain` may write this address: any user and resource of it (§ 3).
-fn is_of(from: &Jid, domain: &str) -> bool {
-    from.domain() == domain
 }

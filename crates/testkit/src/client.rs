@@ -1,5 +1,6 @@
 //! A client for tests: a wire and a strict reader of what comes.
 
+mod component;
 mod login;
 
 pub use login::choose;
@@ -49,6 +50,8 @@ pub struct Client {
     pub inbox: VecDeque<Event>,
     /// Address, once bound.
     pub jid: Option<String>,
+    /// Whether it is an external component, by [`Client::attach`].
+    pub is_component: bool,
     /// Whether initial presence was sent by [`Client::log_in`].
     pub available: bool,
     /// Whether an element was begun that is not complete.
@@ -75,6 +78,7 @@ impl Client {
             reader: StreamReader::default(),
             inbox: VecDeque::new(),
             jid: None,
+            is_component: false,
             available: false,
             unfinished: false,
             state: State::Open,
@@ -114,7 +118,7 @@ impl Client {
                     if event == StreamEvent::Close {
                         self.state = self.state.max(State::Closed);
                     }
-                    return Some(Event::Stream(event));
+                    return Some(Event::Stream(event.in_client_ns()));
                 }
                 Ok(None) => {}
                 Err(reason) => {

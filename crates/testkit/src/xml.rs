@@ -63,6 +63,18 @@ impl Element {
             .collect()
     }
 
+    fn in_client_ns(mut self) -> Self {
+        if self.name.0 == ns::COMPONENT {
+            ns::CLIENT.clone_into(&mut self.name.0);
+        }
+        let nodes = self.nodes.into_iter().map(|node| match node {
+            Node::Element(child) => Node::Element(child.in_client_ns()),
+            text @ Node::Text(_) => text,
+        });
+        self.nodes = nodes.collect();
+        self
+    }
+
     fn write(&self, f: &mut fmt::Formatter<'_>, scope: &str, depth: usize) -> fmt::Result {
         let (ns, name) = &self.name;
         let pad = "  ".repeat(depth);
@@ -163,6 +175,18 @@ pub enum StreamEvent {
     Text(String),
     /// The stream's end tag.
     Close,
+}
+
+impl StreamEvent {
+    /// The same with the content namespace of components' streams replaced by `jabber:client`, so
+    /// that what a component receives is written in scenarios like all else.
+    #[must_use]
+    pub fn in_client_ns(self) -> Self {
+        match self {
+            Self::Element(element) => Self::Element(element.in_client_ns()),
+            other => other,
+        }
+    }
 }
 
 /// Reads an XML stream incrementally. After an error or the end tag it is spent; a stream restart

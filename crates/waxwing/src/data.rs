@@ -51,7 +51,7 @@ pub(crate) async fn engine(
     env: Env,
     store: Arc<dyn Store>,
 ) -> Result<Engine, String> {
-    Engine::new(env, store, config.settings())
+    Engine::new(env, store, config.settings()?)
         .await
         .map_err(|e| {
             format!(

@@ -118,21 +118,28 @@ impl Server {
 /// Every socket that listens, bound before anything else is done: a port in use must not be
 /// noticed after people have been let in.
 struct Sockets {
-    clients: Vec<(Kind, TcpListener)>,
+    xmpp: Vec<(Kind, TcpListener)>,
     metrics: Vec<TcpListener>,
     admin: tokio::net::UnixListener,
 }
 
 impl Sockets {
     fn bind(config: &Config) -> Result<Self, String> {
-        let mut clients = Vec::new();
+        let mut xmpp = Vec::new();
         let listen = &config.listen;
+        let no_components = Vec::new();
+        let components = if config.components.is_empty() {
+            &no_components
+        } else {
+            &listen.components
+        };
         for (kind, addresses) in [
             (Kind::Starttls, &listen.starttls),
             (Kind::DirectTls, &listen.direct_tls),
             (Kind::PlainOnLoopback, &listen.plain_on_loopback),
+            (Kind::Components, components),
         ] {
-            clients.extend(
+            xmpp.extend(
                 bind_all(addresses)?
                     .into_iter()
                     .map(|listener| (kind, listener)),
@@ -141,7 +148,7 @@ impl Sockets {
         let path = config.admin_socket();
         let admin = admin::bind(&path).map_err(|e| format!("{}: {e}", path.display()))?;
         Ok(Self {
-            clients,
+            xmpp,
             metrics: bind_all(&listen.metrics)?,
             admin,
         })
@@ -149,7 +156,7 @@ impl Sockets {
 
     /// Starts a task for each. They end when told to stop; [`Server::stop`] is their owner.
     fn serve(self, shared: &Arc<Shared>, stop: &watch::Receiver<bool>) {
-        for (kind, listener) in self.clients {
+        for (kind, listener) in self.xmpp {
             announce(&listener, kind.name());
             tokio::spawn(listener::accept(
                 Arc::clone(shared),

@@ -24,6 +24,7 @@ pub mod vcard;
 pub mod version;
 
 use crate::{
+    component,
     feature::{
         CopyCx, Fanout, Feature, GuardCx, IqKind, IqRoute, Place, RecordCx, StampCx, Verdict,
     },
@@ -52,6 +53,7 @@ pub const FEATURES: &[Feature] = &[
     register::FEATURE,
     offline::FEATURE,
     carbons::FEATURE,
+    component::FEATURE,
 ];
 
 type GuardFn = fn(&Draft, &GuardCx<'_>) -> Verdict;

@@ -7,7 +7,7 @@ use crate::outbox::{Delivery, Outbox, Refused};
 use hashbrown::HashMap;
 use parking_lot::RwLock;
 use std::sync::Arc;
-use waxwing_proto::stanza::{Condition, ErrorType, Sealed, StanzaError};
+use waxwing_proto::stanza::{Condition, Sealed, StanzaError};
 
 /// The ways that there are now.
 #[derive(Debug, Default)]
@@ -71,8 +71,7 @@ impl Remote {
     /// The error for a stanza to a domain to which there is no way.
     pub fn unreachable(&self, domain: &str) -> StanzaError {
         if self.components.iter().any(|name| **name == *domain) {
-            return StanzaError::new(Condition::ServiceUnavailable)
-                .kind(ErrorType::Wait)
+            return StanzaError::new(Condition::RemoteServerTimeout)
                 .text("This service is not connected at the moment.");
         }
         StanzaError::new(Condition::RemoteServerNotFound)

@@ -24,6 +24,8 @@ pub struct Scenario {
     pub see: Vec<String>,
     /// Localparts of the accounts that exist when it starts.
     pub accounts: Vec<String>,
+    /// Domains of the external components that the server knows (XEP-0114).
+    pub components: Vec<String>,
     /// Subscriptions that exist when it starts.
     pub rosters: Vec<RosterEntry>,
     /// Settings that differ from the defaults of the tests.
@@ -79,7 +81,7 @@ pub enum Fate {
     Starts,
 }
 
-/// A client: `alice/phone`, or `carol` where no resource matters.
+/// A client: `alice/phone`, or `carol` where no resource matters; or the domain of a component.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Actor {
     /// Localpart of the account.
@@ -139,6 +141,10 @@ pub enum Deed {
         /// Without TLS.
         plain: bool,
     },
+    /// `attaches`: as an external component (XEP-0114), the handshake included.
+    Attaches,
+    /// `opens component`: a connection where components connect, and nothing else.
+    OpensComponent,
     /// `starts TLS`: the handshake, after `<proceed/>`.
     StartsTls,
     /// `sends`: well-formed stanzas.

@@ -107,11 +107,12 @@ impl<'a> Lines<'a> {
     }
 }
 
-const KEYS: [&str; 8] = [
+const KEYS: [&str; 9] = [
     "title",
     "proves",
     "see",
     "accounts",
+    "components",
     "roster",
     "settings",
     "only",
@@ -144,6 +145,7 @@ fn add_header(scenario: &mut Scenario, key: &str, value: &str) -> Result<(), Str
         "proves" => scenario.proves.extend(words()),
         "see" => scenario.see.push(value.to_owned()),
         "accounts" => scenario.accounts.extend(words()),
+        "components" => scenario.components.extend(words()),
         "only" => scenario.only.extend(words()),
         "oracle prosody differs" => scenario.prosody_differs = Some(value.to_owned()),
         "settings" => {
@@ -190,7 +192,10 @@ fn check_names(scenario: &Scenario) -> Result<(), ParseError> {
         let Action::Actor(actor, deed) = &step.action else {
             continue;
         };
-        let enters = matches!(deed, Deed::LogsIn(_) | Deed::Opens { .. });
+        let enters = matches!(
+            deed,
+            Deed::LogsIn(_) | Deed::Opens { .. } | Deed::Attaches | Deed::OpensComponent
+        );
         if !enters && !present.contains(&actor) {
             return Err(ParseError {
                 line: step.line,
@@ -199,6 +204,12 @@ fn check_names(scenario: &Scenario) -> Result<(), ParseError> {
         }
         if enters {
             present.push(actor);
+        }
+        if matches!(deed, Deed::Attaches) && !scenario.components.contains(&actor.user) {
+            return Err(ParseError {
+                line: step.line,
+                reason: format!("{} is not among the components", actor.user),
+            });
         }
         if matches!(deed, Deed::LogsIn(login) if login.fails.is_none())
             && !scenario.accounts.contains(&actor.user)
@@ -259,6 +270,8 @@ fn parse_deed(deed: &str, block: &str) -> Result<Deed, String> {
     Ok(match deed {
         "opens raw" => Deed::Opens { plain: false },
         "opens plain" => Deed::Opens { plain: true },
+        "attaches" => Deed::Attaches,
+        "opens component" => Deed::OpensComponent,
         "starts TLS" => Deed::StartsTls,
         "sends" => {
             let text = Pattern::parse(block)?;

@@ -58,6 +58,8 @@ impl Stage<'_> {
                 self.clients.insert(actor.clone(), client);
                 Ok(())
             }
+            Deed::Attaches => self.connect_component(actor, true).await,
+            Deed::OpensComponent => self.connect_component(actor, false).await,
             Deed::StartsTls => {
                 let subject = self.subject;
                 self.client(actor)?.start_tls(subject).await
@@ -128,6 +130,15 @@ impl Stage<'_> {
             None => Err("nothing came".into()),
             Some(other) => Err(format!("an element expected, got {other:?}")),
         }
+    }
+
+    async fn connect_component(&mut self, actor: &Actor, attaches: bool) -> Result<(), String> {
+        let mut component = Client::new(self.subject.connect_component().await?);
+        if attaches {
+            component.attach(self.subject, &actor.user).await?;
+        }
+        self.clients.insert(actor.clone(), component);
+        Ok(())
     }
 
     async fn log_in(&mut self, actor: &Actor, login: &Login) -> Result<(), String> {
@@ -301,12 +312,17 @@ impl Stage<'_> {
         self.fences += 1;
         let id = format!("fence-{}", self.fences);
         let patience = self.subject.patience();
+        let domain = self.subject.domain();
+        let client = self.client(actor)?;
+        let from = if client.is_component {
+            format!(" from='{}'", actor.user)
+        } else {
+            String::new()
+        };
         let ping = format!(
-            "<iq type='get' id='{id}' to='{}'><ping xmlns='{}'/></iq>",
-            self.subject.domain(),
+            "<iq type='get' id='{id}'{from} to='{domain}'><ping xmlns='{}'/></iq>",
             ns::PING
         );
-        let client = self.client(actor)?;
         if client.send(ping.as_bytes()).await.is_err() {
             return Ok(());
         }

@@ -3,8 +3,8 @@
 use super::{
     DOMAIN,
     accounts::{ITERATIONS, START, credentials},
-    network::{self, Network},
-    password,
+    network::{self, Network, Ports},
+    password, secret,
 };
 use crate::scenario::Scenario;
 use std::{
@@ -27,7 +27,7 @@ pub(super) async fn start(scenario: &Scenario) -> Result<Network, String> {
     let binary = binary()?;
     let folder = tempfile::tempdir().map_err(|e| e.to_string())?;
     let certificate = network::certificate(&folder)?;
-    let ports = network::free_ports()?;
+    let ports = network::free_ports(scenario)?;
     let config = config(folder.path(), ports, scenario)?;
     let config_path = folder.path().join("waxwing.toml");
     fs::write(&config_path, config).map_err(|e| e.to_string())?;
@@ -37,12 +37,20 @@ pub(super) async fn start(scenario: &Scenario) -> Result<Network, String> {
     Network::start(command, folder, ports, certificate).await
 }
 
-fn config(
-    folder: &Path,
-    (plain_port, tls_port): (u16, u16),
-    scenario: &Scenario,
-) -> Result<String, String> {
+fn config(folder: &Path, ports: Ports, scenario: &Scenario) -> Result<String, String> {
     let at = folder.display();
+    let Ports {
+        plain,
+        tls,
+        components: component_port,
+    } = ports;
+    let listen = component_port.map_or_else(String::new, |port| {
+        format!("components = [\"127.0.0.1:{port}\"]")
+    });
+    let components = scenario.components.iter().fold(String::new(), |all, name| {
+        let secret = secret(name);
+        format!("{all}[component.\"{name}\"]\nsecret = \"{secret}\"\n")
+    });
     let mut limits = format!("scram_iterations = {ITERATIONS}\n");
     let mut registration = String::new();
     let mut contact = String::new();
@@ -59,13 +67,15 @@ fn config(
         r#"domains = ["{DOMAIN}"]
 data = "{at}/data"
 [listen]
-starttls = ["127.0.0.1:{plain_port}"]
-direct_tls = ["127.0.0.1:{tls_port}"]
+starttls = ["127.0.0.1:{plain}"]
+direct_tls = ["127.0.0.1:{tls}"]
 metrics = []
+{listen}
 [limits]
 {limits}
 [registration]
 {registration}
+{components}
 [domain."{DOMAIN}"]
 certificate = "{at}/cert.pem"
 key = "{at}/key.pem"

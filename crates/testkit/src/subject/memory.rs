@@ -7,7 +7,7 @@
 use super::{
     DOMAIN,
     accounts::{ITERATIONS, START, credentials},
-    password,
+    password, secret,
 };
 use crate::{
     client::{Connected, Wire},
@@ -29,11 +29,13 @@ use tokio::{
     task::AbortHandle,
     time::Instant,
 };
-use waxwing_engine::{Connection, Engine, Env, Settings, Status, env};
+use waxwing_engine::{
+    ComponentConnection, ComponentSettings, Connection, Engine, Env, Served, Settings, Status, env,
+};
 use waxwing_proto::{
     BareJid,
     sasl::ChannelBindings,
-    stream::{StreamCondition, TlsInfo, Transport},
+    stream::{StreamCondition, TlsInfo, Transport, component::Secret},
 };
 use waxwing_store::{Accounts, MemoryStore, Micros};
 
@@ -41,6 +43,8 @@ use waxwing_store::{Accounts, MemoryStore, Micros};
 const TICK: Duration = Duration::from_millis(1);
 /// What a pipe holds; more than any scenario sends at once, so that nobody waits for a reader.
 const PIPE_BYTES: usize = 16 << 20;
+/// Where all connections come from.
+const PEER: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 /// An engine with the accounts of one scenario.
 pub struct Memory {
     store: Arc<MemoryStore>,
@@ -87,14 +91,22 @@ impl Memory {
             (Transport::Tls(tls_info()), tls_info().bindings)
         };
         let mut running = self.running.borrow_mut();
-        let peer = IpAddr::V4(Ipv4Addr::LOCALHOST);
-        let connection = Connection::new(&running.engine, peer, transport);
-        let served = serve(connection, theirs, running.stop.subscribe());
-        let task = tokio::task::spawn_local(served);
-        running.connections.push(task.abort_handle());
+        let connection = Connection::new(&running.engine, PEER, transport);
+        running.serve(connection, theirs);
         Connected {
             wire: Box::new(ours),
             bindings,
+        }
+    }
+
+    pub(super) fn connect_component(&self) -> Connected {
+        let (ours, theirs) = tokio::io::duplex(PIPE_BYTES);
+        let mut running = self.running.borrow_mut();
+        let connection = ComponentConnection::new(&running.engine, PEER);
+        running.serve(connection, theirs);
+        Connected {
+            wire: Box::new(ours),
+            bindings: ChannelBindings::default(),
         }
     }
 
@@ -149,11 +161,17 @@ impl Running {
             connections: Vec::new(),
         })
     }
+
+    fn serve(&mut self, connection: impl Served + 'static, pipe: DuplexStream) {
+        let served = serve(connection, pipe, self.stop.subscribe());
+        let task = tokio::task::spawn_local(served);
+        self.connections.push(task.abort_handle());
+    }
 }
 
 /// What the shell's connection task does, over a pipe.
 async fn serve(
-    mut connection: Connection,
+    mut connection: impl Served,
     mut pipe: DuplexStream,
     mut stop: watch::Receiver<bool>,
 ) {
@@ -202,6 +220,11 @@ fn tls_info() -> TlsInfo {
 fn settings(scenario: &Scenario) -> Result<Settings, String> {
     let mut settings = Settings::for_domain(DOMAIN);
     settings.limits.scram_iterations = ITERATIONS;
+    let components = scenario.components.iter().map(|name| ComponentSettings {
+        name: name.clone(),
+        secret: Secret::new(secret(name)),
+    });
+    settings.components = components.collect();
     for (name, value) in &scenario.settings {
         apply(&mut settings, name, value)
             .ok_or_else(|| format!("settings: {name}={value} is not known in memory"))?;

@@ -118,6 +118,17 @@ impl Subject {
             Self::Network(network) => network.connect(plain).await,
         }
     }
+    /// A new connection where components connect.
+    pub async fn connect_component(&self) -> Result<Connected, String> {
+        match self {
+            Self::Memory(memory) => Ok(memory.connect_component()),
+            Self::Network(network) => network.connect_component().await,
+        }
+    }
+    /// The secret of a component.
+    pub fn secret(&self, domain: &str) -> String {
+        secret(domain)
+    }
     /// TLS over a plain connection, after `<proceed/>`.
     pub async fn upgrade(&self, wire: Box<dyn Wire>) -> Result<Connected, String> {
         match self {
@@ -149,6 +160,10 @@ impl Subject {
             Self::Network(_) => Err(format!("{time:?} cannot pass by order here")),
         }
     }
+}
+
+fn secret(domain: &str) -> String {
+    format!("{domain}-secret")
 }
 
 fn password(user: &str) -> String {

@@ -3,7 +3,7 @@
 use super::DOMAIN;
 use crate::{
     client::{Connected, Wire},
-    scenario::Fate,
+    scenario::{Fate, Scenario},
 };
 use rcgen::CertifiedKey;
 use rustix::process::{Pid, Signal, kill_process};
@@ -35,10 +35,20 @@ use waxwing_proto::sasl::ChannelBindings;
 /// How long a server may take to start.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A process that listens on two ports of loopback.
+/// Where a process listens on loopback.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ports {
+    /// STARTTLS.
+    pub(super) plain: u16,
+    /// TLS from the first byte.
+    pub(super) tls: u16,
+    /// External components, if the scenario has any.
+    pub(super) components: Option<u16>,
+}
+
+/// A process that listens on some ports of loopback.
 pub struct Network {
-    plain_port: u16,
-    tls_port: u16,
+    ports: Ports,
     connector: TlsConnector,
     command: RefCell<Command>,
     /// Ends with this value.
@@ -53,9 +63,14 @@ fn spawn(command: &mut Command) -> Result<Child, String> {
         .map_err(|error| format!("the server cannot be started: {error}"))
 }
 
-/// Two ports that nobody listens on, which no other call in this process gets.
-pub(super) fn free_ports() -> Result<(u16, u16), String> {
-    Ok((free_port()?, free_port()?))
+/// Ports that nobody listens on, which no other call in this process gets.
+pub(super) fn free_ports(scenario: &Scenario) -> Result<Ports, String> {
+    let has_components = !scenario.components.is_empty();
+    Ok(Ports {
+        plain: free_port()?,
+        tls: free_port()?,
+        components: has_components.then(free_port).transpose()?,
+    })
 }
 
 /// Below the ports that systems give to outgoing connections: one of those could be taken by a
@@ -96,7 +111,7 @@ impl Network {
     pub(super) async fn start(
         mut command: Command,
         folder: TempDir,
-        (plain_port, tls_port): (u16, u16),
+        ports: Ports,
         certificate: CertificateDer<'static>,
     ) -> Result<Self, String> {
         let mut roots = RootCertStore::empty();
@@ -116,8 +131,7 @@ impl Network {
             .kill_on_drop(true);
         let process = spawn(&mut command)?;
         let network = Self {
-            plain_port,
-            tls_port,
+            ports,
             connector: TlsConnector::from(Arc::new(config)),
             command: RefCell::new(command),
             process: Mutex::new(process),
@@ -130,7 +144,12 @@ impl Network {
     /// Waits until the process takes connections.
     async fn listens(&self) -> Result<(), String> {
         let deadline = Instant::now() + START_TIMEOUT;
-        for port in [self.plain_port, self.tls_port] {
+        let Ports {
+            plain,
+            tls,
+            components,
+        } = self.ports;
+        for port in [Some(plain), Some(tls), components].into_iter().flatten() {
             while TcpStream::connect((Ipv4Addr::LOCALHOST, port))
                 .await
                 .is_err()
@@ -181,9 +200,9 @@ impl Network {
 
     pub(super) async fn connect(&self, plain: bool) -> Result<Connected, String> {
         let port = if plain {
-            self.plain_port
+            self.ports.plain
         } else {
-            self.tls_port
+            self.ports.tls
         };
         let tcp = TcpStream::connect((Ipv4Addr::LOCALHOST, port))
             .await
@@ -196,6 +215,15 @@ impl Network {
             });
         }
         self.upgrade(Box::new(tcp)).await
+    }
+
+    pub(super) async fn connect_component(&self) -> Result<Connected, String> {
+        let port = self.ports.components.ok_or("there are no components")?;
+        let tcp = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await;
+        Ok(Connected {
+            wire: Box::new(tcp.map_err(|e| e.to_string())?),
+            bindings: ChannelBindings::default(),
+        })
     }
 
     pub(super) async fn upgrade(&self, wire: Box<dyn Wire>) -> Result<Connected, String> {

@@ -2,8 +2,8 @@
 
 use super::{
     DOMAIN,
-    network::{self, Network},
-    password,
+    network::{self, Network, Ports},
+    password, secret,
 };
 use crate::scenario::Scenario;
 use std::{fs, path::Path};
@@ -13,7 +13,7 @@ use tokio::process::Command;
 pub(super) async fn start(scenario: &Scenario) -> Result<Network, String> {
     let folder = tempfile::tempdir().map_err(|e| e.to_string())?;
     let certificate = network::certificate(&folder)?;
-    let ports = network::free_ports()?;
+    let ports = network::free_ports(scenario)?;
     write_files(folder.path(), ports, scenario).map_err(|e| e.to_string())?;
     let mut command = Command::new("prosody");
     command
@@ -22,12 +22,18 @@ pub(super) async fn start(scenario: &Scenario) -> Result<Network, String> {
     Network::start(command, folder, ports, certificate).await
 }
 
-fn write_files(
-    folder: &Path,
-    (plain_port, tls_port): (u16, u16),
-    scenario: &Scenario,
-) -> std::io::Result<()> {
+fn write_files(folder: &Path, ports: Ports, scenario: &Scenario) -> std::io::Result<()> {
     let at = folder.display();
+    let Ports {
+        plain,
+        tls,
+        components: component_port,
+    } = ports;
+    let component_port = component_port.map_or_else(String::new, |port| port.to_string());
+    let components = scenario.components.iter().fold(String::new(), |all, name| {
+        let secret = secret(name);
+        format!("{all}Component \"{name}\"\n  component_secret = \"{secret}\"\n")
+    });
     fs::write(
         folder.join("prosody.cfg.lua"),
         format!(
@@ -37,8 +43,9 @@ pidfile = "{at}/pid"
 log = {{ warn = "*console" }}
 data_path = "{at}/data"
 interfaces = {{ "127.0.0.1" }}
-c2s_ports = {{ {plain_port} }}
-c2s_direct_tls_ports = {{ {tls_port} }}
+c2s_ports = {{ {plain} }}
+c2s_direct_tls_ports = {{ {tls} }}
+component_ports = {{ {component_port} }}
 modules_disabled = {{ "s2s" }}
 modules_enabled = {{ "roster"; "saslauth"; "tls"; "disco"; "private"; "vcard";
   "blocklist"; "carbons"; "ping"; "time"; "version"; "uptime"; "register"; "lastactivity";
@@ -47,6 +54,7 @@ authentication = "internal_plain"
 c2s_require_encryption = true
 ssl = {{ key = "{at}/key.pem"; certificate = "{at}/cert.pem" }}
 VirtualHost "{DOMAIN}"
+{components}
 "#
         ),
     )?;

@@ -6,7 +6,7 @@
 )]
 
 use super::Source;
-use crate::config::{Config, Domain};
+use crate::config::{Component, Config, Domain};
 use crate::net::certificates::{Certificate, CertificateFiles};
 use crate::net::tls;
 use crate::{data, server};
@@ -28,11 +28,16 @@ pub(super) fn check(source: &Source) -> Result<ExitCode, String> {
     for domain in &config.domains {
         report.certificate(&config, domain);
     }
+    for (name, component) in &config.components {
+        report.component(name, component);
+    }
     let running = report.data(&config);
     if running {
         report.ok("ports", "not tried: the server runs");
     } else {
         let listen = &config.listen;
+        let used = !config.components.is_empty();
+        let components = listen.components.iter().filter(|_| used);
         let mut seen = Vec::new();
         for address in listen
             .starttls
@@ -40,6 +45,7 @@ pub(super) fn check(source: &Source) -> Result<ExitCode, String> {
             .chain(&listen.direct_tls)
             .chain(&listen.plain_on_loopback)
             .chain(&listen.metrics)
+            .chain(components)
         {
             // A port of the system's choice is another one each time.
             if address.port() != 0 && seen.contains(address) {
@@ -57,6 +63,16 @@ pub(super) fn check(source: &Source) -> Result<ExitCode, String> {
                 report.warn(
                     "listen.metrics",
                     &format!("{address} can be reached by others"),
+                );
+            }
+        }
+        for address in listen.components.iter().filter(|_| used) {
+            if !address.ip().is_loopback() {
+                report.warn(
+                    "listen.components",
+                    &format!(
+                        "{address} can be reached by others, and what passes there is in clear"
+                    ),
                 );
             }
         }
@@ -112,6 +128,24 @@ impl Report {
             self.warn(&what, &format!("it ends in {days} day(s); renew it"));
         } else {
             self.ok(&what, &format!("good for {days} days"));
+        }
+    }
+
+    fn component(&mut self, name: &Domain, component: &Component) {
+        let what = format!("component {name}");
+        if let Some(file) = &component.secret_file
+            && let Ok(metadata) = std::fs::metadata(file)
+            && metadata.permissions().mode() & 0o004 != 0
+        {
+            let file = file.display();
+            self.warn(
+                &what,
+                &format!("{file} can be read by everybody; chmod 640 {file}"),
+            );
+        }
+        match component.read_secret() {
+            Ok(_) => self.ok(&what, "has a secret"),
+            Err(error) => self.fail(&what, &error),
         }
     }
 

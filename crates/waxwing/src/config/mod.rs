@@ -16,7 +16,7 @@ mod values;
 
 pub(crate) use error::ConfigError;
 pub(crate) use reference::{example, reference};
-pub(crate) use sections::{Clients, Host, Limits, Listen, Log, Registration, Tls};
+pub(crate) use sections::{Clients, Component, Host, Limits, Listen, Log, Registration, Tls};
 pub(crate) use values::{ContactUri, Domain, LogFormat, LogLevel};
 
 use std::collections::BTreeMap;
@@ -54,6 +54,9 @@ pub(crate) struct Config {
     /// Settings by domain.
     #[serde(default, rename = "domain")]
     pub(crate) hosts: BTreeMap<Domain, Host>,
+    /// External components by domain.
+    #[serde(default, rename = "component")]
+    pub(crate) components: BTreeMap<Domain, Component>,
 }
 
 impl Config {
@@ -100,6 +103,12 @@ impl Config {
                     },
                     &format!("[domain.\"{name}\"] needs both `certificate` and `key`, or neither"),
                 ));
+            }
+        }
+        for (name, component) in &config.components {
+            if let Err(message) = config.is_sound(name, component) {
+                let key = format!("component.\"{name}\"");
+                return Err(ConfigError::at_key(path, text, &key, &message));
             }
         }
         let plain = &config.listen.plain_on_loopback;
@@ -154,7 +163,24 @@ impl Config {
             clients: Clients::default(),
             log: Log::default(),
             hosts: BTreeMap::new(),
+            components: BTreeMap::new(),
         }
+    }
+
+    /// What is wrong with a component's table, if anything is.
+    fn is_sound(&self, name: &Domain, component: &Component) -> Result<(), String> {
+        if self.domains.contains(name) {
+            return Err(format!(
+                "[component.\"{name}\"] is for a domain that `domains` lists; a component needs one \
+                 of its own, such as \"gateway.{name}\""
+            ));
+        }
+        if component.secret.is_some() == component.secret_file.is_some() {
+            return Err(format!(
+                "[component.\"{name}\"] needs either `secret` or `secret_file`"
+            ));
+        }
+        Ok(())
     }
 
     /// The settings of a domain.
@@ -195,6 +221,7 @@ impl Config {
             ("clients", self.clients != other.clients),
             ("log.format", self.log.format != other.log.format),
             ("domain", self.hosts != other.hosts),
+            ("component", self.components != other.components),
         ];
         differs
             .into_iter()
@@ -322,6 +349,28 @@ mod tests {
     }
 
     #[test]
+    fn mistakes_about_components_are_named_with_their_place() {
+        check(
+            &format!("{HEAD}\n[component.\"example.org\"]\nsecret = \"0123456789abcdef\""),
+            expect![[
+                r#"w.toml:4:2: [component."example.org"] is for a domain that `domains` lists; a component needs one of its own, such as "gateway.example.org""#
+            ]],
+        );
+        check(
+            &format!("{HEAD}\n[component.\"irc.example.org\"]"),
+            expect![[
+                r#"w.toml:4:2: [component."irc.example.org"] needs either `secret` or `secret_file`"#
+            ]],
+        );
+        check(
+            &format!("{HEAD}\n[component.\"irc.example.org\"]\nsecret = \"short\""),
+            expect![
+                "w.toml:5:10: is too short to be a secret; take 16 characters of chance or more, such as what `openssl rand -hex 20` prints"
+            ],
+        );
+    }
+
+    #[test]
     fn a_domain_may_differ() {
         let text = format!(
             "{HEAD}[registration]\nopen = true\n[domain.\"example.org\"]\nregistration_open = false"
@@ -340,7 +389,8 @@ mod tests {
         // Every commented setting is one that decodes.
         let all: Vec<String> = example()
             .lines()
-            .filter(|line| !line.starts_with("# "))
+            // One way to give a secret excludes the other.
+            .filter(|line| !line.starts_with("# ") && !line.contains("secret_file"))
             .map(|line| line.strip_prefix('#').unwrap_or(line).to_owned())
             .collect();
         let all = all.join(
@@ -350,5 +400,6 @@ mod tests {
         let config = Config::parse(&all, Path::new("all")).unwrap_or_else(|e| panic!("{e}\n{all}"));
         assert_eq!(config.limits, plain.limits);
         assert_eq!(config.hosts.len(), 1);
+        assert_eq!(config.components.len(), 1);
     }
 }

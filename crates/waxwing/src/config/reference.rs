@@ -1,7 +1,7 @@
 //! The reference and the example file, made from the settings' own documentation.
 
 use super::section::{Field, Section, Value};
-use super::{Clients, Host, Limits, Listen, Log, Registration, Tls};
+use super::{Clients, Component, Host, Limits, Listen, Log, Registration, Tls};
 use std::fmt::Write as _;
 
 /// `docs/config.md`.
@@ -69,7 +69,7 @@ pub(crate) fn example() -> String {
     out
 }
 
-fn sections() -> [Section; 8] {
+fn sections() -> [Section; 9] {
     [
         top(),
         Listen::reference(),
@@ -79,6 +79,7 @@ fn sections() -> [Section; 8] {
         Clients::reference(),
         Log::reference(),
         Host::reference(),
+        Component::reference(),
     ]
 }
 

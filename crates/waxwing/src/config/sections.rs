@@ -1,7 +1,7 @@
 //! Every setting, its default and why.
 
 use super::section::section;
-use super::values::{AtLeastOne, ContactUri, LogFormat, LogLevel};
+use super::values::{AtLeastOne, ContactUri, LogFormat, LogLevel, SecretText};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
@@ -18,6 +18,10 @@ section! {
         /// TLS itself, or measurements. None by default; an address must be one of loopback, because
         /// passwords cross it as they are.
         plain_on_loopback: Vec<SocketAddr> = Vec::new();
+        /// Connections of external components (XEP-0114). Only used if there is a `[component."…"]`. On
+        /// this machine only by default, because the protocol knows no encryption: what people say
+        /// crosses it in clear. Port 5347 is customary.
+        components: Vec<SocketAddr> = vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 5347))];
         /// Metrics for Prometheus at `/metrics` and health at `/health`. On this machine only by
         /// default: the figures name no person, but they are nobody else's business.
         metrics: Vec<SocketAddr> = vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 5290))];
@@ -185,6 +189,20 @@ section! {
         contact_security: Vec<ContactUri> = Vec::new(), example "[]";
         /// Contact for help.
         contact_support: Vec<ContactUri> = Vec::new(), example "[]";
+    }
+}
+
+section! {
+    /// An external component (XEP-0114): a program that serves a domain of its own through this
+    /// server, such as a gateway, an app server for push notifications, or a bot. Write one such
+    /// table for each, with its domain in quotes; it is trusted with everything that comes from that
+    /// domain. One of the two settings is needed.
+    struct Component in "component.\"gateway.example.org\"" {
+        /// The secret that the component knows as well; any long text.
+        secret: Option<SecretText> = None, example "\"5f2d0c5c1d8e47f0a6cdf3aa\"";
+        /// File that holds the secret and nothing else, for those who keep this file where others can
+        /// read it. White space around the secret does not count.
+        secret_file: Option<PathBuf> = None, example "\"/etc/waxwing/gateway.secret\"";
     }
 }
 

@@ -1,12 +1,22 @@
 //! The configuration as the engine wants it.
 
-use super::{Config, ContactUri, Domain};
-use waxwing_engine::{Clients, Contacts, DomainSettings, Limits, Settings};
+use super::values::SecretText;
+use super::{Component, Config, ContactUri, Domain};
+use waxwing_engine::{Clients, ComponentSettings, Contacts, DomainSettings, Limits, Settings};
+use waxwing_proto::stream::component::Secret;
 
 impl Config {
-    /// The engine's part.
-    pub(crate) fn settings(&self) -> Settings {
-        Settings {
+    /// The engine's part. Fails only where a file with a secret cannot be read.
+    pub(crate) fn settings(&self) -> Result<Settings, String> {
+        let components = self.components.iter().map(|(name, component)| {
+            let secret = component.read_secret();
+            Ok(ComponentSettings {
+                name: name.as_str().to_owned(),
+                secret: secret.map_err(|e| format!("component {name}: {e}"))?,
+            })
+        });
+        Ok(Settings {
+            components: components.collect::<Result<_, String>>()?,
             domains: self
                 .domains
                 .iter()
@@ -17,7 +27,7 @@ impl Config {
             plaintext_allowed: false,
             starttls: true,
             version: env!("CARGO_PKG_VERSION").to_owned(),
-        }
+        })
     }
 
     fn domain(&self, domain: &Domain) -> DomainSettings {
@@ -75,5 +85,19 @@ impl Config {
             auth_failures_per_account_max: limits.auth_failures_per_account_max.count(),
             scram_iterations: limits.scram_iterations.count(),
         }
+    }
+}
+
+impl Component {
+    /// The secret, from the file if that is where it is.
+    pub(crate) fn read_secret(&self) -> Result<Secret, String> {
+        let Some(path) = &self.secret_file else {
+            let secret = self.secret.as_ref().map(SecretText::secret);
+            return secret.ok_or_else(|| "there is no secret".to_owned());
+        };
+        let text = std::fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))?;
+        let text = SecretText::try_from(text.trim().to_owned());
+        text.map(|text| text.secret())
+            .map_err(|e| format!("{}: {e}", path.display()))
     }
 }

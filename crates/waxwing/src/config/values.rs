@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use waxwing_proto::BareJid;
+use waxwing_proto::stream::component::Secret;
 
 /// A domain that this server answers for, prepared as RFC 7622 § 3.2 asks.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize, Serialize)]
@@ -40,6 +41,34 @@ impl std::fmt::Display for Domain {
         f.write_str(&self.0)
     }
 }
+
+/// A secret, as it stands in the file. It is not shown in messages.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) struct SecretText(Secret);
+
+impl SecretText {
+    /// The secret.
+    pub(crate) fn secret(&self) -> Secret {
+        self.0.clone()
+    }
+}
+
+impl TryFrom<String> for SecretText {
+    type Error = &'static str;
+    fn try_from(text: String) -> Result<Self, &'static str> {
+        if text.len() < SECRET_BYTES_MIN {
+            return Err(
+                "is too short to be a secret; take 16 characters of chance or more, such as \
+                        what `openssl rand -hex 20` prints",
+            );
+        }
+        Ok(Self(Secret::new(text)))
+    }
+}
+
+/// Bytes of the shortest secret that is taken: whoever can try may try often.
+const SECRET_BYTES_MIN: usize = 8;
 
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]

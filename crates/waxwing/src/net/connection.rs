@@ -14,7 +14,7 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::timeout;
-use waxwing_engine::{Connection, Event, Status};
+use waxwing_engine::{ComponentConnection, Connection, Served, Status};
 use waxwing_proto::stream::{self, StreamCondition, StreamError};
 
 /// How long a peer may take to end its direction after we have ended ours.
@@ -39,7 +39,6 @@ pub(crate) async fn run(
     slot: Slot,
     stop: watch::Receiver<bool>,
 ) {
-    let Slot { permit, place } = slot;
     let mut transport = Transport::new(tcp);
     let mut input = BytesMut::new();
     let carrier = match kind {
@@ -54,9 +53,27 @@ pub(crate) async fn run(
                 return;
             }
         },
+        Kind::Components => {
+            let connection = ComponentConnection::new(&shared.engine, peer.ip());
+            return serve(shared, connection, transport, input, slot, stop).await;
+        }
     };
+    let connection = Connection::new(&shared.engine, peer.ip(), carrier);
+    serve(shared, connection, transport, input, slot, stop).await;
+}
+
+/// Serves whoever is at the other end of a transport.
+async fn serve(
+    shared: std::sync::Arc<Shared>,
+    connection: impl Served,
+    transport: Transport,
+    input: BytesMut,
+    slot: Slot,
+    stop: watch::Receiver<bool>,
+) {
+    let Slot { permit, place } = slot;
     let mut task = Task {
-        connection: Connection::new(&shared.engine, peer.ip(), carrier),
+        connection,
         shared,
         transport,
         unseen: !input.is_empty(),
@@ -88,8 +105,8 @@ impl From<io::Error> for Ended {
     }
 }
 
-struct Task {
-    connection: Connection,
+struct Task<C> {
+    connection: C,
     shared: std::sync::Arc<Shared>,
     transport: Transport,
     /// What was read and not yet processed; without a buffer while it is empty.
@@ -102,7 +119,7 @@ struct Task {
     stop: watch::Receiver<bool>,
 }
 
-impl Task {
+impl<C: Served> Task<C> {
     async fn serve(&mut self) -> Result<(), Ended> {
         let mut stopping = false;
         loop {
@@ -166,7 +183,7 @@ impl Task {
     }
 
     /// Carries out an event, and what else is ready, so that it goes into the same write.
-    async fn carry_out(&mut self, first: Event) -> Result<(), Ended> {
+    async fn carry_out(&mut self, first: C::Event) -> Result<(), Ended> {
         guard(&self.shared, self.connection.on_event(first)).await?;
         for _ in 1..EVENTS_BATCH_MAX {
             if !matches!(self.connection.status(), Status::Open) {

@@ -35,6 +35,8 @@ pub(crate) enum Kind {
     DirectTls,
     /// XMPP in clear, for programs on this machine.
     PlainOnLoopback,
+    /// The protocol of external components (XEP-0114).
+    Components,
 }
 
 impl Kind {
@@ -44,6 +46,7 @@ impl Kind {
             Self::Starttls => "starttls",
             Self::DirectTls => "direct_tls",
             Self::PlainOnLoopback => "plain_on_loopback",
+            Self::Components => "components",
         }
     }
 }
