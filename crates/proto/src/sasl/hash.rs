@@ -49,7 +49,7 @@ impl Hash {
     }
 
     /// `H(data)`.
-    pub(super) fn digest(self, data: &[u8]) -> Vec<u8> {
+    pub fn digest(self, data: &[u8]) -> Vec<u8> {
         with_digest!(self, D::digest(data).to_vec())
     }
 

@@ -30,7 +30,7 @@ use tokio::{
     time::Instant,
 };
 use tokio_rustls::TlsConnector;
-use waxwing_proto::sasl::ChannelBindings;
+use waxwing_proto::sasl::{ChannelBindings, Hash};
 
 /// How long a server may take to start.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
@@ -239,11 +239,16 @@ impl Network {
             .1
             .export_keying_material([0; 32], b"EXPORTER-Channel-Binding", None)
             .map_err(|e| e.to_string())?;
+        // The certificates of tests are signed with SHA-256 (RFC 5929 § 4.1).
+        let end_point = tls.get_ref().1.peer_certificates().and_then(|chain| {
+            let leaf = chain.first()?;
+            Some(Hash::Sha256.digest(leaf))
+        });
         Ok(Connected {
             wire: Box::new(tls),
             bindings: ChannelBindings {
                 exporter: Some(exporter.to_vec()),
-                server_end_point: None,
+                server_end_point: end_point,
             },
         })
     }
