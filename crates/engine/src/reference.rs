@@ -303,6 +303,44 @@ const CORE_XEPS: &[(Xep, &str)] = &[
     ),
     (
         Xep {
+            number: 386,
+            version: "1.1.0",
+            title: "Bind 2",
+            coverage: Coverage::Partial(
+                "the offline queue stays until it is read, as clients need it; the state of the archive is not told",
+            ),
+        },
+        "proto::stream, engine::connection",
+    ),
+    (
+        Xep {
+            number: 388,
+            version: "1.0.4",
+            title: "Extensible SASL Profile",
+            coverage: Coverage::Complete,
+        },
+        "proto::stream, engine::connection",
+    ),
+    (
+        Xep {
+            number: 474,
+            version: "0.5.0",
+            title: "SASL SCRAM Downgrade Protection",
+            coverage: Coverage::Complete,
+        },
+        "proto::sasl",
+    ),
+    (
+        Xep {
+            number: 484,
+            version: "0.2.0",
+            title: "Fast Authentication Streamlining Tokens",
+            coverage: Coverage::Partial("no TLS 1.3 early data"),
+        },
+        "proto::sasl, engine::clients",
+    ),
+    (
+        Xep {
             number: 440,
             version: "1.0.0",
             title: "SASL Channel-Binding Type Capability",

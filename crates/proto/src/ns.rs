@@ -108,6 +108,8 @@ pub const SASL2: &str = "urn:xmpp:sasl:2";
 pub const BIND2: &str = "urn:xmpp:bind:0";
 /// Fast authentication tokens (XEP-0484).
 pub const FAST: &str = "urn:xmpp:fast:0";
+/// Client access management (XEP-0494).
+pub const CAM: &str = "urn:xmpp:cam:0";
 /// SASL upgrade tasks (XEP-0480).
 pub const SASL_UPGRADE: &str = "urn:xmpp:sasl:upgrade:0";
 /// SCRAM upgrade tasks (XEP-0480 § 3).

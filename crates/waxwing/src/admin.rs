@@ -1,10 +1,11 @@
 //! The admin socket: how `waxwing user` reaches a server that runs.
 //!
 //! A Unix socket in the data folder that only the server's user may open. One request a connection,
-//! one line each way: `add ADDRESS PASSWORD`, `passwd ADDRESS PASSWORD` or `del ADDRESS`, the
-//! password in base64; the answer is `ok`, or `error` and a text.
+//! one line each way: `add ADDRESS PASSWORD`, `passwd ADDRESS PASSWORD`, `del ADDRESS`,
+//! `devices ADDRESS` or `sign-out ADDRESS [ID]`, the password in base64; the answer is `ok`, `ok` and
+//! a text in base64, or `error` and a text.
 
-use crate::accounts;
+use crate::{accounts, devices};
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -18,6 +19,8 @@ use waxwing_proto::{BareJid, sasl};
 
 /// Largest line: an address (3 071 bytes), a password of 1 024 in base64, a word.
 const LINE_BYTES_MAX: u64 = 8 * 1024;
+/// Largest answer: the devices of an account, each a few hundred bytes.
+const ANSWER_BYTES_MAX: u64 = 1024 * 1024;
 /// How long a request may take to arrive.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -29,22 +32,31 @@ pub(crate) enum Request {
     Passwd(BareJid, String),
     /// The end of an account.
     Del(BareJid),
+    /// What has access to an account.
+    Devices(BareJid),
+    /// The end of the access of one client, or of all.
+    SignOut(BareJid, Option<String>),
 }
 
 impl Request {
-    /// Carries it out.
-    pub(crate) async fn perform(&self, engine: &Engine) -> Result<(), String> {
+    /// Carries it out; gives what is to be told, if that is more than that it is done.
+    pub(crate) async fn perform(&self, engine: &Engine) -> Result<String, String> {
         match self {
-            Self::Add(account, password) => accounts::add(engine, account, password).await,
+            Self::Add(account, password) => accounts::add(engine, account, password).await?,
             Self::Passwd(account, password) => {
-                accounts::set_password(engine, account, password).await
+                accounts::set_password(engine, account, password).await?;
             }
-            Self::Del(account) => accounts::remove(engine, account).await,
+            Self::Del(account) => accounts::remove(engine, account).await?,
+            Self::Devices(account) => return devices::list(engine, account).await,
+            Self::SignOut(account, id) => {
+                return devices::sign_out(engine, account, id.as_deref()).await;
+            }
         }
+        Ok(String::new())
     }
 
     /// Asks the server behind the socket. `None` if there is no server.
-    pub(crate) async fn send(&self, socket: &Path) -> Option<Result<(), String>> {
+    pub(crate) async fn send(&self, socket: &Path) -> Option<Result<String, String>> {
         let stream = UnixStream::connect(socket).await.ok()?;
         Some(
             self.exchange(stream)
@@ -53,19 +65,18 @@ impl Request {
         )
     }
 
-    async fn exchange(&self, mut stream: UnixStream) -> io::Result<Result<(), String>> {
+    async fn exchange(&self, mut stream: UnixStream) -> io::Result<Result<String, String>> {
         stream.write_all(self.line().as_bytes()).await?;
         let mut answer = String::new();
         BufReader::new(stream)
-            .take(LINE_BYTES_MAX)
+            .take(ANSWER_BYTES_MAX)
             .read_line(&mut answer)
             .await?;
-        Ok(match answer.trim_end() {
-            "ok" => Ok(()),
-            answer => Err(answer
-                .strip_prefix("error ")
-                .unwrap_or("no answer")
-                .to_owned()),
+        Ok(match answer.trim_end().split_once(' ') {
+            None if answer.trim_end() == "ok" => Ok(String::new()),
+            Some(("ok", text)) => decode(text).ok_or_else(|| "the answer is cut off".to_owned()),
+            Some(("error", text)) => Err(text.to_owned()),
+            _ => Err("no answer".to_owned()),
         })
     }
 
@@ -78,6 +89,11 @@ impl Request {
                 format!("passwd {account} {}\n", sasl::encode(password.as_bytes()))
             }
             Self::Del(account) => format!("del {account}\n"),
+            Self::Devices(account) => format!("devices {account}\n"),
+            Self::SignOut(account, None) => format!("sign-out {account}\n"),
+            Self::SignOut(account, Some(id)) => {
+                format!("sign-out {account} {}\n", sasl::encode(id.as_bytes()))
+            }
         }
     }
 
@@ -88,17 +104,22 @@ impl Request {
             .ok()
             .filter(|account| account.local().is_some());
         let account = account.ok_or("the address is not one of a person")?;
-        let password = words.next().map(|word| {
-            let bytes = sasl::decode(word).ok()?;
-            String::from_utf8(bytes).ok()
-        });
-        match (verb, password, words.next()) {
+        // A password or an id.
+        let secret = words.next().map(decode);
+        match (verb, secret, words.next()) {
             ("add", Some(Some(password)), None) => Ok(Self::Add(account, password)),
             ("passwd", Some(Some(password)), None) => Ok(Self::Passwd(account, password)),
             ("del", None, None) => Ok(Self::Del(account)),
+            ("devices", None, None) => Ok(Self::Devices(account)),
+            ("sign-out", None, None) => Ok(Self::SignOut(account, None)),
+            ("sign-out", Some(Some(id)), None) => Ok(Self::SignOut(account, Some(id))),
             _ => Err("the request is not understood; is `waxwing` as new as the server?".into()),
         }
     }
+}
+
+fn decode(word: &str) -> Option<String> {
+    String::from_utf8(sasl::decode(word).ok()?).ok()
 }
 
 /// Opens the socket. The caller holds the data folder's lock, so one that exists is left over.
@@ -150,7 +171,8 @@ async fn answer(engine: &Engine, mut stream: UnixStream) -> io::Result<()> {
         Err(error) => Err(error),
     };
     let answer = match performed {
-        Ok(()) => "ok\n".to_owned(),
+        Ok(text) if text.is_empty() => "ok\n".to_owned(),
+        Ok(text) => format!("ok {}\n", sasl::encode(text.as_bytes())),
         Err(text) => format!("error {}\n", text.replace('\n', " ")),
     };
     stream.write_all(answer.as_bytes()).await
@@ -166,7 +188,10 @@ mod tests {
         for request in [
             Request::Add(account.clone(), "two words\n and é".to_owned()),
             Request::Passwd(account.clone(), "x".to_owned()),
-            Request::Del(account),
+            Request::Del(account.clone()),
+            Request::Devices(account.clone()),
+            Request::SignOut(account.clone(), None),
+            Request::SignOut(account, Some("0123456789abcdef".to_owned())),
         ] {
             let line = request.line();
             assert_eq!(line.matches('\n').count(), 1);
@@ -179,6 +204,8 @@ mod tests {
             "del a@b eA==",
             "del example.org",
             "add a@b !",
+            "devices a@b eA==",
+            "sign-out a@b !",
             "x a@b",
         ] {
             assert!(Request::parse(line).is_err(), "{line}");

@@ -6,6 +6,7 @@
 //!                        │            (who gets in)     (one task each)
 //!                        ├──▶ net::tls, certificates, certificate_watch
 //!                        ├──▶ admin         commands of `waxwing user`, by a Unix socket
+//!                        ├──▶ upkeep        what is done now and then
 //!                        └──▶ telemetry     logs, /metrics, /health
 //! ```
 
@@ -15,11 +16,13 @@ mod certificate_watch;
 mod cli;
 mod config;
 mod data;
+mod devices;
 mod env;
 mod files;
 mod net;
 mod server;
 mod telemetry;
+mod upkeep;
 
 fn main() -> std::process::ExitCode {
     cli::main()

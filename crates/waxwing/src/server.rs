@@ -6,7 +6,7 @@ use crate::net::admission::{Admission, connections_max};
 use crate::net::listener::{self, Kind, Repeated, Shared};
 use crate::net::tls::Tls;
 use crate::telemetry::{http, metrics::Metrics};
-use crate::{admin, env};
+use crate::{admin, env, upkeep};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -173,6 +173,7 @@ impl Sockets {
                 stop.clone(),
             ));
         }
+        tokio::spawn(upkeep::run(shared.engine.clone(), stop.clone()));
         tokio::spawn(admin::serve(
             shared.engine.clone(),
             self.admin,

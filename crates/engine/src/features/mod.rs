@@ -7,6 +7,7 @@
 )]
 
 pub mod blocking;
+pub mod cam;
 pub mod caps;
 pub mod carbons;
 pub mod disco;
@@ -51,6 +52,7 @@ pub const FEATURES: &[Feature] = &[
     private::FEATURE,
     vcard::FEATURE,
     register::FEATURE,
+    cam::FEATURE,
     offline::FEATURE,
     carbons::FEATURE,
     component::FEATURE,

@@ -38,6 +38,20 @@ pub(super) enum Command {
         #[arg(long)]
         yes: bool,
     },
+    /// List the devices that have access to an account
+    Devices {
+        /// The account's address
+        address: String,
+    },
+    /// End the access of a device: its tokens and its sessions
+    ///
+    /// A device that has kept the password can log in again; `waxwing user passwd` ends that too.
+    SignOut {
+        /// The account's address
+        address: String,
+        /// The device's id, as `waxwing user devices` shows it; all devices if left out
+        id: Option<String>,
+    },
     /// List accounts
     List {
         /// Of this domain only
@@ -96,6 +110,16 @@ pub(super) fn user(source: &Source, command: Command) -> Result<ExitCode, String
             runtime.block_on(perform(&config, &Request::Del(account.clone())))?;
             println!("{account} is deleted.");
         }
+        Command::Devices { address } => {
+            let account = account(&config, &address)?;
+            let list = runtime.block_on(perform(&config, &Request::Devices(account)))?;
+            print!("{list}");
+        }
+        Command::SignOut { address, id } => {
+            let account = account(&config, &address)?;
+            let done = runtime.block_on(perform(&config, &Request::SignOut(account, id)))?;
+            print!("{done}");
+        }
         Command::List { domain } => {
             let domains = config
                 .domains
@@ -109,7 +133,7 @@ pub(super) fn user(source: &Source, command: Command) -> Result<ExitCode, String
 }
 
 /// Through the server if it runs, so that sessions end when they must; else on the database.
-async fn perform(config: &Config, request: &Request) -> Result<(), String> {
+async fn perform(config: &Config, request: &Request) -> Result<String, String> {
     match request.send(&config.admin_socket()).await {
         Some(answer) => answer,
         None => request.perform(&engine_at_rest(config).await?).await,
