@@ -96,9 +96,8 @@ async fn run() -> Result<bool, String> {
         done += count;
         println!("{done} of {cycles} cycles, {}", tally.line());
         if !clean && brand == Brand::Waxwing {
-            // What is kept for looking at is this epoch's.
-            let kept = scratch.keep();
-            println!("data and journal are kept in {}", kept.display());
+            // It has said where its journal is.
+            let _kept = scratch.keep();
             break;
         }
     }

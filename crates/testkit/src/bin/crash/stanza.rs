@@ -116,21 +116,22 @@ fn unwrap(stanza: &Element) -> Option<(Channel, &Element, Option<&str>)> {
     Some((channel, stanza, None))
 }
 
-/// FNV-1a over the content without what servers add.
+/// FNV-1a over each child without those that servers add. Sums, because some servers write the
+/// children in another order.
 fn digest(message: &Element) -> Digest {
-    let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
-    for child in message.children() {
-        let added = child.is("stanza-id", ns::STANZA_ID)
+    let added = |child: &&Element| {
+        child.is("stanza-id", ns::STANZA_ID)
             || child.is("delay", ns::DELAY)
-            || child.is("archived", ARCHIVED);
-        if added {
-            continue;
-        }
-        for byte in child.to_string().bytes() {
-            hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-        }
-    }
-    Digest(hash)
+            || child.is("archived", ARCHIVED)
+    };
+    let hash = |child: &Element| {
+        let text = child.to_string();
+        text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        })
+    };
+    let children = message.children().filter(|child| !added(child));
+    Digest(children.map(hash).fold(0, u64::wrapping_add))
 }
 
 #[cfg(test)]
