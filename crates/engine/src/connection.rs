@@ -112,6 +112,7 @@ impl Connection {
     pub fn wants_input(&self) -> bool {
         self.status == Status::Open
             && self.held_until.is_none()
+            && !self.output.is_long()
             && self
                 .session
                 .as_ref()
@@ -125,6 +126,7 @@ impl Connection {
 
     /// All output so far has been written to the transport.
     pub fn written(&mut self) {
+        self.output.written();
         if let Some(session) = &mut self.session {
             let acknowledges = self.output.is_acknowledged();
             session.state.offline.written(acknowledges);

@@ -18,7 +18,7 @@ pub fn from_store(engine: &Engine, error: &StoreError) -> StanzaError {
                 .text("You have reached the limit for this.")
         }
         StoreError::Exists => StanzaError::new(Condition::Conflict),
-        StoreError::NoAccount => StanzaError::new(Condition::ItemNotFound),
+        StoreError::NoAccount | StoreError::NoItem => StanzaError::new(Condition::ItemNotFound),
         StoreError::Conflict | StoreError::Backend(_) | _ => {
             engine.metrics().store_failures.inc();
             tracing::error!(%error, "a store call failed");

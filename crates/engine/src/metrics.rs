@@ -105,6 +105,10 @@ metrics! {
     offline_stored: Counter,
     /// Messages refused because `offline_messages_max` or `offline_bytes_max` was reached.
     offline_refused: Counter,
+    /// Queries of archives (XEP-0313).
+    archive_queries: Counter,
+    /// Messages sent in answer to them.
+    archive_entries_sent: Counter,
     /// Sessions closed because `outbox_stanzas_max` or `outbox_bytes_max` was reached.
     outbox_overflows: Counter,
     /// Logins refused by `sessions_per_account_max`.

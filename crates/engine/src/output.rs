@@ -13,6 +13,8 @@ use waxwing_proto::{
 #[derive(Debug, Default)]
 pub struct Output {
     bytes: VecDeque<Bytes>,
+    /// Bytes of the server's own stanzas among those not yet written.
+    own_bytes: usize,
     unacknowledged: Option<Box<Outbound<Sent>>>,
     /// Bytes of the messages among them.
     unacknowledged_bytes: usize,
@@ -21,6 +23,10 @@ pub struct Output {
 /// Bytes of messages that may wait for their acknowledgement; then nothing more is sent, and the
 /// outbox fills up to its own bound.
 const UNACKNOWLEDGED_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Bytes of answers that may wait to be written; then the client's next request waits. An answer
+/// can be much longer than its request, and clients need not wait for one before they send another.
+const OWN_BYTES_MAX: usize = 256 * 1024;
 
 /// What has to be done about a stanza that the client never acknowledges.
 #[derive(Debug)]
@@ -46,8 +52,19 @@ impl Output {
 
     /// Queues a whole stanza of the server's own making.
     pub(crate) fn stanza(&mut self, stanza: Bytes) {
+        self.own_bytes = self.own_bytes.saturating_add(stanza.len());
         self.bytes.push_back(stanza);
         self.sent(Sent::Nothing);
+    }
+
+    /// Whether what was asked for is to be written before more is answered.
+    pub(crate) fn is_long(&self) -> bool {
+        self.own_bytes >= OWN_BYTES_MAX
+    }
+
+    /// All has been written.
+    pub(crate) fn written(&mut self) {
+        self.own_bytes = 0;
     }
 
     /// Queues a stanza that is not kept.

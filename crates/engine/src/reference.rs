@@ -259,7 +259,7 @@ const CORE_XEPS: &[(Xep, &str)] = &[
             number: 59,
             version: "1.0",
             title: "Result Set Management",
-            coverage: Coverage::Partial("no result that is sent is long enough to need it yet"),
+            coverage: Coverage::Partial("no pages by index; counts up to 10 000"),
         },
         "proto::rsm",
     ),

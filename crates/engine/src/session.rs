@@ -41,6 +41,8 @@ pub struct SessionState {
     pub caps_asked: Option<(String, caps::Named)>,
     /// Where the session is in reading the offline queue.
     pub offline: offline::Reader,
+    /// Stanzas for this session alone that a handler wants sent before its reply.
+    pub before_reply: Vec<Bytes>,
     /// Stanzas for this session alone that a handler wants sent after its reply.
     pub after_reply: Vec<Bytes>,
 }
@@ -108,6 +110,7 @@ impl Session {
                 account: account.clone(),
                 caps_asked: None,
                 offline: offline::Reader::default(),
+                before_reply: Vec::new(),
                 after_reply: Vec::new(),
             },
             pending: VecDeque::new(),
@@ -283,6 +286,9 @@ impl Session {
         self.engine.metrics().iqs_in.inc();
         let given = draft.to().cloned();
         let result = self.iq_routed(draft, out).await;
+        for stanza in self.state.before_reply.drain(..) {
+            out.stanza(stanza);
+        }
         match result {
             Ok(Some(reply)) => self.reply(&stanza, given.as_ref(), &reply, out),
             Ok(None) => {}

@@ -91,6 +91,8 @@ pub struct Limits {
     pub offline_bytes_max: u64,
     /// Addresses on one block list.
     pub blocked_max: u32,
+    /// Addresses in the archiving preferences of one account.
+    pub archive_rules_max: u32,
     /// Bytes of one account's vCard and private XML together.
     pub documents_bytes_max: u64,
     /// Accounts without a session whose roster and block list stay in memory.
@@ -124,6 +126,7 @@ impl Default for Limits {
             offline_messages_max: 1000,
             offline_bytes_max: 16 * 1024 * 1024,
             blocked_max: 2000,
+            archive_rules_max: 1000,
             documents_bytes_max: 4 * 1024 * 1024,
             idle_accounts_max: 10_000,
             registrations_per_hour_max: 5,

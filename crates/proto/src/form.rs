@@ -231,6 +231,8 @@ pub struct NewField<'a> {
     pub values: &'a [&'a str],
     /// Label and value of the options.
     pub options: &'a [(&'a str, &'a str)],
+    /// Whether it takes other texts than the options (XEP-0122 § 3.2, `<open/>`).
+    pub open: bool,
 }
 
 /// Writes a form.
@@ -301,6 +303,14 @@ impl<'w> FormWriter<'w> {
                 .start("option")
                 .attr("label", label)
                 .leaf("value", value)
+                .end();
+        }
+        if field.open {
+            writer
+                .start_ns("validate", ns::DATA_VALIDATION)
+                .attr("datatype", "xs:string")
+                .start("open")
+                .end()
                 .end();
         }
         writer.end();
@@ -390,6 +400,13 @@ mod tests {
             required: true,
             values: &["1"],
             options: &[("One", "1"), ("Two", "2")],
+            ..NewField::default()
+        });
+        form.field(&NewField {
+            var: "any",
+            kind: FieldKind::ListMulti,
+            open: true,
+            ..NewField::default()
         });
         form.field(&NewField {
             kind: FieldKind::Fixed,
@@ -405,6 +422,6 @@ mod tests {
         });
         form.end();
         let written = writer.finish();
-        expect!["<x xmlns='jabber:x:data' type='form'><instructions>Fill in</instructions><title>T &amp; t</title><field var='FORM_TYPE' type='hidden'><value>urn:x</value></field><field var='size' type='list-single' label='Size'><required/><value>1</value><option label='One'><value>1</value></option><option label='Two'><value>2</value></option></field><field type='fixed'><value>note</value></field></x><x xmlns='jabber:x:data' type='submit'><field var='FORM_TYPE' type='hidden'><value>urn:x</value></field><field var='size'><value>2</value></field></x>"].assert_eq(std::str::from_utf8(&written).expect("UTF-8"));
+        expect!["<x xmlns='jabber:x:data' type='form'><instructions>Fill in</instructions><title>T &amp; t</title><field var='FORM_TYPE' type='hidden'><value>urn:x</value></field><field var='size' type='list-single' label='Size'><required/><value>1</value><option label='One'><value>1</value></option><option label='Two'><value>2</value></option></field><field var='any' type='list-multi'><validate xmlns='http://jabber.org/protocol/xdata-validate' datatype='xs:string'><open/></validate></field><field type='fixed'><value>note</value></field></x><x xmlns='jabber:x:data' type='submit'><field var='FORM_TYPE' type='hidden'><value>urn:x</value></field><field var='size'><value>2</value></field></x>"].assert_eq(std::str::from_utf8(&written).expect("UTF-8"));
     }
 }

@@ -68,6 +68,8 @@ pub const MAM: &str = "urn:xmpp:mam:2";
 pub const HINTS: &str = "urn:xmpp:hints";
 /// Chat states (XEP-0085).
 pub const CHAT_STATES: &str = "http://jabber.org/protocol/chatstates";
+/// Validation of data forms (XEP-0122).
+pub const DATA_VALIDATION: &str = "http://jabber.org/protocol/xdata-validate";
 /// SASL channel-binding type capability (XEP-0440).
 pub const SASL_CB: &str = "urn:xmpp:sasl-cb:0";
 /// Stream limits advertisement (XEP-0478).

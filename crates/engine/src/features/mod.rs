@@ -53,6 +53,7 @@ pub const FEATURES: &[Feature] = &[
     vcard::FEATURE,
     register::FEATURE,
     cam::FEATURE,
+    mam::FEATURE,
     offline::FEATURE,
     carbons::FEATURE,
     component::FEATURE,

@@ -2,6 +2,7 @@
 //! a commit and somebody who comes or goes, and time.
 
 mod acknowledge;
+mod archive;
 mod commit;
 mod delivery;
 mod login;

@@ -139,7 +139,11 @@ impl Client {
     pub(crate) async fn run(&mut self) {
         loop {
             self.connection.handle(&mut self.input).await;
+            let held = !self.input.is_empty() && !self.connection.wants_input();
             self.write();
+            if held && self.connection.wants_input() {
+                continue;
+            }
             let Some(event) = self.connection.event().now_or_never() else {
                 return;
             };

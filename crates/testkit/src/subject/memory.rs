@@ -177,6 +177,7 @@ async fn serve(
 ) {
     let mut stopping = false;
     let mut input = BytesMut::new();
+    let mut held = false;
     loop {
         while let Some(bytes) = connection.output().pop_front() {
             if pipe.write_all(&bytes).await.is_err() {
@@ -191,6 +192,12 @@ async fn serve(
             Status::StartTls => connection.tls_started(tls_info()),
             Status::Open => {}
         }
+        if held && connection.wants_input() {
+            // It waited for the write.
+            connection.handle(&mut input).await;
+            held = !input.is_empty() && !connection.wants_input();
+            continue;
+        }
         tokio::select! {
             biased;
             _ = stop.changed(), if !stopping => {
@@ -204,6 +211,7 @@ async fn serve(
             },
         }
         connection.handle(&mut input).await;
+        held = !input.is_empty() && !connection.wants_input();
     }
     connection.end().await;
 }

@@ -97,6 +97,8 @@ section! {
         offline_messages_max: AtLeastOne = AtLeastOne::new(engine().offline_messages_max);
         /// Bytes of such messages for one account.
         offline_bytes_max: AtLeastOne = long(engine().offline_bytes_max);
+        /// Addresses in the archiving preferences of one account (XEP-0441).
+        archive_rules_max: AtLeastOne = AtLeastOne::new(engine().archive_rules_max);
         /// Bytes of vCard and private XML together for one account.
         documents_bytes_max: AtLeastOne = long(engine().documents_bytes_max);
         /// Accounts without a session whose roster and block list stay in memory; a cache, nothing

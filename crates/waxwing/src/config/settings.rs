@@ -77,6 +77,7 @@ impl Config {
             offline_messages_max: limits.offline_messages_max.count(),
             offline_bytes_max: limits.offline_bytes_max.count().into(),
             blocked_max: limits.blocked_max.count(),
+            archive_rules_max: limits.archive_rules_max.count(),
             documents_bytes_max: limits.documents_bytes_max.count().into(),
             idle_accounts_max: limits.idle_accounts_max.size(),
             registrations_per_hour_max: self.registration.per_address_hour_max.count(),
