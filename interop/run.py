@@ -17,9 +17,10 @@ import login
 import messaging
 import profanity
 import services
+import xmppjs
 from servers import start
 
-MODULES = [login, messaging, services, account, profanity]
+MODULES = [login, messaging, services, account, profanity, xmppjs]
 
 
 def tests():

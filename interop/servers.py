@@ -23,6 +23,7 @@ class Server:
     log: Path
     process: subprocess.Popen
     add_account: object  # function (user, password)
+    admin: object  # function (*words): what `waxwing` prints; of Waxwing only
 
     domain: str = DOMAIN
     address: str = "127.0.0.1"
@@ -34,7 +35,7 @@ def start(name: str, folder: Path, binary: str | None):
     certificate, key = self_signed(folder)
     ports = free_ports(3)
     make = {"waxwing": waxwing, "prosody": prosody}[name]
-    command, add_account, environment = make(folder, certificate, key, ports, binary)
+    command, add_account, admin, environment = make(folder, certificate, key, ports, binary)
     log = folder / "server.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
@@ -46,7 +47,7 @@ def start(name: str, folder: Path, binary: str | None):
             env=environment,
         )
     server = Server(
-        name, folder, ports[0], ports[1], certificate, log, process, add_account
+        name, folder, ports[0], ports[1], certificate, log, process, add_account, admin
     )
     try:
         wait_until_open(process, ports[:2], log)
@@ -76,8 +77,14 @@ metrics = ["127.0.0.1:{ports[2]}"]
 [registration]
 open = true
 per_address_hour_max = 100
+[clients]
+token_rotated_after_hours = 0
 """
     )
+
+    def admin(*words):
+        command = [binary, *words, "--config", settings]
+        return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
 
     def add_account(user, password):
         subprocess.run(
@@ -88,7 +95,7 @@ per_address_hour_max = 100
             check=True,
         )
 
-    return [binary, "run", "--config", settings], add_account, None
+    return [binary, "run", "--config", settings], add_account, admin, None
 
 
 def prosody(folder, certificate, key, ports, _binary):
@@ -129,7 +136,7 @@ VirtualHost "{DOMAIN}"
             check=True,
         )
 
-    return ["prosody", "--config", str(settings)], add_account, None
+    return ["prosody", "--config", str(settings)], add_account, None, None
 
 
 def self_signed(folder: Path) -> tuple[Path, Path]:

@@ -27,6 +27,17 @@ const PACKAGES: &[Package] = &[
     },
 ];
 
+const NODE: &[Package] = &[
+    Package {
+        name: "nodejs",
+        program: "node",
+    },
+    Package {
+        name: "npm",
+        program: "npm",
+    },
+];
+
 const PROSODY: Package = Package {
     name: "prosody",
     program: "prosody",
@@ -73,8 +84,16 @@ fn run(against: &str, names: &[&str]) -> Result<Outcome> {
         Ok(python) => python,
         Err(why) => return Ok(Outcome::Skipped(why)),
     };
+    if let Err(why) = packages::debian(NODE)? {
+        return Ok(Outcome::Skipped(why));
+    }
+    let node_modules = match packages::node()? {
+        Ok(node_modules) => node_modules,
+        Err(why) => return Ok(Outcome::Skipped(why)),
+    };
     let mut script = Command::new(python);
     script
+        .env("NODE_MODULES", node_modules)
         .arg(root().join("interop/run.py"))
         .args(["--against", against, "--binary"])
         .arg(program("dev", "waxwing").get_program())

@@ -1,5 +1,5 @@
-//! What the interop tier needs from outside: Debian packages, and Python packages in a virtual
-//! environment under the build folder. Whatever is installed is said first.
+//! What the interop tier needs from outside: Debian packages, and packages of Python and Node under
+//! the build folder. Whatever is installed is said first.
 
 use crate::process::{Result, at, on_path, output, root, succeed, target};
 use std::{path::PathBuf, process::Command};
@@ -113,4 +113,37 @@ pub(crate) fn python() -> Result<std::result::Result<PathBuf, String>> {
     }
     at(&stamp, std::fs::write(&stamp, wanted))?;
     Ok(Ok(python))
+}
+
+/// The folder with what `interop/xmppjs/package-lock.json` names.
+pub(crate) fn node() -> Result<std::result::Result<PathBuf, String>> {
+    let folder = target().join("interop-node");
+    let stamp = folder.join("installed.json");
+    let source = root().join("interop/xmppjs");
+    let lock = source.join("package-lock.json");
+    let wanted = at(&lock, std::fs::read_to_string(&lock))?;
+    let modules = folder.join("node_modules");
+    if std::fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
+        return Ok(Ok(modules));
+    }
+    println!(
+        "Installing Node packages for the interop tests into {}",
+        folder.display()
+    );
+    at(&folder, std::fs::create_dir_all(&folder))?;
+    for name in ["package.json", "package-lock.json"] {
+        let to = folder.join(name);
+        at(&to, std::fs::copy(source.join(name), &to).map(drop))?;
+    }
+    let mut install = Command::new("npm");
+    install
+        .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"])
+        .current_dir(&folder);
+    if let Err(fault) = succeed(&mut install) {
+        return Ok(Err(format!(
+            "the Node packages cannot be installed: {fault}"
+        )));
+    }
+    at(&stamp, std::fs::write(&stamp, wanted))?;
+    Ok(Ok(modules))
 }

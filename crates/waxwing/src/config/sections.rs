@@ -150,9 +150,9 @@ section! {
         /// For how many days a token is valid. A device that is off for longer needs the password
         /// again; a longer life gives whoever steals a device more time.
         token_lifetime_days: AtLeastOne = days(clients().token_lifetime);
-        /// How many hours old a token must be for its use to bring a new one. Each day bounds what
-        /// a copied token is good for, and costs one write a day and device.
-        token_rotated_after_hours: AtLeastOne = hours(clients().token_rotated_after);
+        /// How many hours old a token must be for its use to bring a new one; 0 means each use.
+        /// Once a day bounds what a copied token is good for, and costs one write a day and device.
+        token_rotated_after_hours: u32 = hours(clients().token_rotated_after);
     }
 }
 
@@ -225,8 +225,8 @@ fn clients() -> waxwing_engine::Clients {
     waxwing_engine::Clients::default()
 }
 
-fn hours(duration: std::time::Duration) -> AtLeastOne {
-    long(duration.as_secs() / 3600)
+fn hours(duration: std::time::Duration) -> u32 {
+    u32::try_from(duration.as_secs() / 3600).unwrap_or(u32::MAX)
 }
 
 fn days(duration: std::time::Duration) -> AtLeastOne {

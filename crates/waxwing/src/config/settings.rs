@@ -2,6 +2,7 @@
 
 use super::values::SecretText;
 use super::{Component, Config, ContactUri, Domain};
+use std::time::Duration;
 use waxwing_engine::{Clients, ComponentSettings, Contacts, DomainSettings, Limits, Settings};
 use waxwing_proto::stream::component::Secret;
 
@@ -56,7 +57,7 @@ impl Config {
             names_kept: clients.names_kept,
             forgotten_after: clients.forgotten_after_days.days(),
             token_lifetime: clients.token_lifetime_days.days(),
-            token_rotated_after: clients.token_rotated_after_hours.hours(),
+            token_rotated_after: Duration::from_hours(clients.token_rotated_after_hours.into()),
         }
     }
 

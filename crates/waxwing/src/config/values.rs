@@ -186,14 +186,9 @@ impl AtLeastOne {
         usize::try_from(self.0).unwrap_or(usize::MAX)
     }
 
-    /// The number as a duration in hours.
-    pub(crate) fn hours(self) -> std::time::Duration {
-        std::time::Duration::from_hours(self.0.into())
-    }
-
     /// The number as a duration in days.
     pub(crate) fn days(self) -> std::time::Duration {
-        self.hours() * 24
+        std::time::Duration::from_hours(24 * u64::from(self.0))
     }
 
     /// The number as a duration in seconds.
