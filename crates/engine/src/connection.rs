@@ -8,7 +8,10 @@
 
 mod login;
 
-use crate::{Engine, features::register, outbox::Delivery, output::Output, session::Session};
+use crate::{
+    Engine, deliverer::Delivered, features::register, outbox::Delivery, output::Output,
+    session::Session,
+};
 use bytes::{Bytes, BytesMut};
 use login::LoggingIn;
 use std::{
@@ -25,7 +28,6 @@ use waxwing_proto::{
     stanza::{Condition, StanzaError},
     stream::{C2sStream, Effect, Reply, StreamCondition, StreamError, TlsInfo, Transport},
 };
-use waxwing_store::{Outcome, StoreError};
 
 /// How many deliveries one event takes from the outbox, so that one write carries them.
 const BATCH: usize = 64;
@@ -47,8 +49,8 @@ pub enum Status {
 pub enum Event {
     /// Somebody has something for the client.
     Delivery(Delivery),
-    /// The oldest pending stanza's commit has ended.
-    Commit(Result<Outcome, StoreError>),
+    /// The oldest pending stanza is on disk and was handed over, or was refused.
+    Delivered(Delivered),
     /// The offline queue is to be read on.
     Offline,
     /// A deadline has passed.
@@ -171,9 +173,9 @@ impl Connection {
         match event {
             Event::Deadline => self.deadline(),
             Event::Delivery(delivery) => self.deliver(delivery),
-            Event::Commit(outcome) => {
+            Event::Delivered(delivered) => {
                 if let Some(session) = &mut self.session {
-                    session.release(outcome, &mut self.output);
+                    session.release(delivered, &mut self.output);
                 }
             }
             Event::Offline => {
@@ -205,8 +207,8 @@ impl Connection {
         let Some(session) = &mut self.session else {
             return Poll::Pending;
         };
-        if let Poll::Ready(outcome) = session.poll_commit(cx) {
-            return Poll::Ready(Event::Commit(outcome));
+        if let Poll::Ready(delivered) = session.poll_delivered(cx) {
+            return Poll::Ready(Event::Delivered(delivered));
         }
         if session.state.offline.is_due() {
             return Poll::Ready(Event::Offline);
@@ -249,7 +251,7 @@ impl Connection {
             Effect::Send(bytes) => {
                 self.output.raw(bytes);
                 if std::mem::take(&mut self.enabling) {
-                    self.output.enable();
+                    self.output.enable(false);
                 }
             }
             Effect::EnableSm(enable) => {
@@ -324,10 +326,15 @@ impl Connection {
 
     fn acknowledged(&mut self, h: u32) {
         match self.output.acknowledge(h) {
-            Ok(None) => {}
-            Ok(Some(last)) => {
-                if let Some(session) = &mut self.session {
+            Ok(covered) => {
+                let Some(session) = &mut self.session else {
+                    return;
+                };
+                if let Some(last) = covered.waiting {
                     session.state.offline.acknowledged(last);
+                }
+                if let Some(last) = covered.archived {
+                    session.received(last);
                 }
             }
             Err(too_high) => self.close(too_high.into()),

@@ -4,6 +4,7 @@ use crate::{
     Env, Settings,
     auth::{Gate, Revocations},
     clients,
+    deliverer::Deliverer,
     features::{
         self,
         stanza_id::{self, StanzaIds},
@@ -39,6 +40,7 @@ struct Inner {
     caps: features::caps::Cache,
     remote: Remote,
     stanza_ids: StanzaIds,
+    deliverer: Deliverer,
     /// Key of the salts told for accounts that do not exist.
     decoy_secret: [u8; 32],
     client_secret: clients::Secret,
@@ -68,6 +70,7 @@ impl Engine {
             caps: features::caps::Cache::default(),
             stanza_ids: StanzaIds::new(&id_secret),
             remote: Remote::new(components.map(|component| component.name.clone())),
+            deliverer: Deliverer::default(),
             started: env.now(),
             streams,
             component_streams,
@@ -128,6 +131,9 @@ impl Engine {
     /// How ids of archives are shown.
     pub fn stanza_ids(&self) -> &StanzaIds {
         &self.0.stanza_ids
+    }
+    pub(crate) fn deliverer(&self) -> &Deliverer {
+        &self.0.deliverer
     }
     pub(crate) fn remote(&self) -> &Remote {
         &self.0.remote

@@ -9,7 +9,7 @@ use waxwing_proto::{
     stanza::{Draft, Sealed, Stanza, StanzaError},
     xml::Element,
 };
-use waxwing_store::{BoxFuture, Micros, Record};
+use waxwing_store::{BoxFuture, Message};
 
 /// What a feature is made of. Unused slots come from [`Feature::NONE`].
 #[derive(Debug, Clone, Copy)]
@@ -26,8 +26,8 @@ pub struct Feature {
     pub guard: Option<fn(&Draft, &GuardCx<'_>) -> Verdict>,
     /// Hides or adds children of a message to a local account; cannot wait.
     pub stamp: Option<fn(&mut Draft, &StampCx<'_>)>,
-    /// What a message must leave on disk before anybody sees it; cannot wait.
-    pub record: Option<fn(&Draft, &RecordCx<'_>) -> Option<Record>>,
+    /// What a message must leave on disk before anybody sees it; cannot change it, and cannot wait.
+    pub record: Option<fn(&Stanza, &RecordCx<'_>, &mut Message)>,
     /// Who else gets to see a message that was handed over, and as what; cannot change it, and
     /// cannot wait.
     pub copy: Option<fn(&Handover, &CopyCx<'_>, &mut Fanout)>,
@@ -213,17 +213,23 @@ pub enum Verdict {
 pub struct RecordCx<'a> {
     /// The server.
     pub engine: &'a Engine,
-    /// The local recipient.
-    pub recipient: &'a BareJid,
-    /// No resource takes the message now.
+    /// The local sender, if it is one.
+    pub sender: Option<(&'a BareJid, &'a View)>,
+    /// The local recipient, if it is one.
+    pub recipient: Option<(&'a BareJid, &'a View)>,
+    /// Who sent it.
+    pub from: &'a Jid,
+    /// Whom it is for.
+    pub to: &'a Jid,
+    /// No resource of the recipient takes the message now.
     pub absent: bool,
-    /// When it was received.
-    pub now: Micros,
 }
 
 /// What a copy step sees beside the message.
 #[derive(Debug)]
 pub struct CopyCx<'a> {
+    /// The server.
+    pub engine: &'a Engine,
     /// Whose other resources may get a copy: the sender's or the recipient's.
     pub side: Side,
     /// Their account.
@@ -232,6 +238,6 @@ pub struct CopyCx<'a> {
     pub others: &'a [Arc<Resource>],
 }
 
-/// What copy steps add: a stanza for each resource. It is for those who are here now, and is not
-/// kept if they do not take it.
+/// What copy steps add: a stanza for each resource. It is not kept for those who do not take it, as
+/// the message itself is elsewhere.
 pub type Fanout = Vec<(Arc<Resource>, Sealed)>;

@@ -101,7 +101,11 @@ metrics! {
     deliveries: Counter,
     /// Copies of messages handed to other sessions of the sender or the recipient (XEP-0280).
     carbons: Counter,
-    /// Messages stored for accounts that were away.
+    /// Messages whose record is on disk and that were handed over, or wait.
+    messages_committed: Counter,
+    /// Messages that were a resend of an earlier one and were not delivered again.
+    resends: Counter,
+    /// Messages put into the queue of an account that was away.
     offline_stored: Counter,
     /// Messages refused because `offline_messages_max` or `offline_bytes_max` was reached.
     offline_refused: Counter,
@@ -127,4 +131,6 @@ metrics! {
     store_failures: Counter,
     /// Handlers that panicked; each ended one stream.
     panics: Counter,
+    /// Hand-overs of messages that panicked; each was answered with an error.
+    hand_over_panics: Counter,
 }

@@ -18,14 +18,28 @@ use waxwing_proto::{stanza::Sealed, stream::StreamError};
 pub enum Delivery {
     /// A stanza to send.
     Stanza(Sealed),
-    /// A message to send, and who else got it: whoever loses the last copy keeps it.
-    Message(Sealed, Copies),
+    /// A message to send.
+    Message(Message),
+    /// A copy of a message that the account's archive has under this id; for sessions that are
+    /// here, and for those that come back (XEP-0280).
+    Copy(Sealed, u64),
     /// A whole stanza made by the server for this session (roster push, block push).
     Own(Bytes),
     /// Messages were stored for the account meanwhile; read the offline queue again.
     OfflineWaiting,
     /// End the session with this stream error (replaced, removed, overloaded).
     End(StreamError),
+}
+
+/// A message that must not get lost.
+#[derive(Debug, Clone)]
+pub struct Message {
+    /// The message.
+    pub sealed: Sealed,
+    /// Who else got it: whoever loses the last copy sees to it that it waits.
+    pub copies: Copies,
+    /// Its id in the account's archive, if it is there.
+    pub archived: Option<u64>,
 }
 
 /// Stanzas of one queue that may share the read buffers they came in. A buffer can be much larger
@@ -37,14 +51,19 @@ impl Delivery {
     fn detached(self) -> Self {
         match self {
             Self::Stanza(stanza) => Self::Stanza(stanza.detached()),
-            Self::Message(stanza, copies) => Self::Message(stanza.detached(), copies),
+            Self::Message(message) => Self::Message(Message {
+                sealed: message.sealed.detached(),
+                ..message
+            }),
+            Self::Copy(stanza, id) => Self::Copy(stanza.detached(), id),
             own => own,
         }
     }
 
     fn bytes(&self) -> usize {
         match self {
-            Self::Stanza(stanza) | Self::Message(stanza, _) => stanza.len(),
+            Self::Stanza(stanza) | Self::Copy(stanza, _) => stanza.len(),
+            Self::Message(message) => message.sealed.len(),
             Self::Own(stanza) => stanza.len(),
             Self::OfflineWaiting | Self::End(_) => 0,
         }
@@ -171,6 +190,11 @@ impl Outbox {
         };
         queue.bytes = 0;
         std::mem::replace(&mut queue.items, VecDeque::from([end])).into()
+    }
+
+    /// Whether the session has no stream for now.
+    pub fn is_asleep(&self) -> bool {
+        false
     }
 
     /// Whether one of its bounds closed it.

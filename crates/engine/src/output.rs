@@ -1,12 +1,12 @@
 //! What goes to the client, in order: bytes to be written, and, where the client acknowledges
 //! (XEP-0198), what it has not acknowledged yet.
 
-use crate::outbox::{Copies, Delivery, SHARED_MAX};
+use crate::outbox::{Delivery, Message, SHARED_MAX};
 use bytes::Bytes;
 use std::collections::VecDeque;
 use waxwing_proto::{
     sm::{Nonza, Outbound, Pace, TooHigh},
-    stanza::Sealed,
+    stanza::{Kind, Sealed},
 };
 
 /// The queue of one connection.
@@ -16,11 +16,14 @@ pub struct Output {
     /// Bytes of the server's own stanzas among those not yet written.
     own_bytes: usize,
     unacknowledged: Option<Box<Outbound<Sent>>>,
-    /// Bytes of the messages among them.
+    /// Bytes of what is kept of them.
     unacknowledged_bytes: usize,
+    /// The session can be resumed (XEP-0198 § 5): what is in the archive is found there again, and
+    /// what is not must be kept.
+    resumable: bool,
 }
 
-/// Bytes of messages that may wait for their acknowledgement; then nothing more is sent, and the
+/// Bytes of stanzas that may wait for their acknowledgement; then nothing more is sent, and the
 /// outbox fills up to its own bound.
 const UNACKNOWLEDGED_BYTES_MAX: usize = 4 * 1024 * 1024;
 
@@ -31,12 +34,36 @@ const OWN_BYTES_MAX: usize = 256 * 1024;
 /// What has to be done about a stanza that the client never acknowledges.
 #[derive(Debug)]
 pub(crate) enum Sent {
-    /// Nothing: presence, IQs, what the server itself says.
+    /// Nothing: presence is asked for again, and what the server itself says to a session that
+    /// cannot be resumed is said for nothing.
     Nothing,
+    /// It is sent again on resumption.
+    Stanza(Sealed),
     /// It is kept for later, if nobody else got it.
-    Message(Sealed, Copies),
+    Message(Message),
+    /// It is in the archive, under this id, and sent again from there on resumption.
+    Archived(u64),
     /// It is still in the offline queue, under this id.
     Waiting(u64),
+}
+
+impl Sent {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Stanza(stanza) => stanza.len(),
+            Self::Message(message) => message.sealed.len(),
+            Self::Nothing | Self::Archived(_) | Self::Waiting(_) => 0,
+        }
+    }
+}
+
+/// What an acknowledgement covers.
+#[derive(Debug, Default)]
+pub(crate) struct Acknowledged {
+    /// The last message of the offline queue.
+    pub(crate) waiting: Option<u64>,
+    /// The last message of the archive.
+    pub(crate) archived: Option<u64>,
 }
 
 impl Output {
@@ -53,8 +80,12 @@ impl Output {
     /// Queues a whole stanza of the server's own making.
     pub(crate) fn stanza(&mut self, stanza: Bytes) {
         self.own_bytes = self.own_bytes.saturating_add(stanza.len());
-        self.bytes.push_back(stanza);
-        self.sent(Sent::Nothing);
+        if self.resumable {
+            self.sealed(&Sealed::from_bytes(Kind::Iq, stanza));
+        } else {
+            self.bytes.push_back(stanza);
+            self.sent(Sent::Nothing);
+        }
     }
 
     /// Whether what was asked for is to be written before more is answered.
@@ -67,21 +98,39 @@ impl Output {
         self.own_bytes = 0;
     }
 
-    /// Queues a stanza that is not kept.
+    /// Queues a stanza that is not kept beyond the session.
     pub(crate) fn sealed(&mut self, stanza: &Sealed) {
         self.write(stanza);
-        self.sent(Sent::Nothing);
+        let kept = self.resumable && stanza.kind() != Kind::Presence;
+        self.sent(if kept {
+            Sent::Stanza(self.spared(stanza.clone()))
+        } else {
+            Sent::Nothing
+        });
     }
 
     /// Queues a message that must not get lost.
-    pub(crate) fn message(&mut self, message: Sealed, copies: Copies) {
-        self.write(&message);
-        let Some(unacknowledged) = &self.unacknowledged else {
-            return;
+    pub(crate) fn message(&mut self, message: Message) {
+        self.write(&message.sealed);
+        let sent = match message.archived.filter(|_| self.resumable) {
+            Some(id) => Sent::Archived(id),
+            None if self.unacknowledged.is_none() => return,
+            None => Sent::Message(Message {
+                sealed: self.spared(message.sealed),
+                ..message
+            }),
         };
-        let slow = unacknowledged.unacknowledged().len() >= SHARED_MAX;
-        let message = if slow { message.detached() } else { message };
-        self.sent(Sent::Message(message, copies));
+        self.sent(sent);
+    }
+
+    /// Queues a copy of a message that the archive has under this id.
+    pub(crate) fn copy(&mut self, copy: &Sealed, id: u64) {
+        self.write(copy);
+        self.sent(if self.resumable {
+            Sent::Archived(id)
+        } else {
+            Sent::Nothing
+        });
     }
 
     /// Queues a message of the offline queue.
@@ -91,8 +140,18 @@ impl Output {
     }
 
     /// Counts from now on (XEP-0198 § 3).
-    pub(crate) fn enable(&mut self) {
-        self.unacknowledged = Some(Box::new(Outbound::new(Pace::default())));
+    pub(crate) fn enable(&mut self, resumable: bool) {
+        self.go_on(0, VecDeque::new());
+        self.resumable = resumable;
+    }
+
+    /// Counts on where a session stopped, of which so many stanzas were acknowledged and these are
+    /// to be sent again (§ 5).
+    pub(crate) fn go_on(&mut self, acknowledged: u32, unacknowledged: VecDeque<Sent>) {
+        self.unacknowledged_bytes = unacknowledged.iter().map(Sent::bytes).sum();
+        let outbound = Outbound::restore(Pace::default(), acknowledged, unacknowledged);
+        self.unacknowledged = Some(Box::new(outbound));
+        self.resumable = true;
     }
 
     /// Whether the client acknowledges.
@@ -120,35 +179,30 @@ impl Output {
         }
     }
 
-    /// Takes an acknowledgement (§ 4). Gives the last message of the offline queue among what it
-    /// covers.
-    pub(crate) fn acknowledge(&mut self, h: u32) -> Result<Option<u64>, TooHigh> {
+    /// Takes an acknowledgement (§ 4).
+    pub(crate) fn acknowledge(&mut self, h: u32) -> Result<Acknowledged, TooHigh> {
+        let mut covered = Acknowledged::default();
         let Some(unacknowledged) = &mut self.unacknowledged else {
-            return Ok(None);
+            return Ok(covered);
         };
-        let mut last = None;
         for sent in unacknowledged.acknowledge(h)? {
+            self.unacknowledged_bytes -= sent.bytes();
             match sent {
-                Sent::Nothing => {}
-                Sent::Message(message, _) => self.unacknowledged_bytes -= message.len(),
-                Sent::Waiting(id) => last = Some(id),
+                Sent::Nothing | Sent::Stanza(_) | Sent::Message(_) => {}
+                Sent::Archived(id) => covered.archived = Some(id),
+                Sent::Waiting(id) => covered.waiting = Some(id),
             }
         }
-        Ok(last)
+        Ok(covered)
     }
 
-    /// The messages that the client has not acknowledged, in order; for the end of the session.
-    pub(crate) fn take_unacknowledged(&mut self) -> Vec<Delivery> {
-        let Some(unacknowledged) = self.unacknowledged.take() else {
-            return Vec::new();
-        };
-        let left = unacknowledged.into_unacknowledged();
-        left.into_iter()
-            .filter_map(|sent| match sent {
-                Sent::Message(message, copies) => Some(Delivery::Message(message, copies)),
-                Sent::Nothing | Sent::Waiting(_) => None,
-            })
-            .collect()
+    /// What the client has not acknowledged, in order, and how many stanzas it has; for the end of
+    /// the connection.
+    pub(crate) fn take_unacknowledged(&mut self) -> (u32, VecDeque<Sent>) {
+        match self.unacknowledged.take() {
+            Some(sent) => (sent.acknowledged(), sent.into_unacknowledged()),
+            None => (0, VecDeque::new()),
+        }
     }
 
     fn write(&mut self, stanza: &Sealed) {
@@ -156,12 +210,28 @@ impl Output {
         self.bytes.extend(chunks.cloned());
     }
 
+    /// The stanza as it is kept: where many are, each in memory of its own.
+    fn spared(&self, stanza: Sealed) -> Sealed {
+        let slow = self
+            .unacknowledged
+            .as_ref()
+            .is_some_and(|sent| sent.unacknowledged().len() >= SHARED_MAX);
+        if slow { stanza.detached() } else { stanza }
+    }
+
     fn sent(&mut self, sent: Sent) {
         if let Some(unacknowledged) = &mut self.unacknowledged {
-            if let Sent::Message(message, _) = &sent {
-                self.unacknowledged_bytes += message.len();
-            }
+            self.unacknowledged_bytes += sent.bytes();
             unacknowledged.push(sent);
         }
     }
+}
+
+/// The messages among what was sent and not acknowledged.
+pub(crate) fn messages(sent: VecDeque<Sent>) -> Vec<Delivery> {
+    let messages = sent.into_iter().filter_map(|sent| match sent {
+        Sent::Message(message) => Some(Delivery::Message(message)),
+        Sent::Nothing | Sent::Stanza(_) | Sent::Archived(_) | Sent::Waiting(_) => None,
+    });
+    messages.collect()
 }

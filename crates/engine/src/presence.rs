@@ -225,7 +225,7 @@ fn is_current(engine: &Engine, account: &BareJid, resource: &Resource) -> bool {
 }
 
 /// § 4.7.2.3
-fn priority(presence: Element<'_>) -> Result<i8, StanzaError> {
+pub(crate) fn priority(presence: Element<'_>) -> Result<i8, StanzaError> {
     let mut given = presence
         .children()
         .filter(|child| child.is("priority", ns::CLIENT));

@@ -12,7 +12,7 @@ use std::{
     hash::{BuildHasher, RandomState},
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicBool, AtomicI16, AtomicU64, Ordering},
+        atomic::{AtomicI16, AtomicU8, AtomicU64, Ordering},
     },
 };
 use waxwing_proto::{BareJid, FullJid, Jid, stanza::Sealed};
@@ -36,9 +36,9 @@ pub struct Resource {
     pub outbox: Outbox,
     client: OnceLock<ClientId>,
     priority: AtomicI16,
-    interested: AtomicBool,
-    blocking: AtomicBool,
-    carbons: AtomicBool,
+    settings: AtomicU8,
+    /// Rises with each change of what a resumed session must have again.
+    changes: AtomicU64,
     shown: Mutex<Shown>,
     caps: Mutex<Option<Features>>,
 }
@@ -71,9 +71,8 @@ impl Resource {
             outbox,
             client: OnceLock::new(),
             priority: AtomicI16::new(UNAVAILABLE),
-            interested: AtomicBool::new(false),
-            blocking: AtomicBool::new(false),
-            carbons: AtomicBool::new(false),
+            settings: AtomicU8::new(0),
+            changes: AtomicU64::new(0),
             shown: Mutex::default(),
             caps: Mutex::new(None),
         }
@@ -96,6 +95,10 @@ impl Resource {
     pub fn takes_messages(&self) -> bool {
         self.priority().is_some_and(|priority| priority >= 0)
     }
+    /// Whether it has no stream for now.
+    pub fn is_asleep(&self) -> bool {
+        self.outbox.is_asleep()
+    }
     /// Its last available presence, without `to`.
     pub fn presence(&self) -> Option<Sealed> {
         self.shown.lock().presence.clone()
@@ -109,6 +112,7 @@ impl Resource {
         };
         let mut shown = self.shown.lock();
         self.priority.store(priority, Ordering::Release);
+        self.changed();
         std::mem::replace(&mut shown.presence, stanza)
     }
     /// The text of its last unavailable presence, empty if it gave none.
@@ -126,8 +130,14 @@ impl Resource {
         if shown.directed.len() >= directed_max && !shown.directed.contains(to) {
             return false;
         }
-        shown.directed.insert(to.clone());
+        if shown.directed.insert(to.clone()) {
+            self.changed();
+        }
         true
+    }
+    /// Everyone who was sent directed presence.
+    pub fn directed(&self) -> Vec<Jid> {
+        self.shown.lock().directed.iter().cloned().collect()
     }
     /// Whether it has sent directed presence to `to` and not taken it back.
     pub fn has_directed(&self, to: &Jid) -> bool {
@@ -135,7 +145,9 @@ impl Resource {
     }
     /// Directed presence to `to` is over, for one side or the other.
     pub fn forget_directed(&self, to: &Jid) {
-        self.shown.lock().directed.remove(to);
+        if self.shown.lock().directed.remove(to) {
+            self.changed();
+        }
     }
     /// Those who were sent directed presence and are `chosen`; they are forgotten.
     pub fn take_directed_to(&self, chosen: impl Fn(&Jid) -> bool) -> Vec<Jid> {
@@ -161,29 +173,79 @@ impl Resource {
     pub fn set_caps(&self, caps: Option<Features>) {
         *self.caps.lock() = caps;
     }
-    /// Whether it has asked for the roster and so receives roster pushes (RFC 6121 § 2.2).
-    pub fn interested(&self) -> bool {
-        self.interested.load(Ordering::Acquire)
+    /// Whether its client has switched something on.
+    pub fn has(&self, setting: Setting) -> bool {
+        self.settings.load(Ordering::Acquire) & setting.bit() != 0
     }
-    /// Remembers that it has asked for the roster.
-    pub fn set_interested(&self) {
-        self.interested.store(true, Ordering::Release);
+    /// Switches something on or off.
+    pub fn set(&self, setting: Setting, on: bool) {
+        let before = if on {
+            self.settings.fetch_or(setting.bit(), Ordering::AcqRel)
+        } else {
+            self.settings.fetch_and(!setting.bit(), Ordering::AcqRel)
+        };
+        if (before & setting.bit() != 0) != on {
+            self.changed();
+        }
     }
-    /// Whether it has asked for the block list and so receives its pushes (XEP-0191 § 3.2).
-    pub fn wants_block_pushes(&self) -> bool {
-        self.blocking.load(Ordering::Acquire)
+    /// All that is switched on.
+    pub fn settings(&self) -> Vec<Setting> {
+        let all = Setting::ALL.into_iter();
+        all.filter(|setting| self.has(*setting)).collect()
     }
-    /// Remembers that it has asked for the block list.
-    pub fn set_wants_block_pushes(&self) {
-        self.blocking.store(true, Ordering::Release);
+    /// How often something has changed that a resumed session must have again (XEP-0198 § 5).
+    pub fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Acquire)
     }
-    /// Whether it has asked for copies of the account's conversations (XEP-0280 § 4).
-    pub fn wants_carbons(&self) -> bool {
-        self.carbons.load(Ordering::Acquire)
+    fn changed(&self) {
+        self.changes.fetch_add(1, Ordering::AcqRel);
     }
-    /// Remembers whether it wants copies of the account's conversations.
-    pub fn set_wants_carbons(&self, wanted: bool) {
-        self.carbons.store(wanted, Ordering::Release);
+}
+
+/// What a client can switch on for its session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Setting {
+    /// It has asked for the roster and so receives roster pushes (RFC 6121 § 2.2).
+    Interested,
+    /// It has asked for the block list and so receives its pushes (XEP-0191 § 3.2).
+    BlockPushes,
+    /// It wants copies of the account's conversations (XEP-0280 § 4).
+    Carbons,
+    /// It says when nobody looks at it (XEP-0352), as clients on phones do.
+    Indicates,
+}
+
+impl Setting {
+    /// Every one.
+    pub const ALL: [Self; 4] = [
+        Self::Interested,
+        Self::BlockPushes,
+        Self::Carbons,
+        Self::Indicates,
+    ];
+
+    fn bit(self) -> u8 {
+        match self {
+            Self::Interested => 1,
+            Self::BlockPushes => 2,
+            Self::Carbons => 4,
+            Self::Indicates => 8,
+        }
+    }
+
+    /// Its name where it is kept.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Interested => "interested",
+            Self::BlockPushes => "block-pushes",
+            Self::Carbons => "carbons",
+            Self::Indicates => "indicates",
+        }
+    }
+
+    /// The one of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|setting| setting.name() == name)
     }
 }
 

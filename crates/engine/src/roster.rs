@@ -8,7 +8,7 @@ use crate::{
     feature::{Disco, Feature, IqCx, IqHandler, IqKind, IqRoute, Place, Reply, Who},
     outbox::Delivery,
     presence,
-    registry::Resource,
+    registry::{Resource, Setting},
     subscription::{State, Type},
 };
 use bytes::Bytes;
@@ -54,7 +54,7 @@ fn get(cx: IqCx<'_>) -> BoxFuture<'_, Result<Reply, StanzaError>> {
         let epoch = session.resource.roster_epoch;
         let known = cx.payload.attr("ver").and_then(|ver| version(epoch, &ver));
         // Before reading: what is committed after this is pushed, what came before it is read.
-        session.resource.set_interested();
+        session.resource.set(Setting::Interested, true);
         if known.is_some() && known == Some(engine.view(to).await?.roster_version) {
             return Ok(Reply::Empty);
         }
@@ -284,7 +284,7 @@ pub(crate) fn push(engine: &Engine, account: &BareJid, update: Option<&Update>) 
     }
     let mut item = None;
     for resource in engine.registry().resources(account) {
-        if !resource.interested() {
+        if !resource.has(Setting::Interested) {
             continue;
         }
         let item = item.get_or_insert_with(|| match &update.after {

@@ -3,8 +3,11 @@
 //! The session is owned by its connection's task. Others reach it only through its outbox.
 
 mod pending;
+#[expect(dead_code, reason = "sessions are not resumed yet")]
+mod resumable;
 
 use pending::Pending;
+use resumable::Resumable;
 
 use crate::{
     Engine,
@@ -12,7 +15,7 @@ use crate::{
     feature::{IqKind, Place, Reply},
     features::{caps, offline},
     outbox::{Delivery, Outbox},
-    output::Output,
+    output::{self, Output},
     presence,
     registry::Resource,
     route::{guard_sender, iq, message},
@@ -62,6 +65,8 @@ pub struct Session {
     counted: bool,
     /// What an inactive client is spared for now (XEP-0352); nothing is kept for an active one.
     csi: Option<Box<Csi<Delivery>>>,
+    /// What is on disk of a session that can be resumed.
+    resumable: Option<Box<Resumable>>,
 }
 
 impl Session {
@@ -117,6 +122,7 @@ impl Session {
             inbound: None,
             counted: false,
             csi: None,
+            resumable: None,
         })
     }
 
@@ -151,6 +157,7 @@ impl Session {
         if !self.counted {
             self.count_behind(out);
         }
+        self.save();
         taken
     }
 
@@ -362,7 +369,8 @@ impl Session {
     /// Takes nothing more, and stores the messages that were not taken by the client. At once,
     /// so that they come before what is refused from now on and stored by its senders.
     fn keep_unread(&mut self, output: &mut Output) -> Vec<Ticket> {
-        let mut left = output.take_unacknowledged();
+        let (_, sent) = output.take_unacknowledged();
+        let mut left = output::messages(sent);
         if let Some(mut csi) = self.csi.take() {
             csi.flush(&mut left);
         }
@@ -402,7 +410,8 @@ impl Drop for Session {
 fn send(delivery: Delivery, out: &mut Output) {
     match delivery {
         Delivery::Stanza(sealed) => out.sealed(&sealed),
-        Delivery::Message(sealed, copies) => out.message(sealed, copies),
+        Delivery::Message(message) => out.message(message),
+        Delivery::Copy(copy, id) => out.copy(&copy, id),
         Delivery::Own(stanza) => out.stanza(stanza),
         // Not for the client.
         Delivery::OfflineWaiting | Delivery::End(_) => {}
@@ -412,8 +421,10 @@ fn send(delivery: Delivery, out: &mut Output) {
 /// How urgent a stanza is for a client that is not looked at. It is read again for this; what goes
 /// to active clients is not.
 fn classify(delivery: &Delivery, account: &BareJid) -> Class {
-    let (Delivery::Stanza(sealed) | Delivery::Message(sealed, _)) = delivery else {
-        return Class::Urgent;
+    let sealed = match delivery {
+        Delivery::Stanza(sealed) | Delivery::Copy(sealed, _) => sealed,
+        Delivery::Message(message) => &message.sealed,
+        Delivery::Own(_) | Delivery::OfflineWaiting | Delivery::End(_) => return Class::Urgent,
     };
     let tree = Tree::parse(sealed.to_bytes(), ns::CLIENT, &Limits::S2S);
     tree.map_or(Class::Urgent, |tree| csi::classify(tree.root(), account))

@@ -124,7 +124,8 @@ pub struct SessionKey {
 /// What changes in a session; `None` stays as it is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SessionUpdate {
-    /// Stanzas of the client that were handled.
+    /// Stanzas of the client that were handled; ignored if more are known to be, by the distance
+    /// modulo 2^32.
     pub handled: Option<u32>,
     /// The newest id of its archive that the client has acknowledged.
     pub acknowledged: Option<u64>,

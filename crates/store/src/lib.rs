@@ -32,7 +32,8 @@ pub use pubsub::{
     NodeKey, NodeQuota, NodeSubscription, PubSub, Publication, Published, Target,
 };
 pub use record::{
-    Entry, Handled, Message, Outcome, RESEND_WINDOW, Record, Resend, Ticket, Wait, Waiting,
+    Entry, Handled, Message, Outcome, RESEND_WINDOW, Record, Resend, SessionChange, Ticket, Wait,
+    Waiting,
 };
 pub use roster::{
     ROSTER_REMOVALS_MAX, ROSTER_REQUEST_BYTES_MAX, ROSTER_REQUESTS_MAX, Roster, RosterChange,
@@ -283,6 +284,8 @@ pub struct OfflineMessage {
     pub at: Micros,
     /// The stanza, `jabber:client` in scope.
     pub stanza: Bytes,
+    /// Whether the account's archive has it, too, under the same id.
+    pub archived: bool,
 }
 
 /// Block lists (XEP-0191).

@@ -1,6 +1,6 @@
 //! What goes through the commit queue.
 
-use crate::{Micros, Result, SessionKey};
+use crate::{Micros, Result, SessionKey, SessionUpdate};
 use bytes::Bytes;
 use std::{
     future::Future,
@@ -30,6 +30,9 @@ pub enum Record {
     Message(Box<Message>),
     /// A message that is in an archive already, for the offline queue.
     Wait(Box<Wait>),
+    /// A change of a session of stream management, as [`crate::Hibernation::session_update`] does
+    /// it. Its outcome has no id.
+    Session(Box<SessionChange>),
 }
 
 /// A message and everything that is committed with it.
@@ -110,6 +113,19 @@ pub struct Resend {
     pub key: [u8; 16],
 }
 
+/// A change of a session; only its owner can make it. The record fails with
+/// [`crate::StoreError::Conflict`] if there is another owner, with [`crate::StoreError::NoItem`] if
+/// the session has gone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionChange {
+    /// Whose session.
+    pub account: BareJid,
+    /// The session, at the generation of its owner.
+    pub key: SessionKey,
+    /// What changes.
+    pub update: SessionUpdate,
+}
+
 /// How long a resend is recognised, counted in ids: 24 hours.
 pub const RESEND_WINDOW: Micros = 24 * 3_600_000_000;
 
@@ -146,6 +162,7 @@ impl Record {
                 message.stanza.len() + origin
             }
             Self::Wait(_) => 0,
+            Self::Session(change) => change.update.state.as_ref().map_or(0, bytes::Bytes::len),
         }
     }
 }

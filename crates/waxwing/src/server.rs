@@ -54,6 +54,8 @@ impl Server {
             keepalive: config.limits.keepalive_seconds.seconds(),
             write_timeout: config.limits.write_timeout_seconds.seconds(),
         });
+        // It ends with the process: whoever is served until the end still needs it.
+        tokio::spawn(shared.engine.clone().deliver());
         let (stop, stopped) = watch::channel(false);
         sockets.serve(&shared, &stopped);
         Ok(Self {

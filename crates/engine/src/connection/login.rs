@@ -5,6 +5,7 @@ use super::Connection;
 use crate::{
     auth::{self, Proof},
     clients::{ClientId, Presented, TokenLogin},
+    registry::Setting,
     session::Session,
 };
 use bytes::Bytes;
@@ -218,7 +219,7 @@ impl Connection {
         if let Some(client) = &client {
             self.engine.end_older(account, client, resource.generation);
         }
-        resource.set_wants_carbons(request.carbons);
+        resource.set(Setting::Carbons, request.carbons);
         if request.csi == csi::State::Inactive {
             session.client_state(request.csi, &mut self.output);
         }

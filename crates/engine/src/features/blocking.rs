@@ -11,6 +11,7 @@ use crate::{
     },
     outbox::Delivery,
     presence,
+    registry::Setting,
 };
 use waxwing_proto::{
     Jid, ns,
@@ -89,7 +90,7 @@ fn list(cx: IqCx<'_>) -> BoxFuture<'_, Result<Reply, StanzaError>> {
     Box::pin(async move {
         let view = cx.engine.view(cx.to).await?;
         if let Some(session) = cx.session {
-            session.resource.set_wants_block_pushes();
+            session.resource.set(Setting::BlockPushes, true);
         }
         let mut xml = Writer::new(ns::CLIENT);
         xml.start_ns("blocklist", ns::BLOCKING);
@@ -165,7 +166,7 @@ fn items(cx: &IqCx<'_>) -> Result<Vec<Jid>, StanzaError> {
 /// Tells every resource that has asked for the list.
 fn push(cx: &IqCx<'_>, name: &'static str, jids: &[Jid]) {
     for resource in cx.engine.registry().resources(cx.to) {
-        if !resource.wants_block_pushes() {
+        if !resource.has(Setting::BlockPushes) {
             continue;
         }
         let mut xml = Writer::new(ns::CLIENT);

@@ -18,6 +18,7 @@ use crate::{
         CopyCx, Coverage, Disco, Fanout, Feature, IqCx, IqHandler, IqKind, IqRoute, Place, Reply,
         Side, Who, Xep,
     },
+    registry::Setting,
     route::{Handover, message::Type},
 };
 use bytes::Bytes;
@@ -94,13 +95,13 @@ fn disable(cx: IqCx<'_>) -> BoxFuture<'_, Result<Reply, StanzaError>> {
 
 fn switch(cx: &IqCx<'_>, wanted: bool) -> Result<Reply, StanzaError> {
     let session = cx.session.as_ref().ok_or(Condition::NotAllowed)?;
-    session.resource.set_wants_carbons(wanted);
+    session.resource.set(Setting::Carbons, wanted);
     Ok(Reply::Empty)
 }
 
 /// § 7 and § 8
 fn copy(message: &Handover, cx: &CopyCx<'_>, fanout: &mut Fanout) {
-    let wanting = || cx.others.iter().filter(|other| other.wants_carbons());
+    let wanting = || cx.others.iter().filter(|other| other.has(Setting::Carbons));
     if wanting().next().is_none()
         || should_copy(&message.stanza, cx.side, &message.from, &message.to).is_err()
     {
@@ -110,7 +111,8 @@ fn copy(message: &Handover, cx: &CopyCx<'_>, fanout: &mut Fanout) {
         Side::Sender => (SENT, SENT_END),
         Side::Recipient => (RECEIVED, RECEIVED_END),
     };
-    let carbon = message.sealed.enclosed(
+    let seen = message.seen_by(cx.engine, cx.side, cx.account);
+    let carbon = seen.enclosed(
         &cx.account.into(),
         message.stanza.type_attr().as_deref(),
         Bytes::from_static(before),

@@ -6,6 +6,7 @@
     reason = "every handler has the same type, and most need the whole of it"
 )]
 
+pub mod archive;
 pub mod blocking;
 pub mod cam;
 pub mod caps;
@@ -33,8 +34,8 @@ use crate::{
     route::Handover,
 };
 use hashbrown::HashMap;
-use waxwing_proto::stanza::Draft;
-use waxwing_store::Record;
+use waxwing_proto::stanza::{Draft, Stanza};
+use waxwing_store::Message;
 
 /// Every feature.
 pub const FEATURES: &[Feature] = &[
@@ -54,6 +55,7 @@ pub const FEATURES: &[Feature] = &[
     register::FEATURE,
     cam::FEATURE,
     mam::FEATURE,
+    archive::FEATURE,
     offline::FEATURE,
     carbons::FEATURE,
     component::FEATURE,
@@ -61,7 +63,7 @@ pub const FEATURES: &[Feature] = &[
 
 type GuardFn = fn(&Draft, &GuardCx<'_>) -> Verdict;
 type StampFn = fn(&mut Draft, &StampCx<'_>);
-type RecordFn = fn(&Draft, &RecordCx<'_>) -> Option<Record>;
+type RecordFn = fn(&Stanza, &RecordCx<'_>, &mut Message);
 type CopyFn = fn(&Handover, &CopyCx<'_>, &mut Fanout);
 
 /// The list, indexed once at start.
@@ -124,8 +126,10 @@ impl Active {
     }
 
     /// What the message must leave on disk.
-    pub(crate) fn record(&self, draft: &Draft, cx: &RecordCx<'_>) -> Option<Record> {
-        self.records.iter().find_map(|record| record(draft, cx))
+    pub(crate) fn record(&self, stanza: &Stanza, cx: &RecordCx<'_>, message: &mut Message) {
+        for record in &self.records {
+            record(stanza, cx, message);
+        }
     }
 
     /// Who else gets to see the message.

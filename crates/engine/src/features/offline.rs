@@ -21,7 +21,7 @@ use waxwing_proto::{
     time,
     xml::{Limits, Tree, Writer},
 };
-use waxwing_store::{OfflineMessage, Record, StoreError, Ticket};
+use waxwing_store::{Message, Micros, OfflineMessage, Record, StoreError, Ticket, Wait, Waiting};
 
 /// The feature.
 pub const FEATURE: Feature = Feature {
@@ -59,28 +59,61 @@ pub const FEATURE: Feature = Feature {
 /// Messages read from the store at a time.
 const PAGE: u32 = 50;
 
-fn record(draft: &Draft, cx: &RecordCx<'_>) -> Option<Record> {
-    if !cx.absent || !worth_keeping(draft) {
-        return None;
+fn record(stanza: &Stanza, cx: &RecordCx<'_>, message: &mut Message) {
+    if let Some((account, _)) = cx.recipient
+        && cx.absent
+        && worth_keeping(stanza)
+    {
+        message.waiting = Some(waiting(cx.engine, account));
     }
-    let limits = &cx.engine.settings().limits;
-    Some(Record::Offline {
-        account: cx.recipient.clone(),
-        at: cx.now,
-        stanza: draft.clone().seal().to_bytes(),
+}
+
+/// A place in an account's queue.
+pub(crate) fn waiting(engine: &Engine, account: &BareJid) -> Waiting {
+    let limits = &engine.settings().limits;
+    Waiting {
+        account: account.clone(),
         messages_max: limits.offline_messages_max,
         bytes_max: limits.offline_bytes_max,
+    }
+}
+
+/// The record by which a message that nobody took joins the queue, if it is worth that: from the
+/// archive where it is there.
+pub(crate) fn record_of(
+    engine: &Engine,
+    account: &BareJid,
+    message: &Stanza,
+    archived: Option<u64>,
+    sealed: impl FnOnce() -> Bytes,
+) -> Option<Record> {
+    if !worth_keeping(message) {
+        return None;
+    }
+    let waiting = waiting(engine, account);
+    Some(match archived {
+        Some(id) => Record::Wait(Box::new(Wait { id, waiting })),
+        None => Record::Message(Box::new(Message {
+            at: engine.env().now(),
+            stanza: sealed(),
+            origin: None,
+            sender: None,
+            recipient: None,
+            waiting: Some(waiting),
+            resend: None,
+            handled: None,
+        })),
     })
 }
 
 /// XEP-0160 § 3: normal and chat messages are kept, except those that carry nothing but a chat
 /// state, and those whose sender asks not to (XEP-0334 § 4.2, § 4.3).
-fn worth_keeping(draft: &Draft) -> bool {
-    if !matches!(Type::of(draft), Type::Normal | Type::Chat) {
+fn worth_keeping(message: &Stanza) -> bool {
+    if !matches!(Type::of_stanza(message), Type::Normal | Type::Chat) {
         return false;
     }
     let mut content = false;
-    for child in draft.root().children() {
+    for child in message.root().children() {
         match (child.ns(), child.name()) {
             (ns::HINTS, "no-store" | "no-permanent-store") => return false,
             // Who says `thread` says nothing yet; chat states are about now.
@@ -155,7 +188,7 @@ pub(crate) async fn read_on(session: &mut Session, out: &mut Output) {
     {
         Ok(page) if !page.is_empty() => {
             for message in &page {
-                if let Some(stanza) = delayed(message, account.domain()) {
+                if let Some(stanza) = delayed(&engine, &account, message) {
                     out.waiting(stanza, message.id);
                 }
                 reader.after = message.id;
@@ -175,45 +208,51 @@ pub(crate) async fn read_on(session: &mut Session, out: &mut Output) {
     }
 }
 
-/// The message with the time of its receipt (XEP-0203 § 4, XEP-0160 § 2).
-fn delayed(message: &OfflineMessage, domain: &str) -> Option<Bytes> {
-    let mut draft = stored(message.stanza.clone())?;
-    let mut delay = Writer::new(ns::CLIENT);
-    delay
-        .start_ns("delay", ns::DELAY)
-        .attr("from", domain)
-        .attr("stamp", &time::format_datetime(message.at))
-        .text("Offline Storage")
-        .end();
-    draft.add(delay.finish());
+/// The message with the time of its receipt (XEP-0203 § 4, XEP-0160 § 2), and with its id where an
+/// archive has it.
+fn delayed(engine: &Engine, account: &BareJid, message: &OfflineMessage) -> Option<Bytes> {
+    let mut draft = Draft::new(read(message.stanza.clone())?).ok()?;
+    if message.archived {
+        draft.add(engine.stanza_ids().element(account, message.id));
+    }
+    draft.add(delay(account, message.at, "Offline Storage"));
     Some(draft.seal().to_bytes())
 }
 
-/// A message read again from its wire form.
-pub(crate) fn stored(stanza: Bytes) -> Option<Draft> {
+/// `<delay/>` in the name of an account's server.
+pub(crate) fn delay(account: &BareJid, at: Micros, why: &str) -> Bytes {
+    let mut xml = Writer::new(ns::CLIENT);
+    xml.start_ns("delay", ns::DELAY)
+        .attr("from", account.domain())
+        .attr("stamp", &time::format_datetime(at))
+        .text(why)
+        .end();
+    xml.finish()
+}
+
+/// A stanza read again from its wire form.
+pub(crate) fn read(stanza: Bytes) -> Option<Stanza> {
     let limits = Limits {
         bytes_max: usize::MAX,
         ..Limits::S2S
     };
     let tree = Tree::parse(stanza, ns::CLIENT, &limits).ok()?;
-    Draft::new(Stanza::new(tree, ns::CLIENT).ok()?).ok()
+    Stanza::new(tree, ns::CLIENT).ok()
 }
 
 /// Stores the messages that a session that ends had not taken and that no other one got.
 pub(crate) fn keep(engine: &Engine, account: &BareJid, left: Vec<Delivery>) -> Vec<Ticket> {
-    let cx = RecordCx {
-        engine,
-        recipient: account,
-        absent: true,
-        now: engine.env().now(),
-    };
     let lost = left.into_iter().filter_map(|delivery| match delivery {
-        Delivery::Message(sealed, copies) if copies.lost() => stored(sealed.to_bytes()),
+        Delivery::Message(message) if message.copies.lost() => Some(message),
         _ => None,
     });
-    lost.filter_map(|draft| record(&draft, &cx))
-        .map(|record| engine.store().submit(record))
-        .collect()
+    lost.filter_map(|message| {
+        let sealed = message.sealed.to_bytes();
+        let stanza = read(sealed.clone())?;
+        record_of(engine, account, &stanza, message.archived, || sealed)
+    })
+    .map(|record| engine.store().submit(record))
+    .collect()
 }
 
 /// Waits until what [`keep`] stores is on disk, and tells a resource that can take it: somebody
@@ -266,7 +305,7 @@ mod tests {
             ("type='chat'", hint("store") + active, false),
         ] {
             let xml = format!("<message {kind}>{content}</message>");
-            assert_eq!(worth_keeping(&draft(&xml)), kept, "{xml}");
+            assert_eq!(worth_keeping(draft(&xml).stanza()), kept, "{xml}");
         }
     }
 

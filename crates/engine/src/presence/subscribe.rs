@@ -11,6 +11,7 @@ use crate::{
     account::{Contact, View},
     error,
     outbox::Delivery,
+    registry::Setting,
     roster::{self, Edit, Update},
     route::{guard_recipient, guard_sender},
     subscription::{self, Change, Show, State, Type},
@@ -350,7 +351,7 @@ fn deliver(engine: &Engine, account: &BareJid, kind: Type, stanza: &Sealed) {
         let wanted = if kind == Type::Subscribe {
             resource.priority().is_some()
         } else {
-            resource.interested()
+            resource.has(Setting::Interested)
         };
         let delivery = Delivery::Stanza(stanza.clone());
         if wanted && resource.outbox.push(delivery).is_ok() {

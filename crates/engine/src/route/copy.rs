@@ -63,13 +63,18 @@ fn copy_to(
         return;
     }
     let cx = CopyCx {
+        engine,
         side,
         account,
         others: &others,
     };
     for (resource, copy) in engine.features().copy(message, &cx) {
+        let delivery = match message.archived(side) {
+            Some(id) => Delivery::Copy(copy, id),
+            None => Delivery::Stanza(copy),
+        };
         // Whoever has gone or does not keep up does without: the message itself is elsewhere.
-        if resource.outbox.push(Delivery::Stanza(copy)).is_ok() {
+        if resource.outbox.push(delivery).is_ok() {
             engine.metrics().carbons.inc();
         }
     }

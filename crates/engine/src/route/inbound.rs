@@ -4,6 +4,7 @@
 use super::{Routed, iq, message};
 use crate::{
     Engine,
+    deliverer::Failure,
     feature::{IqKind, Reply},
     presence,
 };
@@ -13,6 +14,7 @@ use waxwing_proto::{
     stanza::{Condition, Draft, Kind, Sealed, Stanza, StanzaError},
     xml::{Limits, Tree, Writer},
 };
+use waxwing_store::Record;
 
 /// Takes a stanza from another domain. Its `to` and `from` are set, and whoever brought it may speak
 /// for the domain of `from`. Gives the answer that goes back, if one is due, for `jabber:client`.
@@ -80,19 +82,22 @@ async fn iq(engine: &Engine, draft: Draft) -> Result<Option<Reply>, StanzaError>
 /// Hands over what was routed, after its commit. The sender waits meanwhile, which keeps the order
 /// of its stanzas (RFC 6120 § 10.1).
 pub(crate) async fn hand_over(engine: &Engine, routed: Routed) -> Result<(), StanzaError> {
-    let Routed::Handover(mut handover, mut ticket) = routed else {
+    let Routed::Handover(mut handover, record) = routed else {
         return Ok(());
     };
-    loop {
-        if let Some(ticket) = ticket {
-            let committed = ticket.await;
-            committed.map_err(|failure| message::commit_error(engine, &failure))?;
-            engine.metrics().offline_stored.inc();
-        }
-        ticket = handover.run(engine)?;
-        if ticket.is_none() {
-            return Ok(());
-        }
+    let record = match record {
+        Some(record) => Record::Message(record),
+        None => match handover.run(engine)? {
+            Some(record) => record,
+            None => return Ok(()),
+        },
+    };
+    let delivered = engine.deliverer().submit(engine, record, handover).await;
+    match delivered {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(Failure::Refused(error))) => Err(error),
+        // It comes from no session, so nobody can have taken that over.
+        Ok(Err(Failure::Replaced)) | Err(_) => Err(Condition::InternalServerError.into()),
     }
 }
 

@@ -5,17 +5,17 @@ use crate::{
     Engine,
     account::View,
     error,
-    feature::{RecordCx, StampCx},
+    feature::{RecordCx, Side, StampCx},
     features::offline,
-    outbox::{Copies, Delivery},
+    outbox::{Copies, Delivery, Message},
     registry::{Resource, Resources},
 };
 use std::sync::Arc;
 use waxwing_proto::{
-    BareJid, Jid,
+    BareJid,
     stanza::{Condition, Draft, Stanza, StanzaError},
 };
-use waxwing_store::Ticket;
+use waxwing_store::Record;
 
 /// Message types (RFC 6121 § 5.2.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -63,8 +63,18 @@ pub async fn route(
         return Ok(Routed::Done);
     };
     if !engine.is_local(to.domain()) {
-        let handover = Handover::new(draft, from, to, Rule::Remote);
-        return Ok(Routed::Handover(handover, None));
+        engine.remote().check(to.domain())?;
+        let mut handover = Handover::new(draft, from, to, Rule::Remote);
+        let parties = Parties {
+            sender,
+            recipient: None,
+            absent: false,
+        };
+        let record = record(engine, &handover, parties);
+        if let Some(record) = &record {
+            handover.expect(record);
+        }
+        return Ok(Routed::Handover(handover, record));
     }
     if to.local().is_none() {
         return to_server(kind);
@@ -82,20 +92,71 @@ pub async fn route(
     if !guard_recipient(engine, &draft, &account, &view, &from)? {
         return Ok(Routed::Done);
     }
-    let ticket = if undecided {
-        None
-    } else {
-        record(engine, &draft, &account, &to, kind)
+    let resources = engine.registry().resources(&account);
+    let choice = choose(kind, to.resource(), &resources);
+    if matches!(choice, Choice::Refuse) {
+        return Err(Condition::ServiceUnavailable.into());
+    }
+    let mut handover = Handover::new(draft, from, to, Rule::Message(kind));
+    if undecided {
+        return Ok(Routed::Handover(handover, None));
+    }
+    let parties = Parties {
+        sender,
+        recipient: Some((&account, &view)),
+        absent: matches!(choice, Choice::Store),
     };
-    let rule = if ticket.is_some() {
-        Rule::Stored
-    } else {
-        Rule::Message(kind)
+    let record = record(engine, &handover, parties);
+    if let Some(record) = &record {
+        handover.expect(record);
+    }
+    Ok(Routed::Handover(handover, record))
+}
+
+/// Whose archives and queues a message may have to be put into.
+struct Parties<'a> {
+    sender: Option<(&'a BareJid, &'a View)>,
+    recipient: Option<(&'a BareJid, &'a View)>,
+    absent: bool,
+}
+
+/// What the message must leave on disk; nothing for one that nobody keeps.
+fn record(
+    engine: &Engine,
+    handover: &Handover,
+    parties: Parties<'_>,
+) -> Option<Box<waxwing_store::Message>> {
+    let Parties {
+        sender,
+        recipient,
+        absent,
+    } = parties;
+    let cx = RecordCx {
+        engine,
+        sender,
+        recipient,
+        from: &handover.from,
+        to: &handover.to,
+        absent,
     };
-    Ok(Routed::Handover(
-        Handover::new(draft, from, to, rule),
-        ticket,
-    ))
+    let mut message = Box::new(waxwing_store::Message {
+        at: engine.env().now(),
+        stanza: bytes::Bytes::new(),
+        origin: None,
+        sender: None,
+        recipient: None,
+        waiting: None,
+        resend: None,
+        handled: None,
+    });
+    engine
+        .features()
+        .record(&handover.stanza, &cx, &mut message);
+    let kept = message.sender.is_some() || message.recipient.is_some() || message.waiting.is_some();
+    kept.then(|| {
+        message.stanza = handover.sealed.to_bytes();
+        message
+    })
 }
 
 /// Delivers to those who are here now (RFC 6121 § 8.5.2, § 8.5.3). A message that is being stored
@@ -104,12 +165,15 @@ pub(super) fn hand_over(
     engine: &Engine,
     handover: &mut Handover,
     kind: Type,
-) -> Result<Option<Ticket>, StanzaError> {
+) -> Result<Option<Record>, StanzaError> {
     let account = handover.to.to_bare();
     let resources = engine.registry().resources(&account);
+    let archived = handover.archived(Side::Recipient);
     let targets = match choose(kind, handover.to.resource(), &resources) {
         Choice::Deliver(targets) => targets,
         Choice::Store => Resources::new(),
+        // What an archive has was accepted.
+        Choice::Refuse if archived.is_some() => Resources::new(),
         Choice::Refuse => return Err(Condition::ServiceUnavailable.into()),
         Choice::Drop => {
             copy::copy(engine, handover, &resources, &[]);
@@ -118,16 +182,21 @@ pub(super) fn hand_over(
     };
     let copies = Copies::new(targets.len());
     let mut lost = targets.is_empty();
+    let sealed = handover.seen_by(engine, Side::Recipient, &account);
     for target in &targets {
-        let delivery = Delivery::Message(handover.sealed.clone(), copies.clone());
+        let delivery = Delivery::Message(Message {
+            sealed: sealed.clone(),
+            copies: copies.clone(),
+            archived,
+        });
         if target.outbox.push(delivery).is_ok() {
             engine.metrics().deliveries.inc();
         } else {
             lost = copies.lost();
         }
     }
-    if lost && let Some(ticket) = found_nobody(engine, handover, (&account, &targets), kind)? {
-        return Ok(Some(ticket));
+    if lost && let Some(record) = found_nobody(engine, handover, (&account, &targets), kind) {
+        return Ok(Some(record));
     }
     copy::copy(engine, handover, &resources, &targets);
     Ok(None)
@@ -148,7 +217,7 @@ pub(crate) fn nudge(engine: &Engine, account: &BareJid) -> Option<Arc<Resource>>
         .registry()
         .resources(account)
         .into_iter()
-        .filter(|resource| resource.takes_messages())
+        .filter(|resource| resource.takes_messages() && !resource.is_asleep())
         .max_by_key(|resource| (resource.priority(), resource.generation))?;
     // A closed outbox means that the session is ending; the next one reads the queue anyway.
     let _ = best.outbox.push(Delivery::OfflineWaiting);
@@ -198,60 +267,28 @@ fn choose(kind: Type, resource: Option<&str>, resources: &[Arc<Resource>]) -> Ch
     }
 }
 
-fn record(
-    engine: &Engine,
-    draft: &Draft,
-    account: &BareJid,
-    to: &Jid,
-    kind: Type,
-) -> Option<Ticket> {
-    let resources = engine.registry().resources(account);
-    let absent = matches!(choose(kind, to.resource(), &resources), Choice::Store);
-    let cx = RecordCx {
-        engine,
-        recipient: account,
-        absent,
-        now: engine.env().now(),
-    };
-    engine
-        .features()
-        .record(draft, &cx)
-        .map(|record| engine.store().submit(record))
-}
-
-/// All who were here when the message came have gone or are overloaded: store it now, behind what
-/// the overloaded ones did not take, or refuse it.
+/// All who were here when the message came have gone or are overloaded: it shall wait, behind what
+/// the overloaded ones did not take. Nothing for what is not worth that (a chat state, a hint),
+/// which is dropped, as XEP-0160 § 3 says.
 fn found_nobody(
     engine: &Engine,
     handover: &mut Handover,
     (account, refusing): (&BareJid, &Resources),
     kind: Type,
-) -> Result<Option<Ticket>, StanzaError> {
+) -> Option<Record> {
     if matches!(kind, Type::Headline | Type::Error) {
-        return Ok(None);
+        return None;
     }
-    // As it was sealed: with its sender, and the language of its stream.
-    let Some(draft) = offline::stored(handover.sealed.to_bytes()) else {
-        return Err(Condition::InternalServerError.into());
-    };
-    let cx = RecordCx {
-        engine,
-        recipient: account,
-        absent: true,
-        now: engine.env().now(),
-    };
-    match engine.features().record(&draft, &cx) {
-        Some(record) => {
-            handover.rule = Rule::Stored;
-            for resource in refusing {
-                // Nobody waits for these tickets: the one below is completed after them.
-                drop(offline::keep(engine, account, resource.outbox.evict()));
-            }
-            Ok(Some(engine.store().submit(record)))
-        }
-        // Not worth storing (a chat state, a hint): dropped, as XEP-0160 § 3 says.
-        None => Ok(None),
+    let archived = handover.archived(Side::Recipient);
+    let record = offline::record_of(engine, account, &handover.stanza, archived, || {
+        handover.sealed.to_bytes()
+    })?;
+    handover.rule = Rule::Stored;
+    for resource in refusing {
+        // Nobody waits for these tickets: the record above is completed after them.
+        drop(offline::keep(engine, account, resource.outbox.evict()));
     }
+    Some(record)
 }
 
 /// A message to the server itself: it has no mailbox.

@@ -24,15 +24,15 @@ use waxwing_proto::{
     BareJid, Jid,
     stanza::{Condition, Draft, Kind, Sealed, Stanza, StanzaError},
 };
-use waxwing_store::Ticket;
+use waxwing_store::{Message, Outcome, Record};
 
 /// What routing decided for one stanza.
 #[derive(Debug)]
 pub enum Routed {
     /// Nothing more to do: dropped as the specification says, or done.
     Done,
-    /// Hand it over, after the commit of the record if there is one.
-    Handover(Handover, Option<Ticket>),
+    /// Hand it over; if there is a record, after its commit.
+    Handover(Handover, Option<Box<Message>>),
 }
 
 /// A stanza on its last step.
@@ -40,7 +40,7 @@ pub enum Routed {
 pub struct Handover {
     /// The stanza as received, for an error answer.
     pub stanza: Stanza,
-    /// Its wire form.
+    /// Its wire form, without what an archive adds to it.
     pub sealed: Sealed,
     /// The sender.
     pub from: Jid,
@@ -48,6 +48,10 @@ pub struct Handover {
     pub to: Jid,
     /// How it is delivered.
     pub rule: Rule,
+    /// Whether the archives of the sender and of the recipient have it; in this order.
+    archives: [bool; 2],
+    /// Its id there, once it is on disk.
+    id: Option<u64>,
 }
 
 /// Which rules of RFC 6121 § 8.5 apply.
@@ -74,12 +78,49 @@ impl Handover {
             from,
             to,
             rule,
+            archives: [false; 2],
+            id: None,
         }
     }
 
-    /// Delivers. An error is for the sender; a ticket means that the stanza found nobody, is being
-    /// stored, and must be handed over again after the commit.
-    pub fn run(&mut self, engine: &Engine) -> Result<Option<Ticket>, StanzaError> {
+    /// The record that the message needs before it is handed over.
+    fn expect(&mut self, message: &Message) {
+        let to = self.to.to_bare();
+        let own = self.from.bare_str() == to.as_str();
+        let sender = message.sender.is_some();
+        self.archives = [sender, message.recipient.is_some() || own && sender];
+        if message.waiting.is_some() {
+            self.rule = Rule::Stored;
+        }
+    }
+
+    /// The record is on disk.
+    pub(crate) fn stored(&mut self, outcome: &Outcome) {
+        self.id = Some(outcome.id);
+    }
+
+    /// Its id in the archive of one side, if it is there.
+    pub(crate) fn archived(&self, side: Side) -> Option<u64> {
+        let [sender, recipient] = self.archives;
+        self.id.filter(|_| match side {
+            Side::Sender => sender,
+            Side::Recipient => recipient,
+        })
+    }
+
+    /// The message as the account on one side gets it: with the id in its archive (XEP-0359).
+    pub(crate) fn seen_by(&self, engine: &Engine, side: Side, account: &BareJid) -> Sealed {
+        match self.archived(side) {
+            Some(id) => self
+                .sealed
+                .with_child(engine.stanza_ids().element(account, id)),
+            None => self.sealed.clone(),
+        }
+    }
+
+    /// Delivers. An error is for the sender; a record means that the stanza found nobody, and must
+    /// be handed over again after its commit.
+    pub fn run(&mut self, engine: &Engine) -> Result<Option<Record>, StanzaError> {
         match self.rule {
             Rule::Message(kind) => message::hand_over(engine, self, kind),
             Rule::Stored => {

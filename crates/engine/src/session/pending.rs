@@ -3,117 +3,156 @@
 
 use super::Session;
 use crate::{
+    deliverer::{Delivered, Failure},
     output::Output,
-    route::{Handover, Routed, message},
+    route::{Handover, Routed},
 };
 use std::{
+    future::{Future, poll_fn},
     pin::Pin,
     task::{Context, Poll},
 };
+use tokio::sync::oneshot;
 use waxwing_proto::{
     Jid,
     sm::{Inbound, Nonza},
+    stanza::{Condition, Stanza},
+    stream::{StreamCondition, StreamError},
 };
-use waxwing_store::{Outcome, StoreError, Ticket};
+use waxwing_store::{Handled, Record, StoreError, Ticket};
 
 #[derive(Debug)]
 pub(super) struct Pending {
-    handover: Handover,
-    ticket: Option<Ticket>,
+    step: Step,
     /// How many of the client's stanzas are handled with this one: itself, and those behind it
     /// that waited for nothing of their own.
     stanzas: u32,
     /// The client has asked, behind those, how many are handled.
     asked: bool,
+    /// The count that is written with it.
+    count: Option<u32>,
+}
+
+/// What a stanza waits for.
+#[derive(Debug)]
+enum Step {
+    /// Only for those before it.
+    Ready(Box<Handover>),
+    /// For its commit and its hand-over; what else is known of it is for an error answer.
+    Submitted(Box<(Stanza, Jid)>, oneshot::Receiver<Delivered>),
+    /// For the commit of the count; the number of stanzas is that of those that wait behind it.
+    Counting(Ticket),
 }
 
 impl Session {
-    /// Waits for the commit of the oldest pending stanza.
-    pub fn poll_commit(&mut self, cx: &mut Context<'_>) -> Poll<Result<Outcome, StoreError>> {
-        match self
-            .pending
-            .front_mut()
-            .and_then(|pending| pending.ticket.as_mut())
-        {
-            Some(ticket) => Pin::new(ticket).poll(cx),
-            None => Poll::Pending,
+    /// Waits for the oldest pending stanza to be handed over.
+    pub fn poll_delivered(&mut self, cx: &mut Context<'_>) -> Poll<Delivered> {
+        let Some(pending) = self.pending.front_mut() else {
+            return Poll::Pending;
+        };
+        match &mut pending.step {
+            Step::Ready(_) => Poll::Pending,
+            Step::Submitted(_, delivered) => Pin::new(delivered)
+                .poll(cx)
+                .map(|done| done.unwrap_or(Err(refused(Condition::InternalServerError)))),
+            Step::Counting(ticket) => Pin::new(ticket).poll(cx).map(|counted| match counted {
+                Ok(_) => Ok(()),
+                Err(StoreError::Conflict | StoreError::NoItem) => Err(Failure::Replaced),
+                Err(_) => Err(refused(Condition::InternalServerError)),
+            }),
         }
     }
 
-    /// Hands over the stanza whose commit has ended, and those behind it that wait for none.
-    pub fn release(&mut self, outcome: Result<Outcome, StoreError>, out: &mut Output) {
-        let Some(mut pending) = self.pending.pop_front() else {
+    /// Goes on behind the oldest pending stanza, and hands over those behind it that wait for
+    /// nothing else.
+    pub fn release(&mut self, delivered: Delivered, out: &mut Output) {
+        let Some(pending) = self.pending.pop_front() else {
             return;
         };
-        pending.ticket = None;
-        match outcome {
-            Ok(_) => {
-                self.engine.metrics().offline_stored.inc();
-                self.hand_over(pending, out, true);
-            }
-            Err(failure) => {
-                let error = message::commit_error(&self.engine, &failure);
-                let Handover { stanza, to, .. } = &pending.handover;
-                self.refuse(stanza, Some(to), &error, out);
+        match delivered {
+            Ok(()) => {
+                if let Some(count) = pending.count {
+                    self.counted(count);
+                }
                 self.handled(pending.stanzas, pending.asked, out);
             }
+            Err(Failure::Replaced) => {
+                // Somebody else has the session; this stream has nothing more to say.
+                self.lose();
+                let resource = &self.state.resource;
+                resource
+                    .outbox
+                    .end(StreamError::new(StreamCondition::Conflict));
+            }
+            Err(Failure::Refused(error)) => match &pending.step {
+                Step::Submitted(sent, _) => {
+                    let (stanza, to) = &**sent;
+                    self.refuse(stanza, Some(to), &error, out);
+                    self.handled(pending.stanzas, pending.asked, out);
+                }
+                // Better no answer than a count that would not survive.
+                Step::Ready(_) | Step::Counting(_) => self.handled(pending.stanzas, false, out),
+            },
         }
-        while self
-            .pending
-            .front()
-            .is_some_and(|pending| pending.ticket.is_none())
+        while let Some(Pending {
+            step: Step::Ready(_),
+            ..
+        }) = self.pending.front()
+            && let Some(pending) = self.pending.pop_front()
         {
-            let Some(pending) = self.pending.pop_front() else {
-                return;
-            };
             self.hand_over(pending, out, true);
         }
     }
 
     /// Waits until nothing is pending, so that what follows cannot overtake.
     pub async fn settle(&mut self, out: &mut Output) {
-        while let Some(pending) = self.pending.front_mut() {
-            let outcome = match pending.ticket.as_mut() {
-                Some(ticket) => ticket.await,
-                None => return,
-            };
-            self.release(outcome, out);
+        while !self.pending.is_empty() {
+            let delivered = poll_fn(|cx| self.poll_delivered(cx)).await;
+            self.release(delivered, out);
         }
     }
 
     /// Whether a pending stanza to the same account may yet have to be stored: its recipient was
     /// here when it came, and may have gone. What comes after it must not be stored first.
     pub(super) fn is_undecided(&self, to: &Jid) -> bool {
-        let before = |pending: &Pending| {
-            let earlier = &pending.handover.to;
-            pending.ticket.is_none()
-                && earlier.local() == to.local()
-                && earlier.domain() == to.domain()
+        let before = |pending: &Pending| match &pending.step {
+            Step::Ready(earlier) => {
+                earlier.to.local() == to.local() && earlier.to.domain() == to.domain()
+            }
+            Step::Submitted(..) | Step::Counting(_) => false,
         };
         self.pending.iter().any(before)
     }
 
     /// Queues a routed stanza behind what is pending, or hands it over at once.
     pub fn take(&mut self, routed: Routed, out: &mut Output) {
-        let Routed::Handover(handover, ticket) = routed else {
+        let Routed::Handover(handover, record) = routed else {
             return;
         };
+        self.counted = true;
+        let mut count = None;
+        let step = match record {
+            Some(mut record) => {
+                record.handled = self.count();
+                count = record.handled.as_ref().map(|handled| handled.count);
+                self.submit(Record::Message(record), handover)
+            }
+            None => Step::Ready(Box::new(handover)),
+        };
         let pending = Pending {
-            handover,
-            ticket,
+            step,
             stanzas: 1,
             asked: false,
+            count,
         };
-        self.counted = true;
-        if self.pending.is_empty() && pending.ticket.is_none() {
-            self.hand_over(pending, out, false);
-        } else {
-            self.pending.push_back(pending);
+        match pending.step {
+            Step::Ready(_) if self.pending.is_empty() => self.hand_over(pending, out, false),
+            _ => self.pending.push_back(pending),
         }
     }
 
     /// Counts the client's stanzas from now on (XEP-0198 § 3).
-    pub fn enable_acknowledgements(&mut self) {
+    pub(crate) fn enable_acknowledgements(&mut self) {
         self.inbound = Some(Inbound::new());
         for pending in &mut self.pending {
             pending.stanzas = 0;
@@ -128,11 +167,21 @@ impl Session {
         }
     }
 
+    fn submit(&self, record: Record, handover: Handover) -> Step {
+        let sent = Box::new((handover.stanza.clone(), handover.to.clone()));
+        let engine = &self.engine;
+        Step::Submitted(sent, engine.deliverer().submit(engine, record, handover))
+    }
+
+    /// Hands a stanza over that waits for no record.
     fn hand_over(&mut self, mut pending: Pending, out: &mut Output, ahead: bool) {
-        match pending.handover.run(&self.engine) {
+        let Step::Ready(mut handover) = pending.step else {
+            return;
+        };
+        match handover.run(&self.engine) {
             Ok(None) => self.handled(pending.stanzas, pending.asked, out),
-            Ok(ticket) => {
-                pending.ticket = ticket;
+            Ok(Some(record)) => {
+                pending.step = self.submit(record, *handover);
                 // It stays where it was in the order.
                 if ahead {
                     self.pending.push_front(pending);
@@ -141,7 +190,7 @@ impl Session {
                 }
             }
             Err(error) => {
-                let Handover { stanza, to, .. } = &pending.handover;
+                let Handover { stanza, to, .. } = &*handover;
                 self.refuse(stanza, Some(to), &error, out);
                 self.handled(pending.stanzas, pending.asked, out);
             }
@@ -157,14 +206,36 @@ impl Session {
     }
 
     /// We have taken responsibility for so many stanzas more: what they had to leave on disk is
-    /// there (XEP-0198 § 4, "handled").
+    /// there (XEP-0198 § 4, "handled"). What the client is told must survive a crash, so a count
+    /// that no record carried is written first.
     fn handled(&mut self, stanzas: u32, asked: bool, out: &mut Output) {
         let Some(inbound) = &mut self.inbound else {
             return;
         };
         inbound.handled(stanzas);
-        if asked {
-            out.raw(Nonza::Answer(inbound.h()).to_bytes());
+        let h = inbound.h();
+        if !asked {
+            return;
+        }
+        match self.write_count(h) {
+            Some(ticket) => self.pending.push_front(Pending {
+                step: Step::Counting(ticket),
+                stanzas: 0,
+                asked: true,
+                count: Some(h),
+            }),
+            None => out.raw(Nonza::Answer(h).to_bytes()),
         }
     }
+
+    /// The count with the stanza at hand, for the record that it leaves.
+    fn count(&self) -> Option<Handled> {
+        let inbound = self.inbound.as_ref()?;
+        let count = inbound.h().wrapping_add(inbound.pending());
+        self.counts(count)
+    }
+}
+
+fn refused(condition: Condition) -> Failure {
+    Failure::Refused(condition.into())
 }

@@ -15,13 +15,13 @@ async fn a_held_commit_holds_back_what_its_stream_sent_after_it_and_nothing_else
     server.store.hold();
 
     alice.chat("bob@localhost", "stored").await;
-    alice.chat("carol@localhost", "behind").await;
+    alice.send(&composing("carol@localhost", "behind")).await;
     alice
         .send("<iq to='carol@localhost/desk' type='result' id='answer'/>")
         .await;
     assert_eq!(carol.ids().await, [""; 0], "nothing may overtake");
 
-    dave.chat("carol@localhost", "other").await;
+    dave.send(&composing("carol@localhost", "other")).await;
     assert_eq!(
         carol.ids().await,
         ["other"],
@@ -32,6 +32,12 @@ async fn a_held_commit_holds_back_what_its_stream_sent_after_it_and_nothing_else
     assert_eq!(alice.ids().await, [""; 0], "success is silent");
     assert_eq!(carol.ids().await, ["behind", "answer"]);
     assert_eq!(server.waiting("bob").await, ["stored"]);
+}
+
+/// A message that nobody keeps.
+fn composing(to: &str, id: &str) -> String {
+    let state = "<composing xmlns='http://jabber.org/protocol/chatstates'/>";
+    format!("<message to='{to}' type='chat' id='{id}'>{state}</message>")
 }
 
 #[tokio::test]

@@ -48,6 +48,7 @@ impl Server {
         change(&mut settings.limits);
         let env = Env::new(FixedClock, CountingRandom(AtomicU64::new(1)));
         let engine = Engine::new(env, store.clone(), settings).await.unwrap();
+        tokio::spawn(engine.clone().deliver());
         Self { engine, store }
     }
 
@@ -144,6 +145,7 @@ impl Client {
             if held && self.connection.wants_input() {
                 continue;
             }
+            rest().await;
             let Some(event) = self.connection.event().now_or_never() else {
                 return;
             };
@@ -192,6 +194,13 @@ impl Client {
     }
 }
 
+/// Lets the server hand over what is on disk.
+async fn rest() {
+    for _ in 0..3 {
+        tokio::task::yield_now().await;
+    }
+}
+
 pub(crate) fn account(name: &str) -> BareJid {
     BareJid::parse(&format!("{name}@localhost")).unwrap()
 }
@@ -209,11 +218,10 @@ pub(crate) fn plain(name: &str, password: &str) -> String {
     format!("<auth xmlns='{sasl}' mechanism='PLAIN'>{response}</auth>")
 }
 
-/// The values of all attributes `id`, in order.
+/// The ids of all stanzas, in order.
 fn ids(xml: &str) -> Vec<String> {
-    xml.split(" id=")
-        .skip(1)
-        .filter_map(|rest| rest.split(['\'', '"']).nth(1))
+    let tags = xml.split('<').filter(|tag| !tag.starts_with("stanza-id"));
+    tags.filter_map(|tag| tag.split_once(" id=")?.1.split(['\'', '"']).nth(1))
         .map(str::to_owned)
         .collect()
 }

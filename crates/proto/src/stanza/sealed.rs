@@ -137,6 +137,38 @@ impl Sealed {
         })
     }
 
+    /// The same stanza with one more child at its end, sharing all the rest. The bytes must be
+    /// well-formed where `jabber:client` is the default namespace.
+    #[must_use]
+    pub fn with_child(&self, child: Bytes) -> Self {
+        let shared = self.split();
+        let own = self.head.as_ref().unwrap_or(&shared.head);
+        let end = Bytes::from_static(head::end(shared.kind));
+        let mut rest = SmallVec::with_capacity(shared.rest.len() + 2);
+        let mut start = own.clone();
+        if let Some((_, content)) = shared.rest.split_last() {
+            rest.extend(content.iter().cloned());
+        } else {
+            // An empty element becomes one with an end tag.
+            let mut open = Vec::from(own.strip_suffix(b"/>").unwrap_or(own));
+            open.push(b'>');
+            start = Bytes::from(open);
+        }
+        rest.push(child);
+        rest.push(end);
+        // Whatever `to` the start tag has, the attributes after it are the same.
+        let after_to = shared.after_to.map(|at| {
+            let after = shared.head.len().saturating_sub(at);
+            own.len().saturating_sub(after)
+        });
+        Self::new(Shared {
+            kind: shared.kind,
+            head: start,
+            after_to,
+            rest,
+        })
+    }
+
     /// The slices in wire order; some may be empty.
     pub fn chunks(&self) -> impl Iterator<Item = &Bytes> {
         let head = self.head.as_ref().unwrap_or(&self.shared.head);
@@ -224,6 +256,9 @@ impl Sealed {
         let empty = start == whole.len();
         let mut head = Vec::with_capacity(start);
         head::begin(&mut head, kind, None);
+        if let Some(to) = root.attr("to") {
+            head::attribute(&mut head, "to", &to);
+        }
         let after_to = head.len();
         for (name, written) in root.raw_attributes() {
             if name != Some(b"to") {

@@ -301,6 +301,39 @@ fn conditions_are_found_again() {
 }
 
 #[test]
+fn a_sealed_stanza_can_get_one_more_child() {
+    let id = Bytes::from_static(b"<stanza-id id='1'/>");
+    let draft = |xml| {
+        let mut draft = Draft::new(client(xml)).unwrap();
+        draft.set_from(jid("a@b/c"));
+        draft.seal()
+    };
+    let full = draft("<message to='x@y'><body>hi</body></message>");
+    let empty = draft("<message to='x@y' type='chat'/>");
+    let own = |xml: &'static str| Sealed::from_bytes(Kind::Message, xml.into());
+    for (stanza, start, content) in [
+        (full, " from='a@b/c'>", "<body>hi</body>"),
+        (empty, " from='a@b/c' type='chat'>", ""),
+        (own("<message id='7' to='x@y'/>"), " id='7'>", ""),
+        (own("<message to='x@y'><a/></message>"), ">", "<a/>"),
+    ] {
+        let added = stanza.with_child(id.clone());
+        let wanted = format!("<message to='x@y'{start}{content}<stanza-id id='1'/></message>");
+        assert_eq!(wire(&added), wanted);
+        // Before or after getting another `to`.
+        let wanted = wanted.replace("x@y", "bob@example.org");
+        let to = jid("bob@example.org");
+        assert_eq!(wire(&added.with_to(&to)), wanted);
+        assert_eq!(wire(&stanza.with_to(&to).with_child(id.clone())), wanted);
+        let both = stanza
+            .with_to(&jid("z"))
+            .with_child(id.clone())
+            .with_to(&to);
+        assert_eq!(wire(&both), wanted);
+    }
+}
+
+#[test]
 fn a_detached_stanza_is_the_same_and_can_be_sent_on() {
     let received = "<presence to='a' id='1' lang='x'><show>away</show><x xmlns='u'/></presence>";
     let sealed = Draft::new(client(received)).unwrap().seal();

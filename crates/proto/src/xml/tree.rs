@@ -270,7 +270,7 @@ impl<'a> Element<'a> {
     }
 
     /// Where its content stands: from the end of the start tag to the start of the end tag.
-    pub(crate) fn content(&self) -> (usize, usize) {
+    pub fn content(&self) -> (usize, usize) {
         let (body, end) = (self.entry.body as usize, self.entry.end as usize);
         // The last `<` of an element is that of its end tag; an empty element has none left.
         let inside = slice(&self.tree.bytes, body, end);

@@ -281,6 +281,7 @@ pub(crate) async fn a_retracted_message_leaves_a_tombstone(store: &impl Store) {
     assert_eq!((entry.id, entry.retracted), (ids[1], true));
     assert_eq!(entry.with, Jid::parse("alice@a.example/pc").unwrap());
     let waiting = store.offline(bob.clone(), 0, 10).await.unwrap();
+    assert!(waiting.iter().all(|message| message.archived));
     let waiting: Vec<_> = waiting.iter().map(|message| message.id).collect();
     assert_eq!(waiting, [ids[0], ids[2]], "not delivered any more");
     assert_eq!(store.offline_count(bob.clone()).await.unwrap(), 2);

@@ -69,6 +69,7 @@ pub(crate) async fn one_refused_record_does_not_refuse_others(store: &impl Store
         ]
     );
     let waiting = store.offline(jid("alice@a.example"), 0, 10).await.unwrap();
+    assert!(waiting.iter().all(|message| !message.archived));
     let waiting: Vec<_> = waiting.iter().map(|message| &message.stanza[..]).collect();
     assert_eq!(waiting, [&b"one"[..], b"four"]);
 }

@@ -1,5 +1,5 @@
 use super::{DAY, archived, create, error, jid, session, submit, texts as texts_of_archive, wait};
-use crate::{SessionKey, SessionUpdate, SmSession, Stanzas, Store, Waiting};
+use crate::{Record, SessionChange, SessionKey, SessionUpdate, SmSession, Stanzas, Store, Waiting};
 use waxwing_proto::BareJid;
 
 fn key(id: &str, generation: u64) -> SessionKey {
@@ -36,13 +36,13 @@ pub(crate) async fn sessions_are_kept_and_bounded(store: &impl Store) {
     assert_eq!(all, [session("a"), session("b")], "in the order of ids");
 
     let update = SessionUpdate {
-        handled: Some(u32::MAX),
+        handled: Some(5),
         acknowledged: Some(7),
         expires: Some(Some(DAY)),
         state: Some("other".into()),
     };
     let wanted = SmSession {
-        handled: u32::MAX,
+        handled: 5,
         acknowledged: 7,
         expires: Some(DAY),
         state: "other".into(),
@@ -57,6 +57,27 @@ pub(crate) async fn sessions_are_kept_and_bounded(store: &impl Store) {
     assert_eq!(read().await, wanted);
     change(SessionUpdate::default()).await.unwrap();
     assert_eq!(read().await, wanted, "nothing given, nothing changed");
+    for (given, handled) in [
+        (4, 5),
+        (1 << 31, 1 << 31),
+        (5, 1 << 31),
+        (u32::MAX, u32::MAX),
+    ] {
+        let update = SessionUpdate {
+            handled: Some(given),
+            ..SessionUpdate::default()
+        };
+        let record = |generation| {
+            store.submit(Record::Session(Box::new(SessionChange {
+                account: alice.clone(),
+                key: key("a", generation),
+                update: update.clone(),
+            })))
+        };
+        assert_eq!(error(record(2).await), "Conflict");
+        record(1).await.unwrap();
+        assert_eq!(read().await.handled, handled, "{given}: only forwards");
+    }
     let lives = SessionUpdate {
         expires: Some(None),
         ..SessionUpdate::default()

@@ -21,6 +21,13 @@ pub(super) struct ArchiveState {
     resends: BTreeMap<[u8; 16], u64>,
 }
 
+impl ArchiveState {
+    /// Whether there is such an entry.
+    pub(super) fn has(&self, id: u64) -> bool {
+        self.entries.contains_key(&id)
+    }
+}
+
 struct Kept {
     entry: Archived,
     at: Micros,
@@ -82,6 +89,7 @@ impl State {
                 id,
                 at: message.at,
                 stanza: message.stanza,
+                archived: false,
             };
             self.entry(&place.account)?.offline.insert(id, offline);
         }
@@ -203,6 +211,7 @@ impl Entry {
             id,
             at: kept.at,
             stanza,
+            archived: true,
         };
         self.offline.insert(id, message);
         true

@@ -64,14 +64,18 @@ impl State {
         Ok(session.clone())
     }
 
-    fn session_update(
+    pub(super) fn session_update(
         &mut self,
         account: &BareJid,
         key: &SessionKey,
         update: SessionUpdate,
     ) -> Result<()> {
         let session = &mut self.session_owned(account, key)?.session;
-        session.handled = update.handled.unwrap_or(session.handled);
+        if let Some(handled) = update.handled
+            && handled.wrapping_sub(session.handled) <= u32::MAX / 2
+        {
+            session.handled = handled;
+        }
         session.acknowledged = update.acknowledged.unwrap_or(session.acknowledged);
         session.expires = update.expires.unwrap_or(session.expires);
         if let Some(state) = update.state {

@@ -181,6 +181,10 @@ impl State {
         let (account, at, stanza, messages_max, bytes_max) = match record {
             Record::Message(message) => return self.message(*message),
             Record::Wait(wait) => return self.wait(*wait),
+            Record::Session(change) => {
+                self.session_update(&change.account, &change.key, change.update)?;
+                return Ok(Outcome::default());
+            }
             Record::Offline {
                 account,
                 at,
@@ -192,7 +196,15 @@ impl State {
         let id = self.next_id(at);
         let entry = self.entry(&account)?;
         entry.admit(stanza.len(), messages_max, bytes_max)?;
-        entry.offline.insert(id, OfflineMessage { id, at, stanza });
+        entry.offline.insert(
+            id,
+            OfflineMessage {
+                id,
+                at,
+                stanza,
+                archived: false,
+            },
+        );
         self.id_last = id;
         Ok(Outcome {
             id,
@@ -206,7 +218,13 @@ impl State {
             return Vec::new();
         };
         let newer = entry.offline.values().filter(|message| message.id > after);
-        newer.take(size(count)).cloned().collect()
+        let newer = newer.take(size(count)).cloned();
+        newer
+            .map(|message| OfflineMessage {
+                archived: entry.archive.has(message.id),
+                ..message
+            })
+            .collect()
     }
 
     pub(super) fn offline_remove(&mut self, account: &BareJid, last: u64) -> Result<()> {

@@ -51,6 +51,10 @@ pub(super) fn record(db: &mut dyn Executor, ids: &mut Ids, record: &Record) -> R
             duplicate: false,
             waiting: offline::add_archived(db, wait.id, &wait.waiting)?,
         }),
+        Record::Session(change) => {
+            sessions::update(db, &change.account, &change.key, &change.update)?;
+            Ok(Outcome::default())
+        }
         Record::Message(message) => {
             let before = *ids;
             let done = keep(db, ids, message);

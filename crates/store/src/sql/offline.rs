@@ -21,7 +21,8 @@ const MISSED: &str = "SELECT m.id, octet_length(m.stanza) \
      AND NOT EXISTS (SELECT 1 FROM offline_entry o WHERE o.account = ?1 AND o.id = e.id) \
      ORDER BY e.id LIMIT ?3";
 const COUNT: &str = "SELECT offline_messages FROM account WHERE jid = ?1";
-const WAITING: &str = "SELECT o.id, m.received, m.stanza \
+const WAITING: &str = "SELECT o.id, m.received, m.stanza, \
+     EXISTS (SELECT 1 FROM archive_entry e WHERE e.account = o.account AND e.id = o.id) \
      FROM offline_entry o JOIN message m ON m.id = o.id \
      WHERE o.account = (SELECT number FROM account WHERE jid = ?1) AND o.id > ?2 \
      ORDER BY o.id LIMIT ?3";
@@ -154,6 +155,7 @@ pub(super) fn waiting(
                 id: row.count()?,
                 at: row.int()?,
                 stanza: Bytes::from(row.bytes()?),
+                archived: row.flag()?,
             })
         })
         .collect()

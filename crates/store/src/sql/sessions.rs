@@ -26,7 +26,9 @@ const TAKE: &str = "UPDATE sm_session SET generation = generation + 1, expires =
 /// The count of an owner; changes nothing for anybody else.
 const SET_HANDLED: &str = "UPDATE sm_session SET handled = ?4 \
      WHERE account = (SELECT number FROM account WHERE jid = ?1) AND id = ?2 AND generation = ?3";
-const UPDATE: &str = "UPDATE sm_session SET handled = coalesce(?3, handled), \
+/// The count only rises, modulo 2^32: a record that carries a later one may have come before.
+const UPDATE: &str = "UPDATE sm_session SET handled = \
+     CASE WHEN ((?3 - handled) & 4294967295) < 2147483648 THEN ?3 ELSE handled END, \
      acknowledged = coalesce(?4, acknowledged) WHERE account = ?1 AND id = ?2";
 const SET_EXPIRES: &str = "UPDATE sm_session SET expires = ?3 WHERE account = ?1 AND id = ?2";
 const REMOVE: &str = "DELETE FROM sm_session WHERE account = ?1 AND id = ?2";

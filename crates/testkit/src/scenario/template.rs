@@ -2,8 +2,9 @@
 //!
 //! A template is XML. Everything it says must be there and nothing else may be: the order of
 //! attributes and the choice of prefixes are free, the order of children is not. It is loosened
-//! only where it says so, except that `xml:lang` of the outermost element, which servers may add
-//! (RFC 6120 § 8.1.5), counts only if the template has it:
+//! only where it says so, except for two things that servers add and that count only if the template
+//! has them: `xml:lang` of the outermost element (RFC 6120 § 8.1.5), and the ids of archives
+//! (`<stanza-id/>`, XEP-0359) in a message:
 //!
 //! | in the template | means |
 //! |---|---|
@@ -172,7 +173,10 @@ impl Template {
         } else if !self.more_content && !text.trim().is_empty() {
             return fail(format!("unexpected text {text:?}"));
         }
-        let received: Vec<&Element> = element.children().collect();
+        let mut received: Vec<&Element> = element.children().collect();
+        if self.name == message() && !self.children.iter().any(|child| child.name == stanza_id()) {
+            received.retain(|child| child.name != stanza_id());
+        }
         self.compare_children(&received, bindings, &path)
     }
 
@@ -274,6 +278,14 @@ impl Template {
             reason: "the children match one by one but not together".into(),
         }
     }
+}
+
+fn message() -> Name {
+    (ns::CLIENT.to_owned(), "message".to_owned())
+}
+
+fn stanza_id() -> Name {
+    (ns::STANZA_ID.to_owned(), "stanza-id".to_owned())
 }
 
 fn mark(used: &mut [bool], at: usize, value: bool) {

@@ -58,6 +58,13 @@ struct Running {
     /// Becomes true when the server stops.
     stop: watch::Sender<bool>,
     connections: Vec<AbortHandle>,
+    deliverer: AbortHandle,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.deliverer.abort();
+    }
 }
 
 impl Memory {
@@ -120,6 +127,7 @@ impl Memory {
                 for connection in connections {
                     connection.abort();
                 }
+                self.running.borrow().deliverer.abort();
             }
             Fate::Starts => {
                 let store = self.store.clone();
@@ -155,10 +163,12 @@ impl Running {
         let engine = Engine::new(env, store, settings)
             .await
             .map_err(|e| e.to_string())?;
+        let deliverer = tokio::task::spawn_local(engine.clone().deliver());
         Ok(Self {
             engine,
             stop: watch::channel(false).0,
             connections: Vec::new(),
+            deliverer: deliverer.abort_handle(),
         })
     }
 
