@@ -38,6 +38,7 @@ struct Inner {
     metrics: Metrics,
     features: features::Active,
     caps: features::caps::Cache,
+    pubsub: features::pubsub::Turns,
     remote: Remote,
     stanza_ids: StanzaIds,
     deliverer: Deliverer,
@@ -68,6 +69,7 @@ impl Engine {
             metrics: Metrics::default(),
             features: features::Active::new(),
             caps: features::caps::Cache::default(),
+            pubsub: features::pubsub::Turns::default(),
             stanza_ids: StanzaIds::new(&id_secret),
             remote: Remote::new(components.map(|component| component.name.clone())),
             deliverer: Deliverer::default(),
@@ -127,6 +129,9 @@ impl Engine {
     }
     pub(crate) fn caps(&self) -> &features::caps::Cache {
         &self.0.caps
+    }
+    pub(crate) fn pubsub(&self) -> &features::pubsub::Turns {
+        &self.0.pubsub
     }
     /// How ids of archives are shown.
     pub fn stanza_ids(&self) -> &StanzaIds {

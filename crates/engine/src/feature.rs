@@ -109,6 +109,9 @@ pub enum Who {
     /// Only the account itself and those who may see its presence; others are told `forbidden`,
     /// whether the account exists or not.
     SubscriberOrForbidden,
+    /// Anyone; the handler decides what they see. An account that does not exist, or does not speak
+    /// to them, answers `item-not-found`, as the handler answers for what they may not see.
+    AnyoneOrNotFound,
     /// Anyone; the handler decides what they see.
     Anyone,
 }

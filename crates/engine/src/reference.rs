@@ -86,6 +86,7 @@ fn requests(out: &mut String, place: Place) {
                 Who::OwnerOrForbidden => "owner; others get `forbidden`",
                 Who::OwnerOrNotAllowed => "owner; others get `not-allowed`",
                 Who::SubscriberOrForbidden => "owner and subscribers; others get `forbidden`",
+                Who::AnyoneOrNotFound => "anyone; a missing account answers `item-not-found`",
                 Who::Anyone => "anyone",
             };
             let (feature, name, ns) = (feature.name, route.name, route.ns);

@@ -49,6 +49,8 @@ struct Shown {
     presence: Option<Sealed>,
     /// Text of its last unavailable presence.
     farewell: String,
+    /// What it could do when it was last sent the newest items of nodes (XEP-0163 § 4.3.4).
+    served: Option<Features>,
     /// Who was sent directed presence and so must learn when it goes (RFC 6121 § 4.6).
     directed: BTreeSet<Jid>,
 }
@@ -113,6 +115,9 @@ impl Resource {
         let mut shown = self.shown.lock();
         self.priority.store(priority, Ordering::Release);
         self.changed();
+        if stanza.is_none() {
+            shown.served = None;
+        }
         std::mem::replace(&mut shown.presence, stanza)
     }
     /// The text of its last unavailable presence, empty if it gave none.
@@ -172,6 +177,11 @@ impl Resource {
     /// Remembers what its client can do.
     pub fn set_caps(&self, caps: Option<Features>) {
         *self.caps.lock() = caps;
+    }
+    /// Remembers with which capabilities it is being sent the newest items of nodes, and gives those
+    /// before in this presence session.
+    pub fn replace_served(&self, caps: Features) -> Option<Features> {
+        self.shown.lock().served.replace(caps)
     }
     /// Whether its client has switched something on.
     pub fn has(&self, setting: Setting) -> bool {

@@ -13,7 +13,7 @@ use crate::{
     Engine,
     account::View,
     feature::{IqKind, Place, Reply},
-    features::{caps, offline},
+    features::{caps, offline, pubsub},
     outbox::{Delivery, Outbox},
     output::{self, Output},
     presence,
@@ -187,6 +187,7 @@ impl Session {
                 presence::from_client(self, stanza.clone(), draft, out).await;
                 if news {
                     caps::on_presence(&self.engine, &mut self.state, &stanza, out);
+                    pubsub::on_caps(&self.engine, &self.state.account, &self.state.resource).await;
                 }
             }
         }
@@ -331,6 +332,7 @@ impl Session {
             iq::Type::Set => IqKind::Set,
             iq::Type::Result | iq::Type::Error => {
                 caps::on_answer(&self.engine, &mut self.state, draft.stanza());
+                pubsub::on_caps(&self.engine, &self.state.account, &self.state.resource).await;
                 return Ok(None);
             }
         };

@@ -95,6 +95,10 @@ pub struct Limits {
     pub archive_rules_max: u32,
     /// Bytes of one account's vCard and private XML together.
     pub documents_bytes_max: u64,
+    /// Nodes of one account (XEP-0163).
+    pub pubsub_nodes_max: u32,
+    /// Bytes of one account's nodes and items together.
+    pub pubsub_bytes_max: u64,
     /// Accounts without a session whose roster and block list stay in memory.
     pub idle_accounts_max: usize,
     /// Accounts registered in-band from one address (IPv6: /64) in an hour.
@@ -128,6 +132,8 @@ impl Default for Limits {
             blocked_max: 2000,
             archive_rules_max: 1000,
             documents_bytes_max: 4 * 1024 * 1024,
+            pubsub_nodes_max: 1000,
+            pubsub_bytes_max: 32 * 1024 * 1024,
             idle_accounts_max: 10_000,
             registrations_per_hour_max: 5,
             auth_failures_per_stream_max: 3,

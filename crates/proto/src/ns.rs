@@ -84,6 +84,26 @@ pub const CARBONS: &str = "urn:xmpp:carbons:2";
 pub const FORWARD: &str = "urn:xmpp:forward:0";
 /// Rooms, what is said to one user of them (XEP-0045).
 pub const MUC_USER: &str = "http://jabber.org/protocol/muc#user";
+/// Publish-subscribe (XEP-0060).
+pub const PUBSUB: &str = "http://jabber.org/protocol/pubsub";
+/// Publish-subscribe, what owners of nodes do (XEP-0060 § 8).
+pub const PUBSUB_OWNER: &str = "http://jabber.org/protocol/pubsub#owner";
+/// Publish-subscribe error conditions (XEP-0060 § 16.2).
+pub const PUBSUB_ERRORS: &str = "http://jabber.org/protocol/pubsub#errors";
+/// The `FORM_TYPE` of a node's options (XEP-0060 § 16.4.4).
+pub const PUBSUB_CONFIG: &str = "http://jabber.org/protocol/pubsub#node_config";
+/// The `FORM_TYPE` of what is known of a node (XEP-0060 § 16.4.3).
+pub const PUBSUB_META: &str = "http://jabber.org/protocol/pubsub#meta-data";
+/// The `FORM_TYPE` of what a publication demands of its node (XEP-0060 § 7.1.5).
+pub const PUBSUB_PUBLISH_OPTIONS: &str = "http://jabber.org/protocol/pubsub#publish-options";
+/// The `FORM_TYPE` of a request to approve a subscription (XEP-0060 § 8.6).
+pub const PUBSUB_AUTHORIZATION: &str = "http://jabber.org/protocol/pubsub#subscribe_authorization";
+/// Extended addresses (XEP-0033).
+pub const ADDRESS: &str = "http://jabber.org/protocol/address";
+/// Which messages were displayed (XEP-0490).
+pub const MDS: &str = "urn:xmpp:mds:displayed:0";
+/// The server publishes which messages were displayed (XEP-0490 § 4.5).
+pub const MDS_ASSIST: &str = "urn:xmpp:mds:server-assist:0";
 /// Publish-subscribe events (XEP-0060).
 pub const PUBSUB_EVENT: &str = "http://jabber.org/protocol/pubsub#event";
 /// Delivery receipts (XEP-0184).

@@ -4,8 +4,9 @@
 //!
 //! What is advertised is what [`super::FEATURES`] lists and nothing else. An account shows itself
 //! to its owner and to those who may see its presence; to others it is silent, as if it did not
-//! exist (XEP-0030 § 8).
+//! exist (XEP-0030 § 8), but for nodes that they may read (XEP-0163 § 6.2).
 
+use super::pubsub;
 use crate::{
     DomainSettings,
     account::Contact,
@@ -149,9 +150,16 @@ fn domain_info_answer(cx: IqCx<'_>) -> BoxFuture<'_, Result<Reply, StanzaError>>
 
 fn account_info(cx: IqCx<'_>) -> BoxFuture<'_, Result<Reply, StanzaError>> {
     Box::pin(async move {
+        if let Some(node) = cx.payload.attr("node") {
+            let info = pubsub::node_info(&cx, &node).await?;
+            return Ok(answer(&info, Some(&node)));
+        }
         admit(&cx).await?;
         let info = DiscoInfo {
-            identities: vec![identity("account", "registered", "")],
+            identities: vec![
+                identity("account", "registered", ""),
+                identity("pubsub", "pep", ""),
+            ],
             features: features(Place::Account),
             forms: Vec::new(),
         };
@@ -183,16 +191,34 @@ fn domain_items(cx: IqCx<'_>) -> BoxFuture<'_, Result<Reply, StanzaError>> {
     })
 }
 
-/// An account's items: none. Its resources are told by presence, not here.
+/// An account's items: its nodes, and the items of a node (XEP-0060 § 5.2, § 5.5). Its resources are
+/// told by presence, not here.
 fn account_items(cx: IqCx<'_>) -> BoxFuture<'_, Result<Reply, StanzaError>> {
     Box::pin(async move {
-        admit(&cx).await?;
-        Ok(no_items())
+        let node = cx.payload.attr("node");
+        let items = match &node {
+            Some(node) => pubsub::items_of(&cx, node).await?,
+            None => {
+                admit(&cx).await?;
+                pubsub::nodes_of(&cx).await?
+            }
+        };
+        let mut xml = Writer::new(ns::CLIENT);
+        xml.start_ns("query", ns::DISCO_ITEMS)
+            .attr_opt("node", node.as_deref());
+        for item in items {
+            xml.start("item")
+                .attr("jid", cx.to.as_str())
+                .attr_opt("node", item.node.as_deref())
+                .attr_opt("name", item.name.as_deref())
+                .end();
+        }
+        xml.end();
+        Ok(Reply::Payload(xml.finish()))
     })
 }
 
-/// XEP-0030 § 8: only those who may see the account's presence learn anything, and an unknown node
-/// is `item-not-found` (§ 7).
+/// XEP-0030 § 8: only those who may see the account's presence learn anything.
 async fn admit(cx: &IqCx<'_>) -> Result<(), StanzaError> {
     let view = cx.engine.view(cx.to).await?;
     if !cx.by_owner()
@@ -202,10 +228,7 @@ async fn admit(cx: &IqCx<'_>) -> Result<(), StanzaError> {
     {
         return Err(Condition::ServiceUnavailable.into());
     }
-    match cx.payload.attr("node") {
-        Some(_) => Err(Condition::ItemNotFound.into()),
-        None => Ok(()),
-    }
+    Ok(())
 }
 
 fn identity(category: &str, kind: &str, name: &str) -> Identity {

@@ -18,6 +18,7 @@ pub mod mam;
 pub mod offline;
 pub mod ping;
 pub mod private;
+pub mod pubsub;
 pub mod register;
 pub mod session;
 pub mod stanza_id;
@@ -52,6 +53,7 @@ pub const FEATURES: &[Feature] = &[
     last::FEATURE,
     private::FEATURE,
     vcard::FEATURE,
+    pubsub::FEATURE,
     register::FEATURE,
     cam::FEATURE,
     mam::FEATURE,

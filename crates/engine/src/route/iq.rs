@@ -102,14 +102,18 @@ pub async fn answer(
     if place == Place::Account && !owner {
         let view = engine.view(to).await?;
         // The same answer whether the account is missing, silent or has blocked the sender.
+        let or_not_found = route.is_some_and(|route| route.who == Who::AnyoneOrNotFound);
         let passes = match guard_recipient(engine, draft, to, &view, from) {
             Ok(passes) => passes && view.exists,
-            Err(_) if for_subscribers => false,
+            Err(_) if for_subscribers || or_not_found => false,
             Err(error) => return Err(error),
         };
         let contact = || view.contact(&from.to_bare());
         if for_subscribers && !(passes && contact().is_some_and(Contact::sees_user)) {
             return Err(Condition::Forbidden.into());
+        }
+        if !passes && or_not_found {
+            return Err(Condition::ItemNotFound.into());
         }
         if !passes {
             return Err(Condition::ServiceUnavailable.into());
@@ -121,7 +125,7 @@ pub async fn answer(
     };
     let allowed = match (route.who, place) {
         // Who has come this far with the latter may see the account.
-        (Who::Anyone | Who::SubscriberOrForbidden, _) => true,
+        (Who::Anyone | Who::AnyoneOrNotFound | Who::SubscriberOrForbidden, _) => true,
         (Who::OwnerOrForbidden | Who::OwnerOrNotAllowed, _) | (Who::Owner, Place::Account) => owner,
         (Who::Owner, Place::Domain) => engine.is_local(from.domain()),
     };

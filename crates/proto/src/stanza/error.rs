@@ -117,6 +117,8 @@ pub struct StanzaError {
     pub text: Option<&'static str>,
     /// Application-specific condition: name and namespace.
     pub app: Option<(&'static str, &'static str)>,
+    /// An attribute of that condition: name and value.
+    pub app_attr: Option<(&'static str, &'static str)>,
 }
 
 impl StanzaError {
@@ -127,6 +129,7 @@ impl StanzaError {
             kind: condition.default_type(),
             text: None,
             app: None,
+            app_attr: None,
         }
     }
     /// Adds a text.
@@ -139,6 +142,12 @@ impl StanzaError {
     #[must_use]
     pub fn app(mut self, name: &'static str, ns: &'static str) -> Self {
         self.app = Some((name, ns));
+        self
+    }
+    /// Adds an attribute to the application-specific condition.
+    #[must_use]
+    pub fn app_attr(mut self, name: &'static str, value: &'static str) -> Self {
+        self.app_attr = Some((name, value));
         self
     }
     /// Sets another type.
@@ -165,7 +174,11 @@ impl StanzaError {
                 .end();
         }
         if let Some((name, ns)) = self.app {
-            writer.empty(name, ns);
+            writer.start_ns(name, ns);
+            if let Some((name, value)) = self.app_attr {
+                writer.attr(name, value);
+            }
+            writer.end();
         }
         writer.end();
     }

@@ -101,6 +101,10 @@ section! {
         archive_rules_max: AtLeastOne = AtLeastOne::new(engine().archive_rules_max);
         /// Bytes of vCard and private XML together for one account.
         documents_bytes_max: AtLeastOne = long(engine().documents_bytes_max);
+        /// Nodes of one account, where clients keep avatars, keys, bookmarks and the like (XEP-0163).
+        pubsub_nodes_max: AtLeastOne = AtLeastOne::new(engine().pubsub_nodes_max);
+        /// Bytes of what one account keeps on its nodes.
+        pubsub_bytes_max: AtLeastOne = long(engine().pubsub_bytes_max);
         /// Accounts without a session whose roster and block list stay in memory; a cache, nothing
         /// is refused.
         idle_accounts_max: AtLeastOne = size(engine().idle_accounts_max);

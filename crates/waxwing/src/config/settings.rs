@@ -80,6 +80,8 @@ impl Config {
             blocked_max: limits.blocked_max.count(),
             archive_rules_max: limits.archive_rules_max.count(),
             documents_bytes_max: limits.documents_bytes_max.count().into(),
+            pubsub_nodes_max: limits.pubsub_nodes_max.count(),
+            pubsub_bytes_max: limits.pubsub_bytes_max.count().into(),
             idle_accounts_max: limits.idle_accounts_max.size(),
             registrations_per_hour_max: self.registration.per_address_hour_max.count(),
             auth_failures_per_stream_max: limits.auth_failures_per_stream_max.count(),

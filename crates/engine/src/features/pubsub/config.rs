@@ -1,0 +1,654 @@
+//! What a node is: its options (XEP-0060 § 16.4.4), as a form, as preconditions, and as stored.
+//!
+//! One table says of each option how it is read from a [`NodeConfig`] and written to it; forms,
+//! preconditions and the stored form are all made from that table, so that none can forget one.
+
+use waxwing_proto::form::{FieldKind, Form, FormWriter, NewField};
+
+/// Items that a node may keep, and the meaning of `max`.
+pub(super) const ITEMS_MAX: u32 = 10_000;
+/// Bytes of one payload: what a client's stanza may have by default.
+pub(super) const PAYLOAD_BYTES_MAX: u32 = 256 * 1024;
+/// Groups of one node.
+const GROUPS_MAX: usize = 100;
+/// Bytes of an option that is free text.
+const TEXT_BYTES_MAX: usize = 1024;
+
+/// Who may subscribe and read (XEP-0060 § 4.5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Access {
+    /// Those whom an owner lets in.
+    Authorize,
+    /// Anyone.
+    Open,
+    /// Those who see the owner's presence.
+    Presence,
+    /// Those in some groups of the owner's roster.
+    Roster,
+    /// Those with an affiliation.
+    Whitelist,
+}
+
+/// Who may publish besides owners and publishers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum PublishModel {
+    /// Nobody.
+    Publishers,
+    /// Subscribers.
+    Subscribers,
+    /// Anyone who is not an outcast.
+    Open,
+}
+
+/// When the newest item is sent without anything new having been published.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum SendLast {
+    /// Never.
+    Never,
+    /// To new subscribers.
+    OnSub,
+    /// To new subscribers, and to subscribers that become available.
+    OnSubAndPresence,
+}
+
+/// What happens to a publication on a node that has all the items it may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum WhenFull {
+    /// The oldest items go, and subscribers are told.
+    Retract,
+    /// The oldest items go.
+    Discard,
+    /// It is refused.
+    Reject,
+}
+
+/// Whom replies to an item are for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ItemReply {
+    /// Nobody is named.
+    Unsaid,
+    /// The node's owner.
+    Owner,
+    /// The item's publisher.
+    Publisher,
+}
+
+/// A number, or as much as the server allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Bound {
+    /// So many.
+    Number(u32),
+    /// `max`.
+    Max,
+}
+
+impl Bound {
+    /// The number, `max` being the most there may be.
+    pub(super) fn up_to(self, max: u32) -> u32 {
+        match self {
+            Self::Number(number) => number.min(max),
+            Self::Max => max,
+        }
+    }
+}
+
+/// The options of a node.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is an option of XEP-0060 by itself"
+)]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct NodeConfig {
+    /// Who may subscribe and read.
+    pub(super) access: Access,
+    /// For [`Access::Roster`]: which groups.
+    pub(super) groups: Vec<String>,
+    /// Who may publish.
+    pub(super) publish: PublishModel,
+    /// Whether items are kept.
+    pub(super) persist: bool,
+    /// How many are kept.
+    pub(super) items_max: Bound,
+    /// For how many seconds; `None` for ever.
+    pub(super) expire_seconds: Option<Bound>,
+    /// Bytes of one payload.
+    pub(super) payload_bytes_max: Bound,
+    /// What happens when there are more items than may be kept.
+    pub(super) when_full: WhenFull,
+    /// Whether anybody is told of anything.
+    pub(super) notify: bool,
+    /// Whether items are told with their payloads.
+    pub(super) payloads: bool,
+    /// Whether a change of the options is told.
+    pub(super) notify_config: bool,
+    /// Whether the end of the node is told.
+    pub(super) notify_delete: bool,
+    /// Whether the end of an item is told.
+    pub(super) notify_retract: bool,
+    /// Whether owners are told of new subscribers.
+    pub(super) notify_sub: bool,
+    /// When the newest item is sent again.
+    pub(super) send_last: SendLast,
+    /// Whether only those who are available are told.
+    pub(super) presence_based: bool,
+    /// Whether notifications are headlines; otherwise they are normal messages.
+    pub(super) headlines: bool,
+    /// Whom replies are for.
+    pub(super) item_reply: ItemReply,
+    /// Whether anybody may subscribe.
+    pub(super) subscribe: bool,
+    /// A name for people.
+    pub(super) title: String,
+    /// A description for people.
+    pub(super) description: String,
+    /// What the payloads are.
+    pub(super) kind: String,
+    /// Language.
+    pub(super) language: String,
+    /// Whom to ask about it.
+    pub(super) contact: Vec<String>,
+}
+
+impl NodeConfig {
+    /// What XEP-0163 § 9 says, and of what it leaves open what clients expect: an item is kept, its
+    /// end and that of the node are told.
+    pub(super) fn pep() -> Self {
+        Self {
+            access: Access::Presence,
+            groups: Vec::new(),
+            publish: PublishModel::Publishers,
+            persist: true,
+            items_max: Bound::Number(1),
+            expire_seconds: None,
+            payload_bytes_max: Bound::Max,
+            when_full: WhenFull::Retract,
+            notify: true,
+            payloads: true,
+            notify_config: false,
+            notify_delete: true,
+            notify_retract: true,
+            notify_sub: false,
+            send_last: SendLast::OnSubAndPresence,
+            presence_based: true,
+            headlines: true,
+            item_reply: ItemReply::Unsaid,
+            subscribe: true,
+            title: String::new(),
+            description: String::new(),
+            kind: String::new(),
+            language: String::new(),
+            contact: Vec::new(),
+        }
+    }
+
+    /// How many items the node keeps.
+    pub(super) fn items_max(&self) -> u32 {
+        self.items_max.up_to(ITEMS_MAX)
+    }
+
+    /// The value of the option `pubsub#access_model`.
+    pub(super) fn access_name(&self) -> String {
+        let field = field("access_model").map(|field| (field.read)(self));
+        field.unwrap_or_default().concat()
+    }
+
+    /// The time before which items have expired.
+    pub(super) fn since(&self, now: waxwing_store::Micros) -> Option<waxwing_store::Micros> {
+        match self.expire_seconds {
+            Some(Bound::Number(seconds)) => {
+                Some(now.saturating_sub(i64::from(seconds).saturating_mul(1_000_000)))
+            }
+            Some(Bound::Max) | None => None,
+        }
+    }
+
+    /// Reads what the store has; `None` if it is damaged. Options that this version does not know
+    /// are left out.
+    pub(super) fn decode(stored: &[u8]) -> Option<Self> {
+        let mut config = Self::pep();
+        let text = std::str::from_utf8(stored).ok()?;
+        let mut given: Vec<(&'static Field, Vec<String>)> = Vec::new();
+        for line in text.lines() {
+            let (name, value) = line.split_once(' ')?;
+            let Some(field) = field(name) else { continue };
+            let value = unescape(value);
+            match given.iter_mut().find(|(other, _)| other.name == name) {
+                Some((_, values)) => values.push(value),
+                None => given.push((field, vec![value])),
+            }
+        }
+        for (field, mut values) in given {
+            // How an empty list is told from the default.
+            values.retain(|value| !value.is_empty() || field.kind != FieldKind::ListMulti);
+            (field.write)(&mut config, &values)?;
+        }
+        Some(config)
+    }
+
+    /// What the store keeps: the options that differ from [`NodeConfig::pep`], a line each. The
+    /// defaults are therefore part of the stored form; to change them takes a migration.
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let base = Self::pep();
+        let mut out = String::new();
+        for field in FIELDS {
+            let values = (field.read)(self);
+            if values == (field.read)(&base) {
+                continue;
+            }
+            let empty = [String::new()];
+            let values = if values.is_empty() {
+                &empty[..]
+            } else {
+                &values
+            };
+            for value in values {
+                out.push_str(field.name);
+                out.push(' ');
+                escape(value, &mut out);
+                out.push('\n');
+            }
+        }
+        out.into_bytes()
+    }
+
+    /// Takes the options that a form has (§ 8.2.4); fields that are not options are ignored, as
+    /// XEP-0004 says.
+    pub(super) fn apply(&mut self, form: &Form) -> Result<(), Unacceptable> {
+        for given in &form.fields {
+            let Some(field) = given.var.strip_prefix(PREFIX).and_then(field) else {
+                continue;
+            };
+            if field.kind == FieldKind::ListSingle && given.values.is_empty() {
+                continue;
+            }
+            (field.write)(self, &given.values).ok_or(Unacceptable(field.name))?;
+        }
+        Ok(())
+    }
+
+    /// Takes every field as an option of a new node (§ 7.1.5).
+    pub(super) fn apply_all(&mut self, form: &Form) -> Result<(), Precondition> {
+        for given in fields_of(form) {
+            let field = given.var.strip_prefix(PREFIX).and_then(field);
+            let field = field.ok_or(Precondition::Unknown)?;
+            (field.write)(self, &given.values).ok_or(Precondition::NotMet)?;
+        }
+        Ok(())
+    }
+
+    /// Whether the node is as every field says (§ 7.1.5). Values are compared for what they mean:
+    /// `1` is `true`, and more items than may be are `max`.
+    pub(super) fn meets(&self, form: &Form) -> Result<(), Precondition> {
+        let mut wanted = self.clone();
+        wanted.apply_all(form)?;
+        if wanted.effective() == self.clone().effective() {
+            Ok(())
+        } else {
+            Err(Precondition::NotMet)
+        }
+    }
+
+    /// Writes the options into a form that is open.
+    pub(super) fn write(&self, form: &mut FormWriter<'_>, labelled: bool) {
+        for field in FIELDS {
+            let values = (field.read)(self);
+            let values: Vec<&str> = values.iter().map(String::as_str).collect();
+            let options: Vec<(&str, &str)> = field
+                .options
+                .iter()
+                .map(|option| (*option, *option))
+                .collect();
+            form.field(&NewField {
+                var: &format!("{PREFIX}{}", field.name),
+                kind: field.kind,
+                label: labelled.then_some(field.label),
+                values: &values,
+                options: if labelled { &options } else { &[] },
+                required: false,
+            });
+        }
+    }
+
+    fn effective(mut self) -> Self {
+        let number = |bound: Bound, max: u32| match bound {
+            Bound::Number(number) if number >= max => Bound::Max,
+            bound => bound,
+        };
+        self.items_max = number(self.items_max, ITEMS_MAX);
+        self.payload_bytes_max = number(self.payload_bytes_max, PAYLOAD_BYTES_MAX);
+        if self.expire_seconds == Some(Bound::Max) {
+            self.expire_seconds = None;
+        }
+        self.groups.sort_unstable();
+        self.contact.sort_unstable();
+        self
+    }
+}
+
+/// The value of an option cannot be taken; the option's name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Unacceptable(pub &'static str);
+
+/// Why a publication is refused by its options.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Precondition {
+    /// The node is otherwise, or cannot be so.
+    NotMet,
+    /// There is no such option.
+    Unknown,
+}
+
+const PREFIX: &str = "pubsub#";
+
+/// One option.
+struct Field {
+    name: &'static str,
+    label: &'static str,
+    kind: FieldKind,
+    options: &'static [&'static str],
+    read: fn(&NodeConfig) -> Vec<String>,
+    write: fn(&mut NodeConfig, &[String]) -> Option<()>,
+}
+
+fn field(name: &str) -> Option<&'static Field> {
+    FIELDS.iter().find(|field| field.name == name)
+}
+
+fn fields_of(form: &Form) -> impl Iterator<Item = &waxwing_proto::form::Field> {
+    form.fields.iter().filter(|field| field.var != "FORM_TYPE")
+}
+
+macro_rules! boolean {
+    ($name:literal, $label:literal, $field:ident) => {
+        Field {
+            name: $name,
+            label: $label,
+            kind: FieldKind::Boolean,
+            options: &[],
+            read: |config| vec![if config.$field { "1" } else { "0" }.to_owned()],
+            write: |config, values| {
+                config.$field = flag(values)?;
+                Some(())
+            },
+        }
+    };
+}
+
+/// An option that only ever has one value here; asking for another is refused, not ignored.
+macro_rules! fixed {
+    ($name:literal, $label:literal, $kind:ident, $value:literal) => {
+        Field {
+            name: $name,
+            label: $label,
+            kind: FieldKind::$kind,
+            options: &[],
+            read: |_| vec![$value.to_owned()],
+            write: |_, values| match ($value, one(values)?) {
+                ("0", "false") => Some(()),
+                (value, given) => (value == given).then_some(()),
+            },
+        }
+    };
+}
+
+macro_rules! choice {
+    ($name:literal, $label:literal, $field:ident, $($text:literal => $value:expr),+ $(,)?) => {
+        Field {
+            name: $name,
+            label: $label,
+            kind: FieldKind::ListSingle,
+            options: &[$($text),+],
+            read: |config| {
+                $(if config.$field == $value { return vec![$text.to_owned()]; })+
+                Vec::new()
+            },
+            write: |config, values| {
+                config.$field = match one(values)? {
+                    $($text => $value,)+
+                    _ => return None,
+                };
+                Some(())
+            },
+        }
+    };
+}
+
+macro_rules! text {
+    ($name:literal, $label:literal, $field:ident) => {
+        Field {
+            name: $name,
+            label: $label,
+            kind: FieldKind::TextSingle,
+            options: &[],
+            read: |config| vec![config.$field.clone()],
+            write: |config, values| {
+                config.$field = short(values)?.to_owned();
+                Some(())
+            },
+        }
+    };
+}
+
+macro_rules! list {
+    ($name:literal, $label:literal, $kind:ident, $field:ident) => {
+        Field {
+            name: $name,
+            label: $label,
+            kind: FieldKind::$kind,
+            options: &[],
+            read: |config| config.$field.clone(),
+            write: |config, values| {
+                let fits = values.iter().all(|value| value.len() <= TEXT_BYTES_MAX);
+                config.$field = (fits && values.len() <= GROUPS_MAX).then(|| values.to_vec())?;
+                Some(())
+            },
+        }
+    };
+}
+
+/// Every option, in the order of forms. Their names and values are those of § 16.4.4.
+const FIELDS: &[Field] = &[
+    text!("title", "A friendly name for the node", title),
+    text!("description", "A description of the node", description),
+    text!("type", "The type of node data", kind),
+    text!("language", "The default language of the node", language),
+    choice!("access_model", "Who may subscribe and retrieve items", access,
+        "authorize" => Access::Authorize, "open" => Access::Open, "presence" => Access::Presence,
+        "roster" => Access::Roster, "whitelist" => Access::Whitelist),
+    list!(
+        "roster_groups_allowed",
+        "The roster groups allowed to subscribe and retrieve items",
+        ListMulti,
+        groups
+    ),
+    choice!("publish_model", "Who may publish", publish,
+        "publishers" => PublishModel::Publishers, "subscribers" => PublishModel::Subscribers,
+        "open" => PublishModel::Open),
+    boolean!("persist_items", "Whether to keep items", persist),
+    Field {
+        name: "max_items",
+        label: "How many items to keep; max for as many as the server allows",
+        kind: FieldKind::TextSingle,
+        options: &[],
+        read: |config| vec![written(config.items_max)],
+        write: |config, values| {
+            config.items_max = bound(one(values)?)?;
+            Some(())
+        },
+    },
+    Field {
+        name: "item_expire",
+        label: "Seconds after which items are removed; empty or max for never",
+        kind: FieldKind::TextSingle,
+        options: &[],
+        read: |config| vec![config.expire_seconds.map_or_else(String::new, written)],
+        write: |config, values| {
+            config.expire_seconds = match one(values).unwrap_or_default() {
+                "" => None,
+                text => Some(bound(text)?),
+            };
+            Some(())
+        },
+    },
+    Field {
+        name: "max_payload_size",
+        label: "Bytes of one payload; max for as many as the server allows",
+        kind: FieldKind::TextSingle,
+        options: &[],
+        read: |config| vec![written(config.payload_bytes_max)],
+        write: |config, values| {
+            config.payload_bytes_max = bound(one(values)?)?;
+            Some(())
+        },
+    },
+    choice!("publish_node_full", "What to do when publishing on a full node", when_full,
+        "retract-oldest" => WhenFull::Retract, "discard-oldest" => WhenFull::Discard,
+        "reject" => WhenFull::Reject),
+    boolean!("deliver_notifications", "Whether to notify at all", notify),
+    boolean!(
+        "deliver_payloads",
+        "Whether notifications have payloads",
+        payloads
+    ),
+    boolean!(
+        "notify_config",
+        "Whether to notify of changes of the options",
+        notify_config
+    ),
+    boolean!(
+        "notify_delete",
+        "Whether to notify of the node's end",
+        notify_delete
+    ),
+    boolean!(
+        "notify_retract",
+        "Whether to notify of the end of items",
+        notify_retract
+    ),
+    boolean!(
+        "notify_sub",
+        "Whether to notify owners of subscribers",
+        notify_sub
+    ),
+    choice!("send_last_published_item", "When to send the last published item", send_last,
+        "never" => SendLast::Never, "on_sub" => SendLast::OnSub,
+        "on_sub_and_presence" => SendLast::OnSubAndPresence),
+    boolean!(
+        "presence_based_delivery",
+        "Whether to notify only the available",
+        presence_based
+    ),
+    choice!("notification_type", "Messages that notifications are", headlines,
+        "headline" => true, "normal" => false),
+    Field {
+        name: "itemreply",
+        label: "Whom replies to items are for",
+        kind: FieldKind::ListSingle,
+        options: &["owner", "publisher"],
+        read: |config| match config.item_reply {
+            ItemReply::Unsaid => Vec::new(),
+            ItemReply::Owner => vec!["owner".to_owned()],
+            ItemReply::Publisher => vec!["publisher".to_owned()],
+        },
+        write: |config, values| {
+            config.item_reply = match one(values).unwrap_or_default() {
+                "" => ItemReply::Unsaid,
+                "owner" => ItemReply::Owner,
+                "publisher" => ItemReply::Publisher,
+                _ => return None,
+            };
+            Some(())
+        },
+    },
+    boolean!("subscribe", "Whether to allow subscriptions", subscribe),
+    list!("contact", "Whom to ask about the node", JidMulti, contact),
+    fixed!(
+        "node_type",
+        "Whether the node is a leaf",
+        ListSingle,
+        "leaf"
+    ),
+    fixed!(
+        "purge_offline",
+        "Whether items go with their publisher",
+        Boolean,
+        "0"
+    ),
+    fixed!(
+        "tempsub",
+        "Whether subscriptions end with presence",
+        Boolean,
+        "0"
+    ),
+];
+
+fn one(values: &[String]) -> Option<&str> {
+    match values {
+        [value] => Some(value),
+        _ => None,
+    }
+}
+
+/// A text that may be left empty.
+fn short(values: &[String]) -> Option<&str> {
+    match values {
+        [] => Some(""),
+        [value] => Some(value.as_str()).filter(|value| value.len() <= TEXT_BYTES_MAX),
+        _ => None,
+    }
+}
+
+fn flag(values: &[String]) -> Option<bool> {
+    match one(values)? {
+        "true" | "1" => Some(true),
+        "false" | "0" => Some(false),
+        _ => None,
+    }
+}
+
+/// `integer-or-max` (§ 16.6): at least one. Numbers past 32 bits are as good as `max`.
+fn bound(text: &str) -> Option<Bound> {
+    if text == "max" {
+        return Some(Bound::Max);
+    }
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    if !digits || text.bytes().all(|byte| byte == b'0') {
+        return None;
+    }
+    Some(text.parse().map_or(Bound::Max, Bound::Number))
+}
+
+fn written(bound: Bound) -> String {
+    match bound {
+        Bound::Number(number) => number.to_string(),
+        Bound::Max => "max".to_owned(),
+    }
+}
+
+fn escape(text: &str, out: &mut String) {
+    for character in text.chars() {
+        match character {
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            character => out.push(character),
+        }
+    }
+}
+
+fn unescape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut characters = text.chars();
+    while let Some(character) = characters.next() {
+        match character {
+            '\\' => match characters.next() {
+                Some('n') => out.push('\n'),
+                Some('r') => out.push('\r'),
+                Some(other) => out.push(other),
+                None => {}
+            },
+            character => out.push(character),
+        }
+    }
+    out
+}

@@ -1,0 +1,125 @@
+//! Nodes of an account and what is on them, for service discovery (XEP-0060 § 5.2 to § 5.5). Only
+//! what the asker may read is shown.
+
+use super::{audience::Relations, node::Known, service::Call};
+use crate::{error, feature::IqCx};
+use waxwing_proto::{
+    caps::{DiscoInfo, Identity, InfoForm},
+    ns,
+    stanza::{Condition, StanzaError},
+};
+use waxwing_store::{ItemsFrom, ItemsRequest};
+
+/// Items named in one answer.
+const ITEMS_MAX: u32 = 1000;
+
+/// An item of a disco#items result.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Item {
+    /// A node.
+    pub(crate) node: Option<String>,
+    /// A name: of a node for people, of an item its id.
+    pub(crate) name: Option<String>,
+}
+
+/// What a node is (§ 5.3, § 5.4).
+pub(crate) async fn node_info(cx: &IqCx<'_>, name: &str) -> Result<DiscoInfo, StanzaError> {
+    let known = readable(cx, name).await?;
+    let config = &known.config;
+    let one = |text: &String| vec![text.clone()];
+    let fields = [
+        ("pubsub#title", one(&config.title)),
+        ("pubsub#description", one(&config.description)),
+        ("pubsub#type", one(&config.kind)),
+        ("pubsub#language", one(&config.language)),
+        ("pubsub#owner", vec![cx.to.to_string()]),
+        ("pubsub#contact", config.contact.clone()),
+        ("pubsub#access_model", vec![config.access_name()]),
+        (
+            "pubsub#num_subscribers",
+            vec![known.node.subscriptions.len().to_string()],
+        ),
+    ];
+    let given = |(_, values): &(&str, Vec<String>)| values.iter().any(|value| !value.is_empty());
+    let fields = fields.into_iter().filter(given);
+    Ok(DiscoInfo {
+        identities: vec![Identity {
+            category: "pubsub".to_owned(),
+            kind: "leaf".to_owned(),
+            name: config.title.clone(),
+            ..Identity::default()
+        }],
+        features: vec![ns::PUBSUB.to_owned()],
+        forms: vec![InfoForm {
+            form_type: ns::PUBSUB_META.to_owned(),
+            fields: fields
+                .map(|(name, values)| (name.to_owned(), values))
+                .collect(),
+        }],
+    })
+}
+
+/// The nodes that the asker may read (XEP-0163 § 6.2).
+pub(crate) async fn nodes_of(cx: &IqCx<'_>) -> Result<Vec<Item>, StanzaError> {
+    let all = call(cx).all().await?;
+    let by_group = |known: &Known| known.config.access == super::config::Access::Roster;
+    let access = all.iter().find(|known| by_group(known));
+    let access = access.map(|known| known.config.access);
+    let relations = Relations::read(cx.engine, cx.to, access).await?;
+    let who = cx.from.to_bare();
+    let readable = all
+        .into_iter()
+        .filter(|known| relations.may_read(&who, known));
+    Ok(readable
+        .map(|known| Item {
+            node: Some(known.node.key.name),
+            name: Some(known.config.title).filter(|title| !title.is_empty()),
+        })
+        .collect())
+}
+
+/// The ids of a node's items (§ 5.5).
+pub(crate) async fn items_of(cx: &IqCx<'_>, name: &str) -> Result<Vec<Item>, StanzaError> {
+    let known = readable(cx, name).await?;
+    let request = ItemsRequest {
+        from: ItemsFrom::First,
+        count: ITEMS_MAX,
+        newest_first: false,
+        since: known.config.since(cx.engine.env().now()),
+    };
+    let page = cx
+        .engine
+        .store()
+        .items(cx.to.clone(), name.to_owned(), request);
+    let page = page.await;
+    let page = page.map_err(|failure| error::from_store(cx.engine, &failure))?;
+    let items = page.items.into_iter();
+    Ok(items
+        .map(|item| Item {
+            node: None,
+            name: Some(item.id),
+        })
+        .collect())
+}
+
+/// A node that the asker may read. To those who do not see the account at all, there is none, as if
+/// there was no account.
+async fn readable(cx: &IqCx<'_>, name: &str) -> Result<Known, StanzaError> {
+    let known = call(cx).known(name).await?;
+    let access = known.as_ref().map(|known| known.config.access);
+    let relations = Relations::read(cx.engine, cx.to, access).await?;
+    let who = cx.from.to_bare();
+    match known {
+        Some(known) if relations.may_read(&who, &known) => Ok(known),
+        _ if relations.sees_owner(&who) => Err(Condition::ItemNotFound.into()),
+        _ => Err(Condition::ServiceUnavailable.into()),
+    }
+}
+
+fn call<'a>(cx: &'a IqCx<'_>) -> Call<'a> {
+    Call {
+        engine: cx.engine,
+        owner: cx.to,
+        from: cx.from,
+    }
+}

@@ -1,0 +1,107 @@
+//! The newest items for a resource that has become available, or has said what it is interested in
+//! (XEP-0163 § 4.3.4).
+
+use super::{audience::Relations, config::SendLast, event::Source, node::Known};
+use crate::{Engine, features::caps::Features, outbox::Delivery, registry::Resource};
+use waxwing_proto::{BareJid, Jid};
+use waxwing_store::NodeHead;
+
+/// Nodes that one client can be interested in.
+const WISHES_MAX: usize = 64;
+/// Accounts looked at in one call of the store.
+const OWNERS_PER_READ: usize = 50;
+/// Bytes of items sent at once. A client whose contacts have more asks for the rest.
+const BYTES_MAX: usize = 1024 * 1024;
+
+/// A resource's presence or capabilities are new: sends the newest items of the nodes that it has
+/// not been sent those of since it became available.
+pub(crate) async fn on_caps(engine: &Engine, account: &BareJid, resource: &Resource) {
+    let Some(features) = resource.caps() else {
+        return;
+    };
+    if resource.priority().is_none() {
+        return;
+    }
+    let before = resource.replace_served(features.clone());
+    let wishes = wishes(&features, before.as_ref());
+    if wishes.is_empty() {
+        return;
+    }
+    let Ok(view) = engine.view(account).await else {
+        return;
+    };
+    let contacts = view.contacts().iter().filter(|one| one.seen_by_user());
+    let local = contacts.filter(|one| engine.is_local(one.jid.domain()));
+    let mut owners = vec![account.clone()];
+    owners.extend(local.map(|one| one.jid.clone()));
+    let mut sent = 0;
+    for owners in owners.chunks(OWNERS_PER_READ) {
+        let wanted = owners.iter().map(|owner| (owner.clone(), wishes.clone()));
+        let heads = match engine.store().node_heads(wanted.collect()).await {
+            Ok(heads) => heads,
+            Err(failure) => {
+                engine.metrics().store_failures.inc();
+                tracing::warn!(error = %failure, "the newest items of nodes could not be read");
+                return;
+            }
+        };
+        for head in heads {
+            if view.blocks(&Jid::from(&head.owner)) {
+                continue;
+            }
+            sent += send(engine, account, resource, head).await;
+            if sent > BYTES_MAX {
+                return;
+            }
+        }
+    }
+}
+
+/// The nodes that a client is interested in and was not before.
+fn wishes(features: &Features, before: Option<&Features>) -> Vec<String> {
+    let new = features
+        .iter()
+        .filter(|feature| before.is_none_or(|before| before.binary_search(feature).is_err()));
+    new.filter_map(|feature| feature.strip_suffix("+notify"))
+        .take(WISHES_MAX)
+        .map(str::to_owned)
+        .collect()
+}
+
+/// Sends one item, if the client's user may read it; gives how many bytes that was.
+async fn send(engine: &Engine, account: &BareJid, resource: &Resource, head: NodeHead) -> usize {
+    let NodeHead { owner, node, item } = head;
+    let (Some(known), Some(item)) = (Known::new(node), item) else {
+        return 0;
+    };
+    let since = known.config.since(engine.env().now());
+    let due = known.config.send_last == SendLast::OnSubAndPresence
+        && known.config.notify
+        && since.is_none_or(|since| item.at >= since);
+    if !due {
+        return 0;
+    }
+    let access = Some(known.config.access);
+    let Ok(relations) = Relations::read(engine, &owner, access).await else {
+        return 0;
+    };
+    let to = Jid::from(&resource.jid);
+    if !relations.sees_owner(account)
+        || relations.view().blocks(&to)
+        || !relations.may_read(account, &known)
+    {
+        return 0;
+    }
+    let id = engine.env().token();
+    let source = Source {
+        owner: &owner,
+        known: &known,
+        id: &id,
+    };
+    let stanza = source.last(&item).with_to(&to);
+    let bytes = stanza.len();
+    if resource.outbox.push(Delivery::Stanza(stanza)).is_ok() {
+        engine.metrics().deliveries.inc();
+    }
+    bytes
+}

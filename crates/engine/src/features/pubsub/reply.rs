@@ -1,0 +1,179 @@
+//! Answers as they are written (XEP-0060 § 5 to § 8).
+
+use super::{
+    config::NodeConfig,
+    node::{Answer, Known},
+    request::Subscribed,
+    service::Done,
+};
+use bytes::Bytes;
+use waxwing_proto::{
+    Jid,
+    form::{FormKind, FormWriter},
+    ns, rsm,
+    xml::Writer,
+};
+use waxwing_store::Affiliation;
+
+/// The payload of an answer about one node; `None` if there is nothing to say.
+pub(super) fn about(
+    answer: &Answer,
+    node: Option<&str>,
+    known: Option<&Known>,
+    done: &Done,
+) -> Option<Bytes> {
+    let node = node.unwrap_or_default();
+    match (answer, known) {
+        (Answer::Empty, _) => None,
+        (Answer::Created(name), _) => Some(pubsub(ns::PUBSUB, |xml| {
+            xml.start("create").attr("node", name).end();
+        })),
+        (Answer::Published(item), _) => Some(pubsub(ns::PUBSUB, |xml| {
+            xml.start("publish").attr("node", node);
+            if let Some(id) = item {
+                xml.start("item").attr("id", id).end();
+            }
+            xml.end();
+        })),
+        (Answer::Subscription(jid, state), _) => Some(pubsub(ns::PUBSUB, |xml| {
+            subscription(xml, Some(node), jid, *state);
+        })),
+        (Answer::Items, known) => Some(items(node, known, done)),
+        (Answer::Options, Some(known)) => Some(pubsub(ns::PUBSUB_OWNER, |xml| {
+            xml.start("configure").attr("node", node);
+            options(xml, &known.config);
+            xml.end();
+        })),
+        (Answer::Subscribers, Some(known)) => Some(pubsub(ns::PUBSUB_OWNER, |xml| {
+            xml.start("subscriptions").attr("node", node);
+            for one in &known.node.subscriptions {
+                subscription(xml, None, &one.jid, state(one.pending));
+            }
+            xml.end();
+        })),
+        (Answer::Affiliates, Some(known)) => Some(pubsub(ns::PUBSUB_OWNER, |xml| {
+            xml.start("affiliations").attr("node", node);
+            for (jid, affiliation) in &known.node.affiliations {
+                xml.start("affiliation")
+                    .attr("jid", jid.as_str())
+                    .attr("affiliation", name(*affiliation))
+                    .end();
+            }
+            xml.end();
+        })),
+        (Answer::Options | Answer::Subscribers | Answer::Affiliates, None) => None,
+    }
+}
+
+/// § 8.3.2
+pub(super) fn default(config: &NodeConfig) -> Bytes {
+    pubsub(ns::PUBSUB_OWNER, |xml| {
+        xml.start("default");
+        options(xml, config);
+        xml.end();
+    })
+}
+
+/// § 5.6: the subscriptions of whoever asks.
+pub(super) fn subscriptions(nodes: &[Known], who: &Jid, node: Option<&str>) -> Bytes {
+    pubsub(ns::PUBSUB, |xml| {
+        xml.start("subscriptions").attr_opt("node", node);
+        for known in nodes {
+            let own = known.node.subscriptions.iter();
+            for one in own.filter(|one| one.jid.bare_str() == who.bare_str()) {
+                let name = Some(known.node.key.name.as_str());
+                subscription(xml, name, &one.jid, state(one.pending));
+            }
+        }
+        xml.end();
+    })
+}
+
+/// § 5.7: the affiliations of whoever asks; an account owns all of its nodes.
+pub(super) fn affiliations(nodes: &[Known], who: &Jid, owner: bool, node: Option<&str>) -> Bytes {
+    pubsub(ns::PUBSUB, |xml| {
+        xml.start("affiliations").attr_opt("node", node);
+        for known in nodes {
+            let given = known.affiliation(&who.to_bare());
+            let affiliation = if owner {
+                Some(Affiliation::Owner)
+            } else {
+                given
+            };
+            if let Some(affiliation) = affiliation {
+                xml.start("affiliation")
+                    .attr("node", &known.node.key.name)
+                    .attr("affiliation", name(affiliation))
+                    .end();
+            }
+        }
+        xml.end();
+    })
+}
+
+fn items(node: &str, known: Option<&Known>, done: &Done) -> Bytes {
+    use super::config::ItemReply;
+    let named = known.is_some_and(|known| known.config.item_reply == ItemReply::Publisher);
+    let page = &done.page;
+    pubsub(ns::PUBSUB, |xml| {
+        xml.start("items").attr("node", node);
+        for item in &page.items {
+            xml.start("item").attr("id", &item.id);
+            if named {
+                xml.attr("publisher", item.publisher.as_str());
+            }
+            xml.raw(&item.payload).end();
+        }
+        xml.end();
+        let count = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
+        if done.paged {
+            let ends = page.items.first().zip(page.items.last());
+            let set = rsm::Response {
+                ends: ends.map(|(first, last)| (first.id.as_str(), last.id.as_str())),
+                index: Some(count(page.index)),
+                count: Some(count(page.total)),
+            };
+            set.write(xml);
+        }
+    })
+}
+
+fn options(xml: &mut Writer, config: &NodeConfig) {
+    let mut form = FormWriter::start(xml, FormKind::Form, ns::PUBSUB_CONFIG);
+    config.write(&mut form, true);
+    form.end();
+}
+
+fn subscription(xml: &mut Writer, node: Option<&str>, jid: &Jid, state: Subscribed) {
+    xml.start("subscription")
+        .attr_opt("node", node)
+        .attr("jid", jid.as_str())
+        .attr("subscription", state.name())
+        .end();
+}
+
+fn pubsub(ns: &'static str, content: impl FnOnce(&mut Writer)) -> Bytes {
+    let mut xml = Writer::new(ns::CLIENT);
+    xml.start_ns("pubsub", ns);
+    content(&mut xml);
+    xml.end();
+    xml.finish()
+}
+
+fn state(pending: bool) -> Subscribed {
+    if pending {
+        Subscribed::Pending
+    } else {
+        Subscribed::Yes
+    }
+}
+
+fn name(affiliation: Affiliation) -> &'static str {
+    match affiliation {
+        Affiliation::Owner => "owner",
+        Affiliation::Publisher => "publisher",
+        Affiliation::PublishOnly => "publish-only",
+        Affiliation::Member => "member",
+        Affiliation::Outcast => "outcast",
+    }
+}

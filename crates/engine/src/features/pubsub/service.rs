@@ -1,0 +1,409 @@
+//! An account as a publish-subscribe service (XEP-0163): reads what the machine must know, writes
+//! what it decided, tells whom it named, and answers: commit, then notify, then result.
+
+use super::{
+    audience::{Audience, Relations},
+    config::NodeConfig,
+    errors::Refusal,
+    event::Source,
+    node::{Answer, Given, Known, Notice, Plan, Step, plan},
+    reply,
+    request::Request,
+    rights::Asker,
+};
+use crate::{Engine, error};
+use waxwing_proto::{
+    BareJid, Jid,
+    stanza::{Condition, StanzaError},
+};
+use waxwing_store::{
+    Affiliation, Item, ItemsPage, Node, NodeQuota, Publication, StoreError, Target,
+};
+
+/// Affiliations of one node, and as many subscriptions.
+const PEOPLE_MAX: u32 = 10_000;
+/// How often a decision is made anew because the node changed while it was made.
+const TRIES_MAX: u32 = 5;
+
+/// One request to one account.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Call<'a> {
+    /// The server.
+    pub(super) engine: &'a Engine,
+    /// Whose nodes.
+    pub(super) owner: &'a BareJid,
+    /// Who asks.
+    pub(super) from: &'a Jid,
+}
+
+/// What carrying out a plan gave.
+#[derive(Debug, Default)]
+pub(super) struct Done {
+    /// The items read.
+    pub(super) page: ItemsPage,
+    /// Whether they are one page of more.
+    pub(super) paged: bool,
+    evicted: Vec<String>,
+}
+
+/// A decision that has to be made again, or an error for the asker.
+enum Failure {
+    Changed,
+    Error(StanzaError),
+}
+
+impl From<StanzaError> for Failure {
+    fn from(error: StanzaError) -> Self {
+        Self::Error(error)
+    }
+}
+
+impl Call<'_> {
+    /// Answers a request. Gives the payload of the answer, if it has one.
+    pub(super) async fn answer(
+        &self,
+        request: &Request,
+    ) -> Result<Option<bytes::Bytes>, StanzaError> {
+        match request {
+            Request::Subscriptions(node) => self.subscriptions(node.as_deref()).await,
+            Request::Affiliations(node) => self.affiliations(node.as_deref()).await,
+            Request::Default if self.from.bare_str() == self.owner.as_str() => {
+                Ok(Some(reply::default(&NodeConfig::pep())))
+            }
+            Request::Default => Err(self.hide(Refusal::Forbidden, None).await),
+            request => self.about_node(request).await,
+        }
+    }
+
+    async fn about_node(&self, request: &Request) -> Result<Option<bytes::Bytes>, StanzaError> {
+        let mut tries = 0;
+        loop {
+            match self.once(request).await {
+                Ok(answer) => return Ok(answer),
+                Err(Failure::Error(error)) => return Err(error),
+                Err(Failure::Changed) => tries += 1,
+            }
+            if tries == TRIES_MAX {
+                return Err(Condition::ResourceConstraint.into());
+            }
+        }
+    }
+
+    async fn once(&self, request: &Request) -> Result<Option<bytes::Bytes>, Failure> {
+        let known = match request.node() {
+            Some(name) => self.known(name).await?,
+            None => None,
+        };
+        let access = known.as_ref().map(|known| known.config.access);
+        let relations = Relations::read(self.engine, self.owner, access).await?;
+        let found = match (request, &known) {
+            (Request::Retract { node, ids, .. }, Some(_)) => self.by_id(node, ids).await?,
+            _ => Vec::new(),
+        };
+        let env = self.engine.env();
+        let token = env.token();
+        let given = Given {
+            owner: self.owner,
+            from: self.from,
+            asker: relations.asker(&self.from.to_bare(), known.as_ref()),
+            known: known.as_ref(),
+            found: &found,
+            now: env.now(),
+            token: &token,
+        };
+        let Plan {
+            step,
+            notices,
+            answer,
+        } = match plan(&given, request) {
+            Ok(plan) => plan,
+            Err(refusal) => return Err(self.hide(refusal, known.as_ref()).await.into()),
+        };
+        let done = self.carry_out(step, notices, known.as_ref()).await?;
+        let answered = match &answer {
+            Answer::Subscription(..) | Answer::Options => {
+                reply::about(&answer, request.node(), known.as_ref(), &done)
+            }
+            _ => reply::about(&answer, request.node(), known.as_ref(), &done),
+        };
+        Ok(answered)
+    }
+
+    /// To those who have nothing to do with the account, a node that they may not read does not
+    /// exist, no more than an account that does not exist; else its errors would tell which
+    /// accounts there are.
+    async fn hide(&self, refusal: Refusal, known: Option<&Known>) -> StanzaError {
+        let access = known.map(|known| known.config.access);
+        let Ok(relations) = Relations::read(self.engine, self.owner, access).await else {
+            return Condition::ItemNotFound.into();
+        };
+        let who = self.from.to_bare();
+        let Asker {
+            affiliation,
+            pending,
+            ..
+        } = relations.asker(&who, known);
+        let stranger = !relations.sees_owner(&who)
+            && pending.is_none()
+            && matches!(affiliation, None | Some(Affiliation::Outcast));
+        if stranger && !known.is_some_and(|known| relations.may_read(&who, known)) {
+            return Condition::ItemNotFound.into();
+        }
+        refusal.into()
+    }
+
+    async fn carry_out(
+        &self,
+        step: Step,
+        notices: Vec<Notice>,
+        known: Option<&Known>,
+    ) -> Result<Done, Failure> {
+        let store = self.engine.store();
+        let owner = self.owner.clone();
+        let quota = self.quota();
+        let turns = self.engine.pubsub();
+        let mut done = Done::default();
+        let mut made = None;
+        let (turn, failure) = match step {
+            Step::Nothing => (turns.take(self.owner, || ()).0, None),
+            Step::Page(request) => {
+                let Some(known) = known else {
+                    return Ok(done);
+                };
+                let page = store.items(owner, known.node.key.name.clone(), request);
+                done.page = page.await.map_err(|failure| self.failed(failure))?;
+                done.paged = true;
+                return Ok(done);
+            }
+            Step::ById(ids) => {
+                let Some(known) = known else {
+                    return Ok(done);
+                };
+                let mut items = self.by_id(&known.node.key.name, &ids).await?;
+                let since = known.config.since(self.engine.env().now());
+                items.retain(|item| since.is_none_or(|since| item.at >= since));
+                done.page.items = items;
+                return Ok(done);
+            }
+            Step::Create(node) => {
+                made = self.made(&node.name, &node.config);
+                let (turn, write) =
+                    turns.take(self.owner, || store.node_create(owner, node, quota));
+                (turn, write.await.err())
+            }
+            Step::Change(key, change) => {
+                made = change.config.as_ref().and_then(|config| {
+                    let node = known.map(|known| known.node.clone())?;
+                    Known::new(Node {
+                        config: config.clone(),
+                        ..node
+                    })
+                });
+                let (turn, write) =
+                    turns.take(self.owner, || store.node_change(owner, key, change, quota));
+                (turn, write.await.err())
+            }
+            Step::Delete(key) => {
+                let (turn, write) = turns.take(self.owner, || store.node_delete(owner, key));
+                (turn, write.await.err())
+            }
+            Step::Publish(publication) => {
+                made = self.made_for(&publication);
+                let (turn, write) =
+                    turns.take(self.owner, || store.publish(owner, publication, quota));
+                match write.await {
+                    Ok(published) => {
+                        done.evicted = published.evicted;
+                        (turn, None)
+                    }
+                    Err(failure) => (turn, Some(failure)),
+                }
+            }
+            Step::Retract(key, ids) => {
+                let (turn, write) = turns.take(self.owner, || store.items_retract(owner, key, ids));
+                (turn, write.await.err())
+            }
+            Step::Purge(key) => {
+                let (turn, write) = turns.take(self.owner, || store.items_purge(owner, key));
+                (turn, write.await.err())
+            }
+        };
+        if let Some(failure) = failure {
+            return Err(self.failed(failure));
+        }
+        turn.come().await;
+        if let Some(known) = made.as_ref().or(known) {
+            self.notify(known, notices, &done).await?;
+        }
+        drop(turn);
+        Ok(done)
+    }
+
+    /// Tells of what was committed.
+    async fn notify(
+        &self,
+        known: &Known,
+        notices: Vec<Notice>,
+        done: &Done,
+    ) -> Result<(), Failure> {
+        if notices.is_empty() {
+            return Ok(());
+        }
+        let engine = self.engine;
+        let access = Some(known.config.access);
+        let relations = Relations::read(engine, self.owner, access).await?;
+        let all = Audience::of(engine, &relations, known).await;
+        for notice in notices {
+            let id = engine.env().token();
+            let source = Source {
+                owner: self.owner,
+                known,
+                id: &id,
+            };
+            match notice {
+                Notice::Item(item) => {
+                    let item = item.as_ref().map(|(id, payload)| (id.as_str(), payload));
+                    all.tell(engine, &source.item(item, &self.from.to_bare()));
+                }
+                Notice::Evicted if done.evicted.is_empty() => {}
+                Notice::Evicted => all.tell(engine, &source.retracted(&done.evicted)),
+                Notice::Retracted(ids) => all.tell(engine, &source.retracted(&ids)),
+                Notice::Purged => all.tell(engine, &source.purged()),
+                Notice::Deleted(uri) => all.tell(engine, &source.deleted(uri.as_deref())),
+                Notice::Configured => all.tell(engine, &source.configured(&known.config)),
+                Notice::Last(jid) => self.send_last(&relations, source, &jid).await,
+                Notice::Subscription(jid, state) => {
+                    let one = Audience::one(engine, &relations, &jid).await;
+                    one.tell(engine, &source.subscription(&jid, state));
+                }
+                Notice::Approve(jid) => {
+                    Audience::owner(engine, self.owner).tell(engine, &source.approve(&jid));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The newest item for a new subscriber (§ 6.1.7).
+    async fn send_last(&self, relations: &Relations, source: Source<'_>, jid: &Jid) {
+        let name = source.known.node.key.name.clone();
+        let wanted = vec![(self.owner.clone(), vec![name])];
+        // The subscription stands, and the item can be asked for.
+        let Ok(heads) = self.engine.store().node_heads(wanted).await else {
+            return;
+        };
+        let since = source.known.config.since(self.engine.env().now());
+        let newest = heads.into_iter().find_map(|head| head.item);
+        let fresh = |item: &Item| since.is_none_or(|since| item.at >= since);
+        if let Some(item) = newest.filter(fresh) {
+            let one = Audience::one(self.engine, relations, jid).await;
+            one.tell(self.engine, &source.last(&item));
+        }
+    }
+
+    async fn subscriptions(&self, node: Option<&str>) -> Result<Option<bytes::Bytes>, StanzaError> {
+        let nodes = self.nodes(node).await?;
+        Ok(Some(reply::subscriptions(&nodes, self.from, node)))
+    }
+
+    async fn affiliations(&self, node: Option<&str>) -> Result<Option<bytes::Bytes>, StanzaError> {
+        let nodes = self.nodes(node).await?;
+        let own = self.from.bare_str() == self.owner.as_str();
+        Ok(Some(reply::affiliations(&nodes, self.from, own, node)))
+    }
+
+    /// One node or all, for a list of the asker's own relations; strangers without any learn as
+    /// much as from an account that does not exist.
+    async fn nodes(&self, node: Option<&str>) -> Result<Vec<Known>, StanzaError> {
+        let nodes = match node {
+            Some(name) => match self.known(name).await? {
+                Some(known) => vec![known],
+                None => return Err(self.hide(Refusal::NotFound, None).await),
+            },
+            None => self.all().await?,
+        };
+        let relations = Relations::read(self.engine, self.owner, None).await?;
+        let who = self.from.to_bare();
+        let related =
+            |known: &Known| known.affiliation(&who).is_some() || known.pending(&who).is_some();
+        if !relations.sees_owner(&who) && !nodes.iter().any(related) {
+            return Err(Condition::ItemNotFound.into());
+        }
+        Ok(nodes)
+    }
+
+    /// All nodes of the account.
+    pub(super) async fn all(&self) -> Result<Vec<Known>, StanzaError> {
+        let nodes = self.engine.store().nodes(self.owner.clone()).await;
+        let nodes = nodes.map_err(|failure| error::from_store(self.engine, &failure))?;
+        nodes
+            .into_iter()
+            .map(|node| self.understood(node))
+            .collect()
+    }
+
+    /// One node of the account.
+    pub(super) async fn known(&self, name: &str) -> Result<Option<Known>, StanzaError> {
+        let node = self
+            .engine
+            .store()
+            .node(self.owner.clone(), name.to_owned());
+        let node = node.await;
+        let node = node.map_err(|failure| error::from_store(self.engine, &failure))?;
+        node.map(|node| self.understood(node)).transpose()
+    }
+
+    fn understood(&self, node: Node) -> Result<Known, StanzaError> {
+        Known::new(node).ok_or_else(|| {
+            let damaged = StoreError::Backend("the options of a node are damaged".into());
+            error::from_store(self.engine, &damaged)
+        })
+    }
+
+    async fn by_id(&self, node: &str, ids: &[String]) -> Result<Vec<Item>, StanzaError> {
+        let store = self.engine.store();
+        let items = store.items_by_id(self.owner.clone(), node.to_owned(), ids.to_vec());
+        let items = items.await;
+        items.map_err(|failure| error::from_store(self.engine, &failure))
+    }
+
+    /// A node as it is after it was made.
+    fn made(&self, name: &str, config: &bytes::Bytes) -> Option<Known> {
+        let key = waxwing_store::NodeKey {
+            name: name.to_owned(),
+            version: 0,
+        };
+        Known::new(Node {
+            key,
+            config: config.clone(),
+            affiliations: Vec::new(),
+            subscriptions: Vec::new(),
+        })
+    }
+
+    fn made_for(&self, publication: &Publication) -> Option<Known> {
+        match &publication.target {
+            Target::New(node) => self.made(&node.name, &node.config),
+            Target::Node(_) => None,
+        }
+    }
+
+    fn quota(&self) -> NodeQuota {
+        let limits = &self.engine.settings().limits;
+        NodeQuota {
+            nodes_max: limits.pubsub_nodes_max,
+            bytes_max: limits.pubsub_bytes_max,
+            people_max: PEOPLE_MAX,
+        }
+    }
+
+    fn failed(&self, failure: StoreError) -> Failure {
+        use waxwing_store::quota;
+        match failure {
+            StoreError::Conflict | StoreError::Exists => Failure::Changed,
+            StoreError::NoItem => Failure::Error(Refusal::NotFound.into()),
+            StoreError::Quota(quota::NODE_ITEMS) => Failure::Error(Refusal::NodeFull.into()),
+            failure => Failure::Error(error::from_store(self.engine, &failure)),
+        }
+    }
+}
