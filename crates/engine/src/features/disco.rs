@@ -196,12 +196,11 @@ fn domain_items(cx: IqCx<'_>) -> BoxFuture<'_, Result<Reply, StanzaError>> {
 fn account_items(cx: IqCx<'_>) -> BoxFuture<'_, Result<Reply, StanzaError>> {
     Box::pin(async move {
         let node = cx.payload.attr("node");
-        let items = match &node {
-            Some(node) => pubsub::items_of(&cx, node).await?,
-            None => {
-                admit(&cx).await?;
-                pubsub::nodes_of(&cx).await?
-            }
+        let items = if let Some(node) = &node {
+            pubsub::items_of(&cx, node).await?
+        } else {
+            admit(&cx).await?;
+            pubsub::nodes_of(&cx).await?
         };
         let mut xml = Writer::new(ns::CLIENT);
         xml.start_ns("query", ns::DISCO_ITEMS)
@@ -238,12 +237,6 @@ fn identity(category: &str, kind: &str, name: &str) -> Identity {
         name: name.to_owned(),
         ..Identity::default()
     }
-}
-
-fn no_items() -> Reply {
-    let mut xml = Writer::new(ns::CLIENT);
-    xml.empty("query", ns::DISCO_ITEMS);
-    Reply::Payload(xml.finish())
 }
 
 fn answer(info: &DiscoInfo, node: Option<&str>) -> Reply {

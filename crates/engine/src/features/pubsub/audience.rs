@@ -93,7 +93,7 @@ impl Relations {
 /// Recipients of one notification.
 #[derive(Debug, Default)]
 pub(super) struct Audience {
-    /// Addresses, each with the sessions that it stands for.
+    /// Addresses, each with the sessions that it stands for; none for those of other domains.
     targets: Vec<(Jid, Resources)>,
 }
 
@@ -130,7 +130,12 @@ impl Audience {
     /// Sends a notification, which has no `to`, to all.
     pub(super) fn tell(&self, engine: &Engine, stanza: &Sealed) {
         let to: Vec<Jid> = self.targets.iter().map(|(jid, _)| jid.clone()).collect();
-        for (copy, (_, resources)) in stanza.fan_out(&to).zip(&self.targets) {
+        for (copy, (jid, resources)) in stanza.fan_out(&to).zip(&self.targets) {
+            if !engine.is_local(jid.domain()) {
+                // Who cannot be reached asks when it can be.
+                let _ = engine.remote().send(jid.domain(), copy);
+                continue;
+            }
             for resource in resources {
                 // Not a message that is kept: whoever is not here asks when it returns.
                 let delivery = Delivery::Stanza(copy.clone());
@@ -192,27 +197,26 @@ impl Audience {
         }
     }
 
-    /// Adds an address, if it is here and neither side has blocked the other. Remote addresses: with
-    /// federation.
+    /// Adds an address, if it is here or elsewhere and neither side has blocked the other.
     async fn add(&mut self, engine: &Engine, relations: &Relations, jid: &Jid) {
         let account = jid.to_bare();
-        if !engine.is_local(jid.domain())
-            || relations.view.blocks(jid)
-            || has_blocked(engine, &account, &relations.owner).await
-        {
+        if relations.view.blocks(jid) {
             return;
         }
-        let resources: Resources = match jid.resource() {
-            Some(name) => engine
-                .registry()
-                .resource(&account, name)
-                .into_iter()
-                .collect(),
-            None => {
-                let mut all = engine.registry().resources(&account);
-                all.retain(|resource| resource.takes_messages());
-                all
-            }
+        if !engine.is_local(jid.domain()) {
+            self.targets.push((jid.clone(), Resources::new()));
+            return;
+        }
+        if has_blocked(engine, &account, &relations.owner).await {
+            return;
+        }
+        let registry = engine.registry();
+        let resources: Resources = if let Some(name) = jid.resource() {
+            registry.resource(&account, name).into_iter().collect()
+        } else {
+            let mut all = registry.resources(&account);
+            all.retain(|resource| resource.takes_messages());
+            all
         };
         if !resources.is_empty() {
             self.targets.push((jid.clone(), resources));

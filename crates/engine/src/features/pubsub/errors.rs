@@ -60,86 +60,54 @@ pub(super) enum Refusal {
 
 impl From<Refusal> for StanzaError {
     fn from(refusal: Refusal) -> Self {
-        let app = |condition: Condition, kind: ErrorType, name: &'static str| {
-            StanzaError::new(condition)
-                .kind(kind)
-                .app(name, ns::PUBSUB_ERRORS)
-        };
+        let (condition, kind, app) = refusal.parts();
+        let mut error = StanzaError::new(condition).kind(kind);
+        if let Some(name) = app {
+            error = error.app(name, ns::PUBSUB_ERRORS);
+        }
         match refusal {
-            Refusal::BadRequest => Condition::BadRequest.into(),
-            Refusal::PresenceSubscriptionRequired => app(
-                Condition::NotAuthorized,
-                ErrorType::Auth,
-                "presence-subscription-required",
+            Refusal::Unsupported(feature) => error.app_attr("feature", feature),
+            Refusal::SubscriptionsClosed => error.app_attr("feature", "subscribe"),
+            _ => error,
+        }
+    }
+}
+
+impl Refusal {
+    /// Condition, type, and the condition of `pubsub#errors`.
+    fn parts(self) -> (Condition, ErrorType, Option<&'static str>) {
+        use Condition as C;
+        use ErrorType::{Auth, Cancel, Modify};
+        match self {
+            Self::BadRequest => (C::BadRequest, Modify, None),
+            Self::PresenceSubscriptionRequired => (
+                C::NotAuthorized,
+                Auth,
+                Some("presence-subscription-required"),
             ),
-            Refusal::NotInRosterGroup => app(
-                Condition::NotAuthorized,
-                ErrorType::Auth,
-                "not-in-roster-group",
-            ),
-            Refusal::ClosedNode => app(Condition::NotAllowed, ErrorType::Cancel, "closed-node"),
-            Refusal::PendingSubscription => app(
-                Condition::NotAuthorized,
-                ErrorType::Auth,
-                "pending-subscription",
-            ),
-            Refusal::InvalidJid => app(Condition::BadRequest, ErrorType::Modify, "invalid-jid"),
-            Refusal::NotSubscribed => app(
-                Condition::UnexpectedRequest,
-                ErrorType::Cancel,
-                "not-subscribed",
-            ),
-            Refusal::NotSubscribedToRead => {
-                app(Condition::NotAuthorized, ErrorType::Auth, "not-subscribed")
+            Self::NotInRosterGroup => (C::NotAuthorized, Auth, Some("not-in-roster-group")),
+            Self::ClosedNode => (C::NotAllowed, Cancel, Some("closed-node")),
+            Self::PendingSubscription => (C::NotAuthorized, Auth, Some("pending-subscription")),
+            Self::InvalidJid => (C::BadRequest, Modify, Some("invalid-jid")),
+            Self::NotSubscribed => (C::UnexpectedRequest, Cancel, Some("not-subscribed")),
+            Self::NotSubscribedToRead => (C::NotAuthorized, Auth, Some("not-subscribed")),
+            Self::Forbidden => (C::Forbidden, Auth, None),
+            Self::NotFound => (C::ItemNotFound, Cancel, None),
+            Self::Conflict => (C::Conflict, Cancel, None),
+            Self::PreconditionNotMet => (C::Conflict, Cancel, Some("precondition-not-met")),
+            Self::UnknownOption => (C::BadRequest, Modify, Some("invalid-options")),
+            Self::NodeFull => (C::Conflict, Cancel, Some("node-full")),
+            Self::PayloadTooBig => (C::NotAcceptable, Modify, Some("payload-too-big")),
+            Self::InvalidPayload => (C::BadRequest, Modify, Some("invalid-payload")),
+            Self::ItemRequired => (C::BadRequest, Modify, Some("item-required")),
+            Self::PayloadRequired => (C::BadRequest, Modify, Some("payload-required")),
+            Self::ItemForbidden => (C::BadRequest, Modify, Some("item-forbidden")),
+            Self::NodeIdRequired => (C::BadRequest, Modify, Some("nodeid-required")),
+            Self::NoInstantNodes => (C::NotAcceptable, Modify, Some("nodeid-required")),
+            Self::NotAcceptable => (C::NotAcceptable, Modify, None),
+            Self::SubscriptionsClosed | Self::Unsupported(_) => {
+                (C::FeatureNotImplemented, Cancel, Some("unsupported"))
             }
-            Refusal::Forbidden => Condition::Forbidden.into(),
-            Refusal::SubscriptionsClosed | Refusal::Unsupported("subscribe") => app(
-                Condition::FeatureNotImplemented,
-                ErrorType::Cancel,
-                "unsupported",
-            )
-            .app_attr("feature", "subscribe"),
-            Refusal::NotFound => Condition::ItemNotFound.into(),
-            Refusal::Conflict => Condition::Conflict.into(),
-            Refusal::PreconditionNotMet => app(
-                Condition::Conflict,
-                ErrorType::Cancel,
-                "precondition-not-met",
-            ),
-            Refusal::UnknownOption => {
-                app(Condition::BadRequest, ErrorType::Modify, "invalid-options")
-            }
-            Refusal::NodeFull => app(Condition::Conflict, ErrorType::Cancel, "node-full"),
-            Refusal::PayloadTooBig => app(
-                Condition::NotAcceptable,
-                ErrorType::Modify,
-                "payload-too-big",
-            ),
-            Refusal::InvalidPayload => {
-                app(Condition::BadRequest, ErrorType::Modify, "invalid-payload")
-            }
-            Refusal::ItemRequired => app(Condition::BadRequest, ErrorType::Modify, "item-required"),
-            Refusal::PayloadRequired => {
-                app(Condition::BadRequest, ErrorType::Modify, "payload-required")
-            }
-            Refusal::ItemForbidden => {
-                app(Condition::BadRequest, ErrorType::Modify, "item-forbidden")
-            }
-            Refusal::NodeIdRequired => {
-                app(Condition::BadRequest, ErrorType::Modify, "nodeid-required")
-            }
-            Refusal::NoInstantNodes => app(
-                Condition::NotAcceptable,
-                ErrorType::Modify,
-                "nodeid-required",
-            ),
-            Refusal::NotAcceptable => Condition::NotAcceptable.into(),
-            Refusal::Unsupported(feature) => app(
-                Condition::FeatureNotImplemented,
-                ErrorType::Cancel,
-                "unsupported",
-            )
-            .app_attr("feature", feature),
         }
     }
 }

@@ -23,6 +23,8 @@ mod errors;
 mod event;
 mod last;
 mod node;
+mod options;
+mod owner;
 mod reply;
 mod request;
 mod rights;

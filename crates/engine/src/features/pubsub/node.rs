@@ -152,7 +152,7 @@ pub(super) fn plan(given: &Given<'_>, request: &Request) -> Result<Plan, Refusal
 
 impl Given<'_> {
     /// The node, if the asker may do that with it.
-    fn allowed(&self, action: Action) -> Result<&Known, Refusal> {
+    pub(super) fn allowed(&self, action: Action) -> Result<&Known, Refusal> {
         let known = self.known.ok_or(Refusal::NotFound)?;
         judge(
             action,
@@ -302,11 +302,10 @@ impl Given<'_> {
 
     /// § 6.1
     fn subscribe(&self, jid: &Jid) -> Result<Plan, Refusal> {
-        let known = self.known.ok_or(Refusal::NotFound)?;
         if jid.bare_str() != self.from.bare_str() {
             return Err(Refusal::InvalidJid);
         }
-        let known = self.allowed(Action::Subscribe).map(|_| known)?;
+        let known = self.allowed(Action::Subscribe)?;
         let config = &known.config;
         if !config.subscribe {
             return Err(Refusal::SubscriptionsClosed);
@@ -325,12 +324,11 @@ impl Given<'_> {
         } else if config.send_last != SendLast::Never {
             notices.push(Notice::Last(jid.clone()));
         }
-        let step = match existing {
-            Some(_) => Step::Nothing,
-            None => {
-                let subscribe = vec![subscription(jid, pending)];
-                self.change(known, |change| change.subscribe = subscribe)
-            }
+        let step = if existing.is_some() {
+            Step::Nothing
+        } else {
+            let subscribe = vec![new_subscription(jid, pending)];
+            self.change(known, |change| change.subscribe = subscribe)
         };
         Ok(Plan {
             step,
@@ -357,156 +355,7 @@ impl Given<'_> {
         })
     }
 
-    /// What only owners see.
-    fn show(&self, answer: Answer) -> Result<Plan, Refusal> {
-        self.allowed(Action::Configure)?;
-        Ok(Plan {
-            step: Step::Nothing,
-            notices: Vec::new(),
-            answer,
-        })
-    }
-
-    /// § 8.2
-    fn configure(&self, form: Option<&Form>) -> Result<Plan, Refusal> {
-        let known = self.allowed(Action::Configure)?;
-        let Some(form) = form else {
-            return Ok(Plan {
-                step: Step::Nothing,
-                notices: Vec::new(),
-                answer: Answer::Empty,
-            });
-        };
-        let mut config = known.config.clone();
-        config.apply(form).map_err(|_| Refusal::NotAcceptable)?;
-        let items_max = if config.persist {
-            config.items_max()
-        } else {
-            0
-        };
-        let encoded = Bytes::from(config.encode());
-        let notices = if config.notify_config {
-            vec![Notice::Configured]
-        } else {
-            Vec::new()
-        };
-        Ok(Plan {
-            step: self.change(known, |change| {
-                change.config = Some(encoded);
-                change.items_max = Some(items_max);
-            }),
-            notices,
-            answer: Answer::Empty,
-        })
-    }
-
-    /// § 8.4
-    fn delete(&self, redirect: Option<String>) -> Result<Plan, Refusal> {
-        let known = self.allowed(Action::Delete)?;
-        let notices = if known.config.notify_delete {
-            vec![Notice::Deleted(redirect)]
-        } else {
-            Vec::new()
-        };
-        Ok(Plan {
-            step: Step::Delete(known.node.key.clone()),
-            notices,
-            answer: Answer::Empty,
-        })
-    }
-
-    /// § 8.5. Whether the end of items is told goes for the end of all, too: there is no option of
-    /// its own.
-    fn purge(&self) -> Result<Plan, Refusal> {
-        let known = self.allowed(Action::Purge)?;
-        if !known.config.persist {
-            return Err(Refusal::Unsupported("persistent-items"));
-        }
-        let notices = if known.config.notify_retract {
-            vec![Notice::Purged]
-        } else {
-            Vec::new()
-        };
-        Ok(Plan {
-            step: Step::Purge(known.node.key.clone()),
-            notices,
-            answer: Answer::Empty,
-        })
-    }
-
-    /// § 8.8.2
-    fn set_subscribers(&self, entries: &[(Jid, Subscribed)]) -> Result<Plan, Refusal> {
-        let known = self.allowed(Action::Configure)?;
-        let (mut subscribe, mut unsubscribe) = (Vec::new(), Vec::new());
-        let mut notices = Vec::new();
-        for (jid, state) in entries {
-            let existing = known.subscription(jid).map(|existing| existing.pending);
-            let before = match existing {
-                None => Subscribed::No,
-                Some(true) => Subscribed::Pending,
-                Some(false) => Subscribed::Yes,
-            };
-            if before == *state {
-                continue;
-            }
-            match state {
-                Subscribed::No => unsubscribe.push(jid.clone()),
-                Subscribed::Pending => subscribe.push(subscription(jid, true)),
-                Subscribed::Yes => subscribe.push(subscription(jid, false)),
-            }
-            notices.push(Notice::Subscription(jid.clone(), *state));
-            if *state == Subscribed::Yes && known.config.send_last != SendLast::Never {
-                notices.push(Notice::Last(jid.clone()));
-            }
-        }
-        Ok(Plan {
-            step: self.change(known, |change| {
-                change.subscribe = subscribe;
-                change.unsubscribe = unsubscribe;
-            }),
-            notices,
-            answer: Answer::Empty,
-        })
-    }
-
-    /// § 8.9.2. The owner of the service stays owner of its nodes; an outcast is told nothing any
-    /// more.
-    fn set_affiliates(&self, entries: &[(BareJid, Option<Affiliation>)]) -> Result<Plan, Refusal> {
-        let known = self.allowed(Action::Configure)?;
-        let touches_owner = entries.iter().any(|(jid, affiliation)| {
-            jid == self.owner && *affiliation != Some(Affiliation::Owner)
-        });
-        if touches_owner {
-            return Err(Refusal::NotAcceptable);
-        }
-        let out = |jid: &BareJid| {
-            let named = entries.iter().find(|(entry, _)| entry == jid);
-            named.is_some_and(|(_, affiliation)| match affiliation {
-                Some(Affiliation::Outcast | Affiliation::PublishOnly) => true,
-                None => known.config.access == Access::Whitelist,
-                Some(_) => false,
-            })
-        };
-        let subscriptions = known.node.subscriptions.iter().map(|one| &one.jid);
-        let unsubscribe: Vec<Jid> = subscriptions
-            .filter(|jid| out(&jid.to_bare()))
-            .cloned()
-            .collect();
-        let notices = unsubscribe
-            .iter()
-            .map(|jid| Notice::Subscription(jid.clone(), Subscribed::No));
-        Ok(Plan {
-            notices: notices.collect(),
-            step: self.change(known, |change| {
-                let others = entries.iter().filter(|(jid, _)| jid != self.owner);
-                change.affiliations = others.cloned().collect();
-                change.unsubscribe = unsubscribe;
-            }),
-            answer: Answer::Empty,
-        })
-    }
-
-    fn change(&self, known: &Known, fill: impl FnOnce(&mut NodeChange)) -> Step {
+    pub(super) fn change(&self, known: &Known, fill: impl FnOnce(&mut NodeChange)) -> Step {
         let mut change = NodeChange {
             at: self.now,
             ..NodeChange::default()
@@ -596,7 +445,7 @@ fn page(items: &Items, since: Option<Micros>) -> ItemsRequest {
     }
 }
 
-fn subscription(jid: &Jid, pending: bool) -> NodeSubscription {
+pub(super) fn new_subscription(jid: &Jid, pending: bool) -> NodeSubscription {
     NodeSubscription {
         jid: jid.clone(),
         pending,

@@ -24,7 +24,6 @@ pub(super) fn about(
 ) -> Option<Bytes> {
     let node = node.unwrap_or_default();
     match (answer, known) {
-        (Answer::Empty, _) => None,
         (Answer::Created(name), _) => Some(pubsub(ns::PUBSUB, |xml| {
             xml.start("create").attr("node", name).end();
         })),
@@ -61,7 +60,9 @@ pub(super) fn about(
             }
             xml.end();
         })),
-        (Answer::Options | Answer::Subscribers | Answer::Affiliates, None) => None,
+        (Answer::Empty, _) | (Answer::Options | Answer::Subscribers | Answer::Affiliates, None) => {
+            None
+        }
     }
 }
 

@@ -360,10 +360,7 @@ fn checked(form: Form, form_type: &str) -> Result<Form, Refusal> {
     }
 }
 
-fn only<'a>(
-    pubsub: Element<'a>,
-    counts: impl Fn(Element<'_>) -> bool,
-) -> Result<Element<'a>, Refusal> {
+fn only(pubsub: Element<'_>, counts: impl Fn(Element<'_>) -> bool) -> Result<Element<'_>, Refusal> {
     let mut children = pubsub.children().filter(|child| counts(*child));
     match (children.next(), children.next()) {
         (Some(child), None) => Ok(child),

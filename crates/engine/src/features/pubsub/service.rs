@@ -6,7 +6,7 @@ use super::{
     config::NodeConfig,
     errors::Refusal,
     event::Source,
-    node::{Answer, Given, Known, Notice, Plan, Step, plan},
+    node::{Given, Known, Notice, Plan, Step, plan},
     reply,
     request::Request,
     rights::Asker,
@@ -17,7 +17,8 @@ use waxwing_proto::{
     stanza::{Condition, StanzaError},
 };
 use waxwing_store::{
-    Affiliation, Item, ItemsPage, Node, NodeQuota, Publication, StoreError, Target,
+    Affiliation, BoxFuture, Item, ItemsPage, Node, NodeKey, NodeQuota, Publication, StoreError,
+    Target,
 };
 
 /// Affiliations of one node, and as many subscriptions.
@@ -120,13 +121,7 @@ impl Call<'_> {
             Err(refusal) => return Err(self.hide(refusal, known.as_ref()).await.into()),
         };
         let done = self.carry_out(step, notices, known.as_ref()).await?;
-        let answered = match &answer {
-            Answer::Subscription(..) | Answer::Options => {
-                reply::about(&answer, request.node(), known.as_ref(), &done)
-            }
-            _ => reply::about(&answer, request.node(), known.as_ref(), &done),
-        };
-        Ok(answered)
+        Ok(reply::about(&answer, request.node(), known.as_ref(), &done))
     }
 
     /// To those who have nothing to do with the account, a node that they may not read does not
@@ -158,78 +153,16 @@ impl Call<'_> {
         notices: Vec<Notice>,
         known: Option<&Known>,
     ) -> Result<Done, Failure> {
-        let store = self.engine.store();
-        let owner = self.owner.clone();
-        let quota = self.quota();
+        if let Some(done) = self.read(&step, known).await? {
+            return Ok(done);
+        }
+        let made = after(&step, known);
         let turns = self.engine.pubsub();
+        let (turn, write) = turns.take(self.owner, || self.write(step));
         let mut done = Done::default();
-        let mut made = None;
-        let (turn, failure) = match step {
-            Step::Nothing => (turns.take(self.owner, || ()).0, None),
-            Step::Page(request) => {
-                let Some(known) = known else {
-                    return Ok(done);
-                };
-                let page = store.items(owner, known.node.key.name.clone(), request);
-                done.page = page.await.map_err(|failure| self.failed(failure))?;
-                done.paged = true;
-                return Ok(done);
-            }
-            Step::ById(ids) => {
-                let Some(known) = known else {
-                    return Ok(done);
-                };
-                let mut items = self.by_id(&known.node.key.name, &ids).await?;
-                let since = known.config.since(self.engine.env().now());
-                items.retain(|item| since.is_none_or(|since| item.at >= since));
-                done.page.items = items;
-                return Ok(done);
-            }
-            Step::Create(node) => {
-                made = self.made(&node.name, &node.config);
-                let (turn, write) =
-                    turns.take(self.owner, || store.node_create(owner, node, quota));
-                (turn, write.await.err())
-            }
-            Step::Change(key, change) => {
-                made = change.config.as_ref().and_then(|config| {
-                    let node = known.map(|known| known.node.clone())?;
-                    Known::new(Node {
-                        config: config.clone(),
-                        ..node
-                    })
-                });
-                let (turn, write) =
-                    turns.take(self.owner, || store.node_change(owner, key, change, quota));
-                (turn, write.await.err())
-            }
-            Step::Delete(key) => {
-                let (turn, write) = turns.take(self.owner, || store.node_delete(owner, key));
-                (turn, write.await.err())
-            }
-            Step::Publish(publication) => {
-                made = self.made_for(&publication);
-                let (turn, write) =
-                    turns.take(self.owner, || store.publish(owner, publication, quota));
-                match write.await {
-                    Ok(published) => {
-                        done.evicted = published.evicted;
-                        (turn, None)
-                    }
-                    Err(failure) => (turn, Some(failure)),
-                }
-            }
-            Step::Retract(key, ids) => {
-                let (turn, write) = turns.take(self.owner, || store.items_retract(owner, key, ids));
-                (turn, write.await.err())
-            }
-            Step::Purge(key) => {
-                let (turn, write) = turns.take(self.owner, || store.items_purge(owner, key));
-                (turn, write.await.err())
-            }
-        };
-        if let Some(failure) = failure {
-            return Err(self.failed(failure));
+        match write.await {
+            Ok(evicted) => done.evicted = evicted,
+            Err(failure) => return Err(self.failed(failure)),
         }
         turn.come().await;
         if let Some(known) = made.as_ref().or(known) {
@@ -237,6 +170,51 @@ impl Call<'_> {
         }
         drop(turn);
         Ok(done)
+    }
+
+    /// Does a step that only reads.
+    async fn read(&self, step: &Step, known: Option<&Known>) -> Result<Option<Done>, Failure> {
+        let name = |known: &Known| known.node.key.name.clone();
+        let (Step::Page(_) | Step::ById(_), Some(known)) = (step, known) else {
+            return Ok(None);
+        };
+        let mut done = Done::default();
+        if let Step::Page(request) = step {
+            let store = self.engine.store();
+            let page = store.items(self.owner.clone(), name(known), request.clone());
+            done.page = page.await.map_err(|failure| self.failed(failure))?;
+            done.paged = true;
+        }
+        if let Step::ById(ids) = step {
+            let mut items = self.by_id(&name(known), ids).await?;
+            let since = known.config.since(self.engine.env().now());
+            items.retain(|item| since.is_none_or(|since| item.at >= since));
+            done.page.items = items;
+        }
+        Ok(Some(done))
+    }
+
+    /// Queues a step that writes. Gives the ids of items that went for lack of room.
+    fn write(&self, step: Step) -> BoxFuture<'_, Result<Vec<String>, StoreError>> {
+        let store = self.engine.store();
+        let owner = self.owner.clone();
+        let quota = self.quota();
+        match step {
+            Step::Nothing | Step::Page(_) | Step::ById(_) => {
+                Box::pin(std::future::ready(Ok(Vec::new())))
+            }
+            Step::Create(node) => nothing_evicted(store.node_create(owner, node, quota)),
+            Step::Change(key, change) => {
+                nothing_evicted(store.node_change(owner, key, change, quota))
+            }
+            Step::Delete(key) => nothing_evicted(store.node_delete(owner, key)),
+            Step::Retract(key, ids) => nothing_evicted(store.items_retract(owner, key, ids)),
+            Step::Purge(key) => nothing_evicted(store.items_purge(owner, key)),
+            Step::Publish(publication) => {
+                let write = store.publish(owner, publication, quota);
+                Box::pin(async move { Ok(write.await?.evicted) })
+            }
+        }
     }
 
     /// Tells of what was committed.
@@ -367,27 +345,6 @@ impl Call<'_> {
         items.map_err(|failure| error::from_store(self.engine, &failure))
     }
 
-    /// A node as it is after it was made.
-    fn made(&self, name: &str, config: &bytes::Bytes) -> Option<Known> {
-        let key = waxwing_store::NodeKey {
-            name: name.to_owned(),
-            version: 0,
-        };
-        Known::new(Node {
-            key,
-            config: config.clone(),
-            affiliations: Vec::new(),
-            subscriptions: Vec::new(),
-        })
-    }
-
-    fn made_for(&self, publication: &Publication) -> Option<Known> {
-        match &publication.target {
-            Target::New(node) => self.made(&node.name, &node.config),
-            Target::Node(_) => None,
-        }
-    }
-
     fn quota(&self) -> NodeQuota {
         let limits = &self.engine.settings().limits;
         NodeQuota {
@@ -406,4 +363,37 @@ impl Call<'_> {
             failure => Failure::Error(error::from_store(self.engine, &failure)),
         }
     }
+}
+
+fn nothing_evicted<'a, T: 'a>(
+    write: BoxFuture<'a, Result<T, StoreError>>,
+) -> BoxFuture<'a, Result<Vec<String>, StoreError>> {
+    Box::pin(async move { write.await.map(|_| Vec::new()) })
+}
+
+/// The node as it is after a step, where that is not what it was before: new, or with other options.
+fn after(step: &Step, known: Option<&Known>) -> Option<Known> {
+    let (name, config) = match step {
+        Step::Create(node)
+        | Step::Publish(Publication {
+            target: Target::New(node),
+            ..
+        }) => (&node.name, &node.config),
+        Step::Change(key, change) => (&key.name, change.config.as_ref()?),
+        _ => return None,
+    };
+    let unchanged = known.map(|known| known.node.clone());
+    let node = unchanged.unwrap_or_else(|| Node {
+        key: NodeKey {
+            name: name.clone(),
+            version: 0,
+        },
+        config: config.clone(),
+        affiliations: Vec::new(),
+        subscriptions: Vec::new(),
+    });
+    Known::new(Node {
+        config: config.clone(),
+        ..node
+    })
 }
