@@ -303,7 +303,7 @@ impl NodeConfig {
                 label: labelled.then_some(field.label),
                 values: &values,
                 options: if labelled { &options } else { &[] },
-                required: false,
+                ..NewField::default()
             });
         }
     }
