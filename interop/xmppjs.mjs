@@ -35,6 +35,8 @@ const xmpp = client({
     );
   },
 });
+// A refusal comes after some seconds when others were refused before.
+xmpp.timeout = 20_000;
 // Whoever loses the connection has lost it: a test logs in again by itself.
 xmpp.reconnect.stop();
 xmpp.fast.saveToken = async (token) => tell("token", { token });
