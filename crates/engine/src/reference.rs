@@ -308,7 +308,7 @@ const CORE_XEPS: &[(Xep, &str)] = &[
             version: "1.1.0",
             title: "Bind 2",
             coverage: Coverage::Partial(
-                "the offline queue stays until it is read, as clients need it; the state of the archive is not told",
+                "the offline queue stays until it is read, as clients need it",
             ),
         },
         "proto::stream, engine::connection",

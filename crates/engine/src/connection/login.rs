@@ -5,10 +5,10 @@ use super::Connection;
 use crate::{
     auth::{self, Proof},
     clients::{ClientId, Presented, TokenLogin},
+    features::mam,
     registry::Setting,
     session::Session,
 };
-use bytes::Bytes;
 use waxwing_proto::{
     BareJid, FullJid, csi,
     sasl::{FastMechanism, Mechanism, Method},
@@ -224,10 +224,12 @@ impl Connection {
             session.client_state(request.csi, &mut self.output);
         }
         let sm = request.sm.map(|enable| self.enable(enable));
+        // After the session is there to be delivered to, so that what is not in it comes by itself.
+        let archive = mam::state(&self.engine, account).await;
         Ok(Bound {
             jid: resource.jid.clone(),
             sm,
-            more: Bytes::new(),
+            more: archive.unwrap_or_default(),
         })
     }
 

@@ -11,6 +11,8 @@ mod preferences;
 mod query;
 pub mod rules;
 
+pub(crate) use page::state;
+
 use crate::feature::{Coverage, Disco, Feature, IqHandler, IqKind, IqRoute, Place, Who, Xep};
 use waxwing_proto::ns;
 

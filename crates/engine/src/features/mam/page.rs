@@ -2,7 +2,7 @@
 
 use super::query::Query;
 use crate::{
-    error,
+    Engine, error,
     feature::{IqCx, Reply},
     features::stanza_id::StanzaIds,
 };
@@ -42,22 +42,25 @@ pub(super) fn answer(cx: IqCx<'_>) -> BoxFuture<'_, Result<Reply, StanzaError>> 
 
 /// § 5: the first and the last message of the archive.
 pub(super) fn metadata(cx: IqCx<'_>) -> BoxFuture<'_, Result<Reply, StanzaError>> {
-    Box::pin(async move {
-        let ends = cx.engine.store().archive_ends(cx.to.clone()).await;
-        let ends = ends.map_err(|failure| error::from_store(cx.engine, &failure))?;
-        let mut xml = Writer::new(ns::CLIENT);
-        xml.start_ns("metadata", ns::MAM);
-        if let Some((first, last)) = ends {
-            for (name, id) in [("start", first), ("end", last)] {
-                xml.start(name)
-                    .attr("id", cx.engine.stanza_ids().show(cx.to, id).as_str())
-                    .attr("timestamp", &stamp(id))
-                    .end();
-            }
+    Box::pin(async move { Ok(Reply::Payload(state(cx.engine, cx.to).await?)) })
+}
+
+/// § 5: `<metadata/>`, also for a client that has just got a resource (XEP-0386 § 3.2).
+pub(crate) async fn state(engine: &Engine, account: &BareJid) -> Result<Bytes, StanzaError> {
+    let ends = engine.store().archive_ends(account.clone()).await;
+    let ends = ends.map_err(|failure| error::from_store(engine, &failure))?;
+    let mut xml = Writer::new(ns::CLIENT);
+    xml.start_ns("metadata", ns::MAM);
+    if let Some((first, last)) = ends {
+        for (name, id) in [("start", first), ("end", last)] {
+            xml.start(name)
+                .attr("id", engine.stanza_ids().show(account, id).as_str())
+                .attr("timestamp", &stamp(id))
+                .end();
         }
-        xml.end();
-        Ok(Reply::Payload(xml.finish()))
-    })
+    }
+    xml.end();
+    Ok(xml.finish())
 }
 
 /// How entries of one archive are shown.
