@@ -13,7 +13,7 @@ use crate::{
     Engine,
     account::View,
     feature::{IqKind, Place, Reply},
-    features::{caps, offline, pubsub},
+    features::{caps, mds, offline, pubsub},
     outbox::{Delivery, Outbox},
     output::{self, Output},
     presence,
@@ -276,6 +276,7 @@ impl Session {
             draft.set_to(own.clone());
             own
         });
+        mds::assist(&self.engine, &self.jid().into(), &mut draft).await;
         let routed = match self.view().await {
             Ok(view) => {
                 let sender = Some((&self.state.account, &*view));

@@ -15,6 +15,7 @@ pub mod disco;
 pub mod forgery;
 pub mod last;
 pub mod mam;
+pub mod mds;
 pub mod offline;
 pub mod ping;
 pub mod private;
@@ -54,6 +55,7 @@ pub const FEATURES: &[Feature] = &[
     private::FEATURE,
     vcard::FEATURE,
     pubsub::FEATURE,
+    mds::FEATURE,
     register::FEATURE,
     cam::FEATURE,
     mam::FEATURE,

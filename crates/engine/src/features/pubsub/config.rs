@@ -180,6 +180,16 @@ impl NodeConfig {
         }
     }
 
+    /// What is for the account's own clients alone (XEP-0223), as XEP-0490 § 4.2 wants it.
+    pub(super) fn private() -> Self {
+        Self {
+            access: Access::Whitelist,
+            items_max: Bound::Max,
+            send_last: SendLast::Never,
+            ..Self::pep()
+        }
+    }
+
     /// How many items the node keeps.
     pub(super) fn items_max(&self) -> u32 {
         self.items_max.up_to(ITEMS_MAX)

@@ -35,12 +35,15 @@ pub(crate) use discover::{items_of, node_info, nodes_of};
 pub(crate) use last::on_caps;
 pub(crate) use turns::Turns;
 
-use crate::feature::{
-    Coverage, Disco, Feature, IqCx, IqHandler, IqKind, IqRoute, Place, Reply, Who, Xep,
+use crate::{
+    Engine,
+    feature::{Coverage, Disco, Feature, IqCx, IqHandler, IqKind, IqRoute, Place, Reply, Who, Xep},
 };
-use request::Request;
+use bytes::Bytes;
+use config::NodeConfig;
+use request::{NewItem, Publish, Request};
 use service::Call;
-use waxwing_proto::{ns, stanza::StanzaError};
+use waxwing_proto::{Jid, ns, stanza::StanzaError};
 use waxwing_store::BoxFuture;
 
 /// The feature.
@@ -145,6 +148,32 @@ fn set(cx: IqCx<'_>) -> BoxFuture<'_, Result<Reply, StanzaError>> {
         let request = Request::set(cx.payload)?;
         answer(&cx, &request).await
     })
+}
+
+/// Publishes an item in the name of one of the account's own clients, on a node that is made for
+/// these clients alone if there is none.
+pub(crate) async fn publish_private(
+    engine: &Engine,
+    from: &Jid,
+    node: &str,
+    (id, payload): (String, Bytes),
+) -> Result<(), StanzaError> {
+    let publish = Publish {
+        node: node.to_owned(),
+        item: Some(NewItem {
+            id: Some(id),
+            payload: Some(payload),
+        }),
+        options: None,
+        made_as: Some(NodeConfig::private()),
+    };
+    let owner = from.to_bare();
+    let call = Call {
+        engine,
+        owner: &owner,
+        from,
+    };
+    call.answer(&Request::Publish(publish)).await.map(drop)
 }
 
 async fn answer(cx: &IqCx<'_>, request: &Request) -> Result<Reply, StanzaError> {

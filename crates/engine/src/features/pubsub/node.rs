@@ -190,7 +190,8 @@ impl Given<'_> {
             }
             // § 7.1.4
             None if self.makes_nodes() => {
-                let mut config = NodeConfig::pep();
+                let usual = NodeConfig::pep;
+                let mut config = publish.made_as.clone().unwrap_or_else(usual);
                 if let Some(options) = &publish.options {
                     config.apply_all(options).map_err(refused)?;
                 }

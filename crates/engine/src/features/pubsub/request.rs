@@ -1,6 +1,6 @@
 //! Requests as they stand in `<pubsub/>` (XEP-0060 § 5 to § 8), read and checked for shape only.
 
-use super::errors::Refusal;
+use super::{config::NodeConfig, errors::Refusal};
 use bytes::Bytes;
 use waxwing_proto::{
     BareJid, Jid,
@@ -92,6 +92,8 @@ pub(super) struct Publish {
     pub(super) item: Option<NewItem>,
     /// What is demanded of the node.
     pub(super) options: Option<Form>,
+    /// What the node is made as, if there is none, where that is not as any other.
+    pub(super) made_as: Option<NodeConfig>,
 }
 
 /// An item to be published.
@@ -248,6 +250,7 @@ fn publish(pubsub: Element<'_>, request: Element<'_>) -> Result<Request, Refusal
         node: named(request)?,
         item,
         options,
+        made_as: None,
     }))
 }
 
