@@ -1,17 +1,18 @@
 //! Copies the log into the database file, away from commits.
 
-use super::connection::Connection;
+use super::connection::{Checkpoint, Connection};
 use crate::{KillPoint, Result, kill_point};
 use parking_lot::{Condvar, Mutex};
 use std::time::Duration;
 
-/// Writes after which the log is copied.
-const WRITES_PER_CHECKPOINT: usize = 1_000;
+/// Writes after which the log is copied. The page of an active archive is in the log once for each
+/// commit and is copied once for each checkpoint.
+const WRITES_PER_CHECKPOINT: usize = 4_000;
 /// Bytes written after which the log is copied.
-const BYTES_PER_CHECKPOINT: usize = 4 * 1024 * 1024;
-/// Pages of log (4 KiB each) after which writers must wait until it is empty: under load without a
-/// pause it would otherwise never start again from its beginning.
-const LOG_PAGES_MAX: u64 = 8_192;
+const BYTES_PER_CHECKPOINT: usize = 16 * 1024 * 1024;
+/// Pages of log (4 KiB each) after which writers must wait until all of it is copied: under load
+/// without a pause it would otherwise never start again from its beginning.
+const LOG_PAGES_MAX: u64 = 16_384;
 /// How long after a reader was in the way the log is tried again.
 const RETRY: Duration = Duration::from_secs(10);
 
@@ -92,14 +93,19 @@ impl Wanted {
     }
 }
 
-/// Copies the log and empties it if wanted or needed; false if that must be tried again.
+/// Copies the log and empties it if wanted; false if that must be tried again.
 fn checkpoint(connection: &Connection, truncate: bool) -> Result<bool> {
     kill_point(KillPoint::BeforeCheckpoint);
     // The long part first, in the mode that nobody waits for.
-    let pages = connection.checkpoint(false)?.unwrap_or(0);
-    if !truncate && pages <= LOG_PAGES_MAX {
+    let pages = connection.checkpoint(Checkpoint::Passive)?.unwrap_or(0);
+    let rest = if truncate {
+        Checkpoint::Truncate
+    } else if pages > LOG_PAGES_MAX {
+        // The file keeps its length: to write over it costs the file system less than to extend it.
+        Checkpoint::Restart
+    } else {
         return Ok(true);
-    }
+    };
     kill_point(KillPoint::BetweenCheckpoints);
-    Ok(connection.checkpoint(true)?.is_some())
+    Ok(connection.checkpoint(rest)?.is_some() || !truncate)
 }

@@ -29,7 +29,7 @@ pub(super) const APPLICATION_ID: i64 = 0x5758_5747;
 /// The log is copied into the file by the checkpoint thread only, away from commits.
 const SETTINGS: &str = "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; \
      PRAGMA secure_delete = ON; PRAGMA temp_store = MEMORY; PRAGMA wal_autocheckpoint = 0; \
-     PRAGMA journal_size_limit = 16777216; PRAGMA cache_size = -32768; \
+     PRAGMA journal_size_limit = 67108864; PRAGMA cache_size = -32768; \
      PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON;";
 
 /// A connection that knows after an error whether it can still be trusted.
@@ -40,6 +40,17 @@ pub(super) struct Connection {
     /// Whether the operating system reported an error: what the disk holds is not known.
     poisoned: bool,
     erase_log: bool,
+}
+
+/// How the log is copied into the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Checkpoint {
+    /// As far as nobody is in the way, and nobody waits.
+    Passive,
+    /// All of it, while writers wait; the next of them writes from the beginning of the log.
+    Restart,
+    /// The same, and the log is empty afterwards.
+    Truncate,
 }
 
 impl Connection {
@@ -101,14 +112,13 @@ impl Connection {
         ))
     }
 
-    /// Copies the log into the file; gives how many pages the log holds. With `truncate`, lets
-    /// writers wait until all readers have left the log, and empties it; none if they did not
-    /// within the time of [`Connection::open_checkpointer`].
-    pub(super) fn checkpoint(&self, truncate: bool) -> Result<Option<u64>> {
-        let mode = if truncate {
-            "PRAGMA wal_checkpoint(TRUNCATE)"
-        } else {
-            "PRAGMA wal_checkpoint(PASSIVE)"
+    /// Copies the log into the file; gives how many pages the log holds, or none if readers did
+    /// not leave it within the time of [`Connection::open_checkpointer`].
+    pub(super) fn checkpoint(&self, mode: Checkpoint) -> Result<Option<u64>> {
+        let mode = match mode {
+            Checkpoint::Passive => "PRAGMA wal_checkpoint(PASSIVE)",
+            Checkpoint::Restart => "PRAGMA wal_checkpoint(RESTART)",
+            Checkpoint::Truncate => "PRAGMA wal_checkpoint(TRUNCATE)",
         };
         let (busy, pages) = self
             .inner
