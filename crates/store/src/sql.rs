@@ -1,8 +1,8 @@
 //! The one implementation of the domain in SQL, over an [`Executor`] for each database.
 //!
 //! Statements are constants in the common subset of SQLite and PostgreSQL; values are only ever
-//! bound, as `?1, ?2`. A function that writes runs inside a savepoint of the writer: when it
-//! returns an error, whatever it did is undone.
+//! bound, as `?1, ?2`. When a function that writes returns an error, whatever it did is undone;
+//! that is dear, so it looks for what may refuse it before it writes.
 
 mod access;
 mod accounts;
@@ -10,11 +10,13 @@ mod archive;
 mod blocking;
 mod documents;
 mod ids;
+mod known;
 mod message;
 mod offline;
 mod preferences;
 mod pubsub;
 mod pubsub_items;
+mod resends;
 mod roster;
 pub(crate) mod schema;
 mod sessions;
@@ -23,13 +25,18 @@ mod store_archive;
 mod store_pubsub;
 
 pub(crate) use ids::Ids;
+pub(crate) use known::Known;
 #[cfg(test)]
 pub(crate) use pubsub_items::QUERIES as ITEM_QUERIES;
 pub(crate) use store::Backend;
 #[cfg(test)]
-pub(crate) use {archive::QUERIES as ARCHIVE_QUERIES, offline::QUERIES as OFFLINE_QUERIES};
+pub(crate) use {
+    archive::QUERIES as ARCHIVE_QUERIES, offline::QUERIES as OFFLINE_QUERIES,
+    resends::QUERIES as RESEND_QUERIES,
+};
 
 use crate::{Result, StoreError};
+use archive::SPAN_BITS;
 use bytes::Bytes;
 
 /// A database connection that runs one statement at a time.
@@ -53,11 +60,18 @@ pub(crate) trait Executor {
     fn script(&mut self, sql: &str) -> Result<()>;
     /// What was deleted must soon be gone from the database's log, too.
     fn erase_log(&mut self);
+    /// What was remembered on this connection.
+    fn known(&mut self) -> &mut Known;
 
     /// The first row of a query.
     fn query_first(&mut self, sql: &'static str, params: &[Param<'_>]) -> Result<Option<Row>> {
         Ok(self.query(sql, params)?.into_iter().next())
     }
+}
+
+/// Work of the store's own, to be done in a transaction of others before it is committed.
+pub(crate) fn before_commit(db: &mut dyn Executor) -> Result<()> {
+    resends::merge(db)
 }
 
 /// A bound value.

@@ -155,7 +155,7 @@ impl Backend for SqliteStore {
         &self,
         bytes: usize,
         reply: oneshot::Sender<Result<T>>,
-        work: impl FnOnce(&mut dyn Executor, &mut Ids) -> Result<T> + Send + 'static,
+        work: impl FnMut(&mut dyn Executor, &mut Ids) -> Result<T> + Send + 'static,
     ) {
         if let Err((write, error)) = self.writes.push(bytes, writer::write(reply, work)) {
             write.finish(Err(error));

@@ -39,8 +39,7 @@ impl State {
     pub(super) fn message(&mut self, message: Message) -> Result<Outcome> {
         let id = self.next_id(message.at);
         if let Some(handled) = &message.handled {
-            self.session_owned(&handled.account, &handled.session)
-                .map_err(no_owner)?;
+            self.entry(&handled.account)?;
         }
         if let Some(resend) = &message.resend {
             let first = self
@@ -49,7 +48,7 @@ impl State {
                 .resends
                 .get(&resend.key);
             if let Some(first) = first.copied().filter(|first| is_recent(*first, id)) {
-                self.count(message.handled)?;
+                self.count(message.handled.as_ref())?;
                 return Ok(Outcome {
                     id: first,
                     duplicate: true,
@@ -57,10 +56,11 @@ impl State {
                 });
             }
         }
-        let waiting = self.joins_queue(&message)?;
         for entry in message.entries() {
             self.entry(&entry.account)?;
         }
+        let waiting = self.joins_queue(&message)?;
+        self.count(message.handled.as_ref())?;
 
         self.id_last = id;
         if let Some(resend) = &message.resend {
@@ -93,7 +93,6 @@ impl State {
             };
             self.entry(&place.account)?.offline.insert(id, offline);
         }
-        self.count(message.handled)?;
         Ok(Outcome {
             id,
             duplicate: false,
@@ -101,9 +100,10 @@ impl State {
         })
     }
 
-    fn count(&mut self, handled: Option<Handled>) -> Result<()> {
+    fn count(&mut self, handled: Option<&Handled>) -> Result<()> {
         if let Some(handled) = handled {
-            let session = self.session_owned(&handled.account, &handled.session)?;
+            let session = self.session_owned(&handled.account, &handled.session);
+            let session = session.map_err(no_owner)?;
             session.session.handled = handled.count;
         }
         Ok(())

@@ -90,6 +90,7 @@ pub(super) fn delete(db: &mut dyn Executor, account: &BareJid) -> Result<bool> {
     message::release_account(db, number)?;
     // Everything else of the account references it and goes with it.
     let deleted = db.execute(DELETE, &[account.as_str().into()])? > 0;
+    db.known().forget_accounts();
     if deleted {
         db.erase_log();
     }
@@ -151,7 +152,12 @@ pub(super) fn require(db: &mut dyn Executor, account: &BareJid) -> Result<()> {
 
 /// The number of an account that must exist.
 pub(super) fn number(db: &mut dyn Executor, account: &BareJid) -> Result<i64> {
-    find(db, account)?.ok_or(StoreError::NoAccount)
+    if let Some(number) = db.known().account(account) {
+        return Ok(number);
+    }
+    let number = find(db, account)?.ok_or(StoreError::NoAccount)?;
+    db.known().learn_account(account, number);
+    Ok(number)
 }
 
 /// The number of an account.

@@ -361,6 +361,7 @@ pub(super) fn purge(
         message::release_entries(db, number, last)?;
         db.execute(REMOVE, &[number.into(), last.into()])?;
         db.execute(REMOVE_SPANS, &[number.into(), (last >> SPAN_BITS).into()])?;
+        db.known().forget_accounts();
     }
     if found > 0 && found < u64::from(count) {
         // The last of several calls.

@@ -1,27 +1,16 @@
 //! Records of messages, and the stanzas they share.
 
-use super::{
-    Executor, Ids, Param, accounts, archive::SPAN_BITS, bound, ids::outward, offline, sessions,
-};
+use super::{Executor, Ids, SPAN_BITS, accounts, ids::outward, offline, resends, sessions};
 use crate::{
-    Entry, Message, Micros, Outcome, RESEND_WINDOW, Record, Resend, Result, StoreError, Waiting,
-    archive::origin_hash,
+    Entry, Message, Micros, Outcome, Record, Result, StoreError, Waiting, archive::origin_hash,
 };
 
 const INSERT: &str =
     "INSERT INTO message (id, received, origin, holders, stanza) VALUES (?1, ?2, ?3, ?4, ?5)";
 const ADD_ENTRY: &str = "INSERT INTO archive_entry (account, id, contact, resource, flags) \
-     SELECT number, ?2, ?3, ?4, ?5 FROM account WHERE jid = ?1";
-const ADD_SPAN: &str = "INSERT INTO archive_span (account, contact, span) \
-     SELECT number, ?2, ?3 FROM account WHERE jid = ?1 \
+     VALUES (?1, ?2, ?3, ?4, ?5)";
+const ADD_SPAN: &str = "INSERT INTO archive_span (account, contact, span) VALUES (?1, ?2, ?3) \
      ON CONFLICT (account, contact, span) DO NOTHING";
-/// Nothing is changed if a recent record has that hash.
-const ADD_RESEND: &str = "INSERT INTO resend (id, account, hash) \
-     SELECT ?2, number, ?3 FROM account WHERE jid = ?1 \
-     ON CONFLICT (account, hash) DO UPDATE SET id = excluded.id WHERE resend.id < ?4";
-const RESEND: &str = "SELECT id FROM resend WHERE account = ?1 AND hash = ?2";
-const FORGET_RESENDS: &str = "DELETE FROM resend WHERE id IN \
-     (SELECT id FROM resend WHERE id < ?1 ORDER BY id LIMIT ?2)";
 const REMOVE_UNHELD_ENTRIES: &str = "DELETE FROM message WHERE holders <= 1 AND id IN \
      (SELECT id FROM archive_entry WHERE account = ?1 AND id <= ?2 AND tombstone IS NULL)";
 const RELEASE_ENTRIES: &str = "UPDATE message SET holders = holders - 1 WHERE id IN \
@@ -69,23 +58,36 @@ pub(super) fn record(db: &mut dyn Executor, ids: &mut Ids, record: &Record) -> R
 
 fn keep(db: &mut dyn Executor, ids: &mut Ids, message: &Message) -> Result<Outcome> {
     if let Some(handled) = &message.handled {
-        sessions::count(db, handled)?;
+        accounts::require(db, &handled.account)?;
     }
     let id = ids.next(db, message.at)?;
-    if let Some(resend) = &message.resend
-        && let Some(first) = add_resend(db, id, resend)?
+    let resend = message.resend.as_ref();
+    let resend = resend.map(|resend| Ok((accounts::number(db, &resend.account)?, resend.key)));
+    let resend = resend.transpose()?;
+    if let Some((account, hash)) = resend
+        && let Some(first) = resends::find(db, account, hash, id)?
     {
+        count(db, message)?;
         return Ok(Outcome {
             id: outward(first)?,
             duplicate: true,
             waiting: false,
         });
     }
+    for entry in message.entries() {
+        accounts::require(db, &entry.account)?;
+    }
     let place = joins_queue(db, message)?;
+    count(db, message)?;
+    // Nothing refuses it from here on.
+    if let Some((account, hash)) = resend {
+        resends::add(db, id, account, hash)?;
+    }
+    let mut holders = 0;
     if let Some(place) = place {
         offline::add(db, id, message.stanza.len(), &place.account)?;
+        holders += 1;
     }
-    let mut holders = i64::from(place.is_some());
     for entry in message.entries() {
         add_entry(db, id, entry)?;
         holders += 1;
@@ -101,6 +103,11 @@ fn keep(db: &mut dyn Executor, ids: &mut Ids, message: &Message) -> Result<Outco
     })
 }
 
+fn count(db: &mut dyn Executor, message: &Message) -> Result<()> {
+    let handled = message.handled.as_ref();
+    handled.map_or(Ok(()), |handled| sessions::count(db, handled))
+}
+
 /// The offline queue that the message is put into, counted there.
 fn joins_queue<'a>(db: &mut dyn Executor, message: &'a Message) -> Result<Option<&'a Waiting>> {
     let Some(place) = &message.waiting else {
@@ -113,44 +120,24 @@ fn joins_queue<'a>(db: &mut dyn Executor, message: &'a Message) -> Result<Option
     }
 }
 
-/// Notes a message for its resends; gives the id of the first if it is one.
-fn add_resend(db: &mut dyn Executor, id: i64, resend: &Resend) -> Result<Option<i64>> {
-    let params = [
-        resend.account.as_str().into(),
-        id.into(),
-        Param::Bytes(&resend.key),
-        id.saturating_sub(RESEND_WINDOW).into(),
-    ];
-    if db.execute(ADD_RESEND, &params)? > 0 {
-        return Ok(None);
-    }
-    let account = accounts::number(db, &resend.account)?;
-    let first = db.query_first(RESEND, &[account.into(), Param::Bytes(&resend.key)])?;
-    first.map(|mut row| row.int()).transpose()
-}
-
-pub(super) fn forget_resends(db: &mut dyn Executor, before: Micros, count: u32) -> Result<u64> {
-    db.execute(FORGET_RESENDS, &[before.into(), bound(count).into()])
-}
-
 fn add_entry(db: &mut dyn Executor, id: i64, entry: &Entry) -> Result<()> {
+    let number = accounts::number(db, &entry.account)?;
+    let contact = entry.with.bare_str();
     let flags = (i64::from(entry.flags) << 1) | i64::from(entry.outgoing);
     let params = [
-        entry.account.as_str().into(),
+        number.into(),
         id.into(),
-        entry.with.bare_str().into(),
+        contact.into(),
         entry.with.resource().unwrap_or_default().into(),
         flags.into(),
     ];
-    if db.execute(ADD_ENTRY, &params)? == 0 {
-        return Err(StoreError::NoAccount);
+    db.execute(ADD_ENTRY, &params)?;
+    if !db.known().has_span(number, contact, id) {
+        let params = [number.into(), contact.into(), (id >> SPAN_BITS).into()];
+        db.execute(ADD_SPAN, &params)?;
+        db.known().learn_span(number, contact, id);
     }
-    let params = [
-        entry.account.as_str().into(),
-        entry.with.bare_str().into(),
-        (id >> SPAN_BITS).into(),
-    ];
-    db.execute(ADD_SPAN, &params).map(drop)
+    Ok(())
 }
 
 pub(super) fn insert(

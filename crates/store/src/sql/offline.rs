@@ -8,9 +8,8 @@ use waxwing_proto::BareJid;
 /// Quota, existence of the account and the new totals in one statement.
 const ADMIT: &str = "UPDATE account SET offline_messages = offline_messages + 1, \
      offline_bytes = offline_bytes + ?2 \
-     WHERE jid = ?1 AND offline_messages < ?3 AND offline_bytes + ?2 <= ?4";
-const ADD: &str = "INSERT INTO offline_entry (account, id, stanza_bytes) \
-     SELECT number, ?2, ?3 FROM account WHERE jid = ?1";
+     WHERE number = ?1 AND offline_messages < ?3 AND offline_bytes + ?2 <= ?4";
+const ADD: &str = "INSERT INTO offline_entry (account, id, stanza_bytes) VALUES (?1, ?2, ?3)";
 const WAITS: &str = "SELECT 1 FROM offline_entry WHERE account = ?1 AND id = ?2";
 const ARCHIVED: &str = "SELECT m.id, octet_length(m.stanza) \
      FROM archive_entry e JOIN message m ON m.id = e.id \
@@ -62,8 +61,9 @@ pub(super) fn record(
 
 /// Counts one more message of so many bytes, if it may wait.
 pub(super) fn admit(db: &mut dyn Executor, bytes: usize, place: &Waiting) -> Result<()> {
+    let number = accounts::number(db, &place.account)?;
     let params = [
-        place.account.as_str().into(),
+        number.into(),
         bound(bytes).into(),
         bound(place.messages_max).into(),
         bound(place.bytes_max).into(),
@@ -80,11 +80,9 @@ pub(super) fn admit(db: &mut dyn Executor, bytes: usize, place: &Waiting) -> Res
 
 /// Marks a message that was admitted.
 pub(super) fn add(db: &mut dyn Executor, id: i64, bytes: usize, account: &BareJid) -> Result<()> {
-    let params = [account.as_str().into(), id.into(), bound(bytes).into()];
-    match db.execute(ADD, &params)? {
-        0 => Err(StoreError::NoAccount),
-        _ => Ok(()),
-    }
+    let number = accounts::number(db, account)?;
+    let params = [number.into(), id.into(), bound(bytes).into()];
+    db.execute(ADD, &params).map(drop)
 }
 
 /// Puts a message of the account's archive into its queue; whether it waits now.

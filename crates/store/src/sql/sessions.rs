@@ -25,7 +25,7 @@ const TAKE: &str = "UPDATE sm_session SET generation = generation + 1, expires =
      WHERE account = ?1 AND id = ?2 AND generation = ?3";
 /// The count of an owner; changes nothing for anybody else.
 const SET_HANDLED: &str = "UPDATE sm_session SET handled = ?4 \
-     WHERE account = (SELECT number FROM account WHERE jid = ?1) AND id = ?2 AND generation = ?3";
+     WHERE account = ?1 AND id = ?2 AND generation = ?3";
 /// The count only rises, modulo 2^32: a record that carries a later one may have come before.
 const UPDATE: &str = "UPDATE sm_session SET handled = \
      CASE WHEN ((?3 - handled) & 4294967295) < 2147483648 THEN ?3 ELSE handled END, \
@@ -120,17 +120,17 @@ pub(super) fn take(
 /// The count that goes with a message; [`StoreError::Conflict`] if the session has another owner
 /// or has gone.
 pub(super) fn count(db: &mut dyn Executor, handled: &Handled) -> Result<()> {
+    let number = accounts::number(db, &handled.account)?;
     let params = [
-        handled.account.as_str().into(),
+        number.into(),
         handled.session.id.as_str().into(),
         bound(handled.session.generation).into(),
         i64::from(handled.count).into(),
     ];
-    if db.execute(SET_HANDLED, &params)? == 0 {
-        accounts::require(db, &handled.account)?;
-        return Err(StoreError::Conflict);
+    match db.execute(SET_HANDLED, &params)? {
+        0 => Err(StoreError::Conflict),
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 pub(super) fn update(

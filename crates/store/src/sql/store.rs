@@ -13,12 +13,12 @@ use waxwing_proto::{BareJid, Jid};
 pub(crate) trait Backend: Send + Sync + 'static {
     /// Queues a write of about `bytes` bytes, without waiting; `reply` hears its result after its
     /// commit is on disk, and all replies come in the order of the calls. When `work` fails,
-    /// nothing of it is kept.
+    /// nothing of it is kept; it may be done several times, of which the last counts.
     fn commit<T: Send + 'static>(
         &self,
         bytes: usize,
         reply: oneshot::Sender<Result<T>>,
-        work: impl FnOnce(&mut dyn Executor, &mut Ids) -> Result<T> + Send + 'static,
+        work: impl FnMut(&mut dyn Executor, &mut Ids) -> Result<T> + Send + 'static,
     );
 
     /// Reads from one state of the database, which has every completed write.
@@ -31,7 +31,7 @@ pub(crate) trait Backend: Send + Sync + 'static {
     fn write<T: Send + 'static>(
         &self,
         bytes: usize,
-        work: impl FnOnce(&mut dyn Executor) -> Result<T> + Send + 'static,
+        mut work: impl FnMut(&mut dyn Executor) -> Result<T> + Send + 'static,
     ) -> BoxFuture<'_, Result<T>> {
         self.write_with_ids(bytes, move |db, _| work(db))
     }
@@ -40,7 +40,7 @@ pub(crate) trait Backend: Send + Sync + 'static {
     fn write_with_ids<T: Send + 'static>(
         &self,
         bytes: usize,
-        work: impl FnOnce(&mut dyn Executor, &mut Ids) -> Result<T> + Send + 'static,
+        work: impl FnMut(&mut dyn Executor, &mut Ids) -> Result<T> + Send + 'static,
     ) -> BoxFuture<'_, Result<T>> {
         let (reply, answer) = oneshot::channel();
         self.commit(bytes, reply, work);

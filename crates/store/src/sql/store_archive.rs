@@ -1,6 +1,6 @@
 //! The domain traits of archives, sessions and clients for every SQL back end.
 
-use super::{access, accounts, archive, message, preferences, sessions, store::Backend};
+use super::{access, accounts, archive, preferences, resends, sessions, store::Backend};
 use crate::{
     Archive, ArchiveFilter, ArchivePage, ArchivePreferences, Archived, BoxFuture, Client,
     ClientSeen, Hibernation, KeptStanza, Micros, PageRequest, Push, Pushes, Result, Retention,
@@ -83,7 +83,7 @@ impl<B: Backend> Archive for B {
     }
 
     fn resends_forget(&self, before: Micros, count: u32) -> BoxFuture<'_, Result<u64>> {
-        self.write(0, move |db| message::forget_resends(db, before, count))
+        self.write(0, move |db| resends::forget(db, before, count))
     }
 }
 

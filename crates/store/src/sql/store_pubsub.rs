@@ -86,7 +86,9 @@ impl<B: Backend> PubSub for B {
         key: NodeKey,
         ids: Vec<String>,
     ) -> BoxFuture<'_, Result<Vec<String>>> {
-        self.write(0, move |db| pubsub_items::retract(db, &owner, &key, ids))
+        self.write(0, move |db| {
+            pubsub_items::retract(db, &owner, &key, ids.clone())
+        })
     }
 
     fn items_purge(&self, owner: BareJid, key: NodeKey) -> BoxFuture<'_, Result<u64>> {

@@ -2,10 +2,11 @@
 
 use crate::{
     Result, StoreError,
-    sql::{Executor, Param, Row, Value},
+    sql::{Executor, Known, Param, Row, Value, damaged},
 };
 use rusqlite::{
     ErrorCode, OpenFlags,
+    config::DbConfig,
     types::{ToSqlOutput, ValueRef},
 };
 use std::{path::Path, time::Duration};
@@ -40,6 +41,9 @@ pub(super) struct Connection {
     /// Whether the operating system reported an error: what the disk holds is not known.
     poisoned: bool,
     erase_log: bool,
+    known: Known,
+    /// As [`Connection::data_version`] was last.
+    data_version: i64,
 }
 
 /// How the log is copied into the file.
@@ -62,6 +66,9 @@ impl Connection {
             inner.busy_handler(Some(wait_for_lock))?;
             inner.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
             inner.execute_batch(SETTINGS)?;
+            // Plans must not depend on values: a statement whose plan might, such as any with a
+            // limit, would be prepared again for each use.
+            inner.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
             Ok(inner)
         };
         let inner = open().map_err(|error| store_error(&error))?;
@@ -70,7 +77,16 @@ impl Connection {
             fault: None,
             poisoned: false,
             erase_log: false,
+            known: Known::default(),
+            data_version: 0,
         })
+    }
+
+    /// Opens an existing file for the one who writes.
+    pub(super) fn open_writer(path: &Path) -> Result<Self> {
+        let mut connection = Self::open(path)?;
+        connection.known = Known::of_writer();
+        Ok(connection)
     }
 
     /// Opens an existing file for reading only.
@@ -147,6 +163,22 @@ impl Connection {
         done.map(drop).map_err(|error| store_error(&error))
     }
 
+    /// Forgets what another process may have changed; to be called when a transaction has begun.
+    pub(super) fn notice_changes(&mut self) -> Result<()> {
+        let row = self.query_first("PRAGMA data_version", &[])?;
+        let version = row.ok_or_else(|| damaged("no data version"))?.int()?;
+        if version != self.data_version {
+            self.data_version = version;
+            self.known.changed_elsewhere();
+        }
+        Ok(())
+    }
+
+    /// How many rows were changed so far.
+    pub(super) fn changes(&self) -> u64 {
+        self.inner.total_changes()
+    }
+
     /// Whether a transaction is open: SQLite ends it by itself after some errors.
     pub(super) fn in_transaction(&self) -> bool {
         !self.inner.is_autocommit()
@@ -217,6 +249,10 @@ impl Executor for Connection {
     fn erase_log(&mut self) {
         self.erase_log = true;
     }
+
+    fn known(&mut self) -> &mut Known {
+        &mut self.known
+    }
 }
 
 impl rusqlite::ToSql for Param<'_> {
@@ -285,5 +321,34 @@ fn store_error(error: &rusqlite::Error) -> StoreError {
             StoreError::NoAccount
         }
         _ => StoreError::Backend(error.to_string().into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rusqlite::StatementStatus;
+
+    /// SQLite may look at the values bound to a statement to choose its plan, and then prepares it
+    /// again for the next ones, which costs more than to run it.
+    #[test]
+    fn statements_are_prepared_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a.db");
+        std::fs::write(&file, b"").unwrap();
+        let mut connection = Connection::open(&file).unwrap();
+        let table = "CREATE TABLE a (x BIGINT NOT NULL, y BIGINT NOT NULL, PRIMARY KEY (x))";
+        connection.script(table).unwrap();
+        for sql in [
+            "SELECT x FROM a WHERE x > ?1 ORDER BY x LIMIT ?2",
+            "SELECT x FROM a WHERE x > ?1 AND (y & ?2) = ?2",
+        ] {
+            for value in 1..4 {
+                connection.query(sql, &[value.into(), 7.into()]).unwrap();
+            }
+            let statement = connection.inner.prepare_cached(sql).unwrap();
+            assert_eq!(statement.get_status(StatementStatus::Run), 3);
+            assert_eq!(statement.get_status(StatementStatus::RePrepare), 0, "{sql}");
+        }
     }
 }

@@ -34,7 +34,7 @@ pub(super) fn open_or_create(path: &Path) -> Result<Connection> {
         Err(error) => return Err(io_error(path, &error)),
     }
     let open = || {
-        let mut connection = Connection::open(path)?;
+        let mut connection = Connection::open_writer(path)?;
         connection.use_wal()?;
         migrate(&mut connection)?;
         Ok(connection)

@@ -1,5 +1,6 @@
 mod damage;
 mod durability;
+mod known;
 mod tables;
 
 use super::*;

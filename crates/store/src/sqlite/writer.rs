@@ -3,7 +3,7 @@
 use super::{checkpoint::Checkpoints, connection::Connection, queue::Queue};
 use crate::{
     KillPoint, Result, StoreError, kill_point,
-    sql::{Executor, Ids},
+    sql::{self, Executor, Ids},
 };
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -29,7 +29,8 @@ pub(super) type Write = Box<dyn Work>;
 
 /// A write and whoever waits for it.
 pub(super) trait Work: Send {
-    /// Does the work and keeps its result; false if it failed and must be undone.
+    /// Does the work, perhaps not for the first time, and keeps its result; false if it failed and
+    /// must be undone.
     fn run(&mut self, db: &mut dyn Executor, ids: &mut Ids) -> bool;
     /// Tells the result, or the error of the commit.
     fn finish(self: Box<Self>, commit: Result<()>);
@@ -38,17 +39,17 @@ pub(super) trait Work: Send {
 /// A write from its parts.
 pub(super) fn write<T: Send + 'static>(
     reply: oneshot::Sender<Result<T>>,
-    work: impl FnOnce(&mut dyn Executor, &mut Ids) -> Result<T> + Send + 'static,
+    work: impl FnMut(&mut dyn Executor, &mut Ids) -> Result<T> + Send + 'static,
 ) -> Write {
     Box::new(Pending {
-        work: Some(work),
+        work,
         result: None,
         reply,
     })
 }
 
 struct Pending<T, W> {
-    work: Option<W>,
+    work: W,
     result: Option<Result<T>>,
     reply: oneshot::Sender<Result<T>>,
 }
@@ -56,11 +57,13 @@ struct Pending<T, W> {
 impl<T, W> Work for Pending<T, W>
 where
     T: Send + 'static,
-    W: FnOnce(&mut dyn Executor, &mut Ids) -> Result<T> + Send + 'static,
+    W: FnMut(&mut dyn Executor, &mut Ids) -> Result<T> + Send + 'static,
 {
     fn run(&mut self, db: &mut dyn Executor, ids: &mut Ids) -> bool {
-        self.result = self.work.take().map(|work| work(db, ids));
-        matches!(self.result, Some(Ok(_)))
+        let result = (self.work)(db, ids);
+        let done = result.is_ok();
+        self.result = Some(result);
+        done
     }
 
     fn finish(self: Box<Self>, commit: Result<()>) {
@@ -125,6 +128,9 @@ impl Writer {
             // A failed rollback leaves the transaction open, which is asked next.
             let _ = connection.execute(ROLLBACK, &[]);
         }
+        if committed.is_err() {
+            connection.known().forget();
+        }
         let erase_log = connection.take_erase_log();
         connection.take_fault();
         if connection.is_poisoned() || connection.in_transaction() {
@@ -154,27 +160,78 @@ impl Writer {
     }
 }
 
+/// All writes as one transaction.
+///
+/// A savepoint makes SQLite copy every page that is changed within it, so there are none at first:
+/// a write that is refused has nearly always changed nothing. If one has, all of them are undone and
+/// done again with savepoints.
 fn transaction(connection: &mut Connection, batch: &mut [Write]) -> Result<()> {
+    if attempt(connection, batch, one)? {
+        return Ok(());
+    }
+    connection.execute(ROLLBACK, &[])?;
+    connection.known().forget();
+    if attempt(connection, batch, one_with_savepoint)? {
+        return Ok(());
+    }
+    Err(StoreError::Backend("a write could not be undone".into()))
+}
+
+/// All writes by a function that does one of them, and the commit; false, with the transaction open,
+/// if it cannot be because the function has given false.
+fn attempt(
+    connection: &mut Connection,
+    batch: &mut [Write],
+    one: fn(&mut Connection, &mut Write, &mut Ids) -> Result<bool>,
+) -> Result<bool> {
     let mut ids = Ids::default();
     connection.execute(BEGIN, &[])?;
+    connection.notice_changes()?;
     for write in batch {
-        connection.execute(SAVEPOINT, &[])?;
-        let done = write.run(connection, &mut ids);
-        if let Some(fault) = connection.take_fault() {
-            return Err(fault);
+        if !one(connection, write, &mut ids)? {
+            return Ok(false);
         }
-        if !connection.in_transaction() {
-            return Err(StoreError::Backend("SQLite gave the transaction up".into()));
-        }
-        if !done {
-            connection.execute(ROLLBACK_TO, &[])?;
-        }
-        connection.execute(RELEASE, &[])?;
     }
+    sql::before_commit(connection)?;
     ids.save(connection)?;
     kill_point(KillPoint::BeforeCommit);
     connection.execute(COMMIT, &[])?;
-    kill_point(KillPoint::AfterCommit);
+    Ok(true)
+}
+
+/// One write; false if it failed and left something.
+fn one(connection: &mut Connection, write: &mut Write, ids: &mut Ids) -> Result<bool> {
+    let before = connection.changes();
+    let done = write.run(connection, ids);
+    check(connection)?;
+    Ok(done || connection.changes() == before)
+}
+
+/// One write, undone if it fails.
+fn one_with_savepoint(
+    connection: &mut Connection,
+    write: &mut Write,
+    ids: &mut Ids,
+) -> Result<bool> {
+    connection.execute(SAVEPOINT, &[])?;
+    let done = write.run(connection, ids);
+    check(connection)?;
+    if !done {
+        connection.execute(ROLLBACK_TO, &[])?;
+        connection.known().forget();
+    }
+    connection.execute(RELEASE, &[])?;
+    Ok(true)
+}
+
+/// Whether the transaction can go on after a write.
+fn check(connection: &mut Connection) -> Result<()> {
+    if let Some(fault) = connection.take_fault() {
+        return Err(fault);
+    }
+    if !connection.in_transaction() {
+        return Err(StoreError::Backend("SQLite gave the transaction up".into()));
+    }
     Ok(())
 }
 
@@ -184,7 +241,7 @@ fn transaction(connection: &mut Connection, batch: &mut [Write]) -> Result<()> {
 /// sees them now, but recovery after a crash would. A commit of our own overwrites them, and
 /// proves that the disk takes writes again; until it succeeds nothing else is written.
 fn reopen(path: &Path) -> Result<Connection> {
-    let mut connection = Connection::open(path)?;
+    let mut connection = Connection::open_writer(path)?;
     for statement in [BEGIN, TOUCH, COMMIT] {
         connection.execute(statement, &[])?;
     }

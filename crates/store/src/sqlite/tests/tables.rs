@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    Archive,
+    Archive, Message, Resend,
     contract::{archived, fill_archive, fill_nodes, item, submit},
 };
 use bytes::Bytes;
@@ -62,6 +62,7 @@ fn the_columns_are_these() {
             "pubsub_subscription: node jid pending options",
             "push: account service node client options failures retry",
             "resend: id account hash",
+            "resend_key: account hash id",
             "roster_item: account contact name group_lines subscription ask approved request \
              listed version",
             "roster_removal: account contact version",
@@ -87,6 +88,20 @@ async fn removing_an_account_reaches_every_table_and_every_byte() {
         .unwrap();
     fill(&store, alice.as_str()).await;
     create(&store, "bob@a.example").await;
+    // Enough for the index of resends to follow.
+    for key in 0..9 {
+        let resend = Resend {
+            account: alice.clone(),
+            key: [key; 16],
+        };
+        let message = Message {
+            sender: None,
+            recipient: None,
+            resend: Some(resend),
+            ..archived(alice.as_str(), "x@b.example", DAY, MARKER)
+        };
+        submit(&store, message).await.unwrap();
+    }
 
     let connection = rusqlite::Connection::open(file(&folder)).unwrap();
     let sql = "SELECT number FROM account WHERE jid = ?1";
@@ -108,7 +123,7 @@ async fn removing_an_account_reaches_every_table_and_every_byte() {
         of_accounts.collect()
     };
     let before = rows();
-    assert_eq!(before.len(), 19);
+    assert_eq!(before.len(), 20);
     for (table, count) in before {
         assert!(count > 0, "this test must put something into {table}");
     }
@@ -266,6 +281,7 @@ async fn no_query_of_an_archive_reads_it_whole() {
     for sql in crate::sql::ARCHIVE_QUERIES
         .iter()
         .chain(crate::sql::OFFLINE_QUERIES)
+        .chain(crate::sql::RESEND_QUERIES)
     {
         for step in plan(&connection, sql) {
             let derived = step == "SCAN passing" || step == "SCAN old";
