@@ -121,7 +121,10 @@ impl Engine {
                 // A fault in one hand-over must not stop all others.
                 let run = catch_unwind(AssertUnwindSafe(|| handover.run(self)));
                 match run {
-                    Ok(Ok(None)) => Ok(()),
+                    Ok(Ok(None)) => {
+                        self.notice_retraction(&handover);
+                        Ok(())
+                    }
                     Ok(Ok(Some(record))) => {
                         return self.deliverer().queue(self, record, handover, done);
                     }

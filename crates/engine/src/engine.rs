@@ -7,6 +7,7 @@ use crate::{
     deliverer::Deliverer,
     features::{
         self,
+        retraction::Retractions,
         stanza_id::{self, StanzaIds},
     },
     metrics::Metrics,
@@ -42,6 +43,7 @@ struct Inner {
     remote: Remote,
     stanza_ids: StanzaIds,
     deliverer: Deliverer,
+    retractions: Retractions,
     /// Key of the salts told for accounts that do not exist.
     decoy_secret: [u8; 32],
     client_secret: clients::Secret,
@@ -71,6 +73,7 @@ impl Engine {
             caps: features::caps::Cache::default(),
             pubsub: features::pubsub::Turns::default(),
             stanza_ids: StanzaIds::new(&id_secret),
+            retractions: Retractions::default(),
             remote: Remote::new(components.map(|component| component.name.clone())),
             deliverer: Deliverer::default(),
             started: env.now(),
@@ -132,6 +135,9 @@ impl Engine {
     }
     pub(crate) fn pubsub(&self) -> &features::pubsub::Turns {
         &self.0.pubsub
+    }
+    pub(crate) fn retractions(&self) -> &Retractions {
+        &self.0.retractions
     }
     /// How ids of archives are shown.
     pub fn stanza_ids(&self) -> &StanzaIds {

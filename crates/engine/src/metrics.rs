@@ -113,6 +113,12 @@ metrics! {
     archive_queries: Counter,
     /// Messages sent in answer to them.
     archive_entries_sent: Counter,
+    /// Retractions that were archived (XEP-0424).
+    retractions: Counter,
+    /// Retractions that leave no tombstone because too many of them wait.
+    retractions_dropped: Counter,
+    /// Messages that were replaced by a tombstone, in each archive.
+    tombstones: Counter,
     /// Sessions closed because `outbox_stanzas_max` or `outbox_bytes_max` was reached.
     outbox_overflows: Counter,
     /// Logins refused by `sessions_per_account_max`.

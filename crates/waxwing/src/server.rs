@@ -56,6 +56,7 @@ impl Server {
         });
         // It ends with the process: whoever is served until the end still needs it.
         tokio::spawn(shared.engine.clone().deliver());
+        tokio::spawn(shared.engine.clone().retract());
         let (stop, stopped) = watch::channel(false);
         sockets.serve(&shared, &stopped);
         Ok(Self {

@@ -23,8 +23,9 @@ fn record(stanza: &Stanza, cx: &RecordCx<'_>, message: &mut Message) {
     if !rules::is_kept(stanza, Type::of_stanza(stanza)) {
         return;
     }
-    let own = origin(stanza);
-    message.origin = own.or_else(|| stanza.id().map(String::from));
+    // What retractions name it by (XEP-0424 § 5.1).
+    let id = stanza.id().filter(|id| !id.is_empty()).map(String::from);
+    message.origin = id.or_else(|| origin(stanza));
     message.sender = cx.sender.and_then(|party| entry(party, cx.to, true));
     message.recipient = cx.recipient.and_then(|party| entry(party, cx.from, false));
     message.resend = cx.sender.and_then(|(account, _)| {

@@ -21,6 +21,7 @@ pub mod ping;
 pub mod private;
 pub mod pubsub;
 pub mod register;
+pub mod retraction;
 pub mod session;
 pub mod stanza_id;
 pub mod time;
@@ -60,6 +61,7 @@ pub const FEATURES: &[Feature] = &[
     cam::FEATURE,
     mam::FEATURE,
     archive::FEATURE,
+    retraction::FEATURE,
     offline::FEATURE,
     carbons::FEATURE,
     component::FEATURE,

@@ -49,6 +49,7 @@ impl Server {
         let env = Env::new(FixedClock, CountingRandom(AtomicU64::new(1)));
         let engine = Engine::new(env, store.clone(), settings).await.unwrap();
         tokio::spawn(engine.clone().deliver());
+        tokio::spawn(engine.clone().retract());
         Self { engine, store }
     }
 

@@ -163,7 +163,9 @@ impl Running {
         let engine = Engine::new(env, store, settings)
             .await
             .map_err(|e| e.to_string())?;
-        let deliverer = tokio::task::spawn_local(engine.clone().deliver());
+        let (delivering, retracting) = (engine.clone().deliver(), engine.clone().retract());
+        let deliverer =
+            tokio::task::spawn_local(async move { tokio::join!(delivering, retracting) });
         Ok(Self {
             engine,
             stop: watch::channel(false).0,
