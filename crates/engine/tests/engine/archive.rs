@@ -404,3 +404,40 @@ async fn preferences_have_a_bound() {
     let view = server.engine.view(&account("alice")).await.unwrap();
     assert!(view.archives(&Jid::parse("b@localhost").unwrap()));
 }
+
+/// Everybody may try, the sender alone has a tombstone put into both archives, and whoever was away
+/// gets the retraction instead of the words.
+#[tokio::test]
+async fn retracted_words_are_gone_from_both_archives_and_from_the_queue() {
+    let server = Server::start().await;
+    let mut alice = server.available("alice", "phone").await;
+    alice.chat("bob@localhost", "m1").await;
+    alice.chat("bob@localhost", "m2").await;
+    let retract = |to: &str, id: &str| {
+        format!(
+            "<message to='{to}' type='chat' id='{id}'>\
+             <retract xmlns='urn:xmpp:message-retract:1' id='m1'/><body>gone</body></message>"
+        )
+    };
+    let mut carol = server.available("carol", "phone").await;
+    carol.send(&retract("bob@localhost", "r0")).await;
+    let mut bob = server.bind("bob", "pc").await;
+    bob.send(&retract("alice@localhost", "r0")).await;
+    assert_eq!(server.waiting("bob").await, ["m1", "m2", "r0m1"]);
+    alice.take();
+    alice.send(&retract("bob@localhost", "r1")).await;
+    assert_eq!(server.waiting("bob").await, ["m2", "r0m1", "r1m1"]);
+
+    let tombstone = "<message xmlns='jabber:client' to='bob@localhost' from='alice@localhost/phone' \
+                     type='chat' id='m1'><retracted xmlns='urn:xmpp:message-retract:1' id='r1' \
+                     stamp='2026-01-01T00:00:00Z'/></message>";
+    alice.take();
+    let answer = query(&mut alice, "").await;
+    assert_eq!(results(&answer).len(), 4);
+    assert_eq!(answer.matches(tombstone).count(), 1, "{answer}");
+    bob.take();
+    let answer = query(&mut bob, "").await;
+    assert_eq!(results(&answer).len(), 5);
+    assert_eq!(answer.matches(tombstone).count(), 1, "{answer}");
+    assert_eq!(answer.matches("<retracted").count(), 1, "{answer}");
+}
