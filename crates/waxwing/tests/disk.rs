@@ -1,7 +1,12 @@
 //! Disks that are full, read-only or stuck: nothing is acknowledged that is not kept, people are
 //! told, and when the disk works again the server goes on by itself.
 #![cfg(target_os = "linux")]
-#![expect(clippy::unwrap_used, reason = "a failed step is a failed test")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a failed step of the helpers is a failed test"
+)]
 #![expect(dead_code, reason = "another test uses the rest of the support")]
 
 mod support;

@@ -212,7 +212,7 @@ impl Run {
         let point = *points.get(turn % points.len())?;
         let nth = match point {
             KillPoint::BeforeCommit | KillPoint::AfterCommit | KillPoint::AfterTicket => {
-                dice.below(40)
+                dice.below(25)
             }
             point if is_of_checkpoints(point) => 0,
             _ => dice.below(5),

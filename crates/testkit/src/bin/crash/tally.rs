@@ -4,8 +4,17 @@ use crate::{
     entry::{Beginning, Entry},
     oracle::{CHECKS, Check, Outcome},
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use waxwing_store::KillPoint;
+
+/// What a check has looked at and found.
+#[derive(Debug, Default)]
+struct Sum {
+    looked_at: usize,
+    violations: usize,
+    /// Messages, or other things, that the violations are about.
+    things: usize,
+}
 
 /// Sums over epochs.
 #[derive(Debug, Default)]
@@ -26,7 +35,7 @@ pub(crate) struct Tally {
     opened: Vec<u64>,
     logins: Vec<u64>,
     /// By check: how much was looked at and what did not hold, or why it was not.
-    checks: BTreeMap<&'static str, Result<(usize, usize), &'static str>>,
+    checks: BTreeMap<&'static str, Result<Sum, &'static str>>,
 }
 
 impl Tally {
@@ -39,13 +48,18 @@ impl Tally {
 
     /// A check has ended.
     pub(crate) fn judged(&mut self, check: &Check, outcome: &Outcome) {
-        let sum = self.checks.entry(check.number).or_insert(Ok((0, 0)));
+        let sum = self
+            .checks
+            .entry(check.number)
+            .or_insert_with(|| Ok(Sum::default()));
         match outcome {
             Outcome::NotApplicable(why) => *sum = Err(why),
             Outcome::Judged(count, violations) => {
-                if let Ok((looked_at, violated)) = sum {
-                    *looked_at += count;
-                    *violated += violations.len();
+                if let Ok(sum) = sum {
+                    let things = violations.iter().map(|violation| &violation.word);
+                    sum.looked_at += count;
+                    sum.violations += violations.len();
+                    sum.things += things.collect::<BTreeSet<_>>().len();
                 }
             }
         }
@@ -84,7 +98,8 @@ impl Tally {
 
     /// In short.
     pub(crate) fn line(&self) -> String {
-        let violated: usize = self.checks.values().flatten().map(|(_, count)| count).sum();
+        let sums = self.checks.values().flatten();
+        let violated: usize = sums.map(|sum| sum.violations).sum();
         format!(
             "{} messages acknowledged, {} violations",
             self.acked, violated
@@ -114,8 +129,13 @@ impl Tally {
         println!("after a start: listens {open}, lets the first in {login}");
         for check in CHECKS {
             let told = match self.checks.get(check.number) {
-                Some(Ok((count, 0))) => format!("{count} looked at, all hold"),
-                Some(Ok((count, violated))) => format!("{count} looked at, {violated} VIOLATED"),
+                Some(Ok(sum)) if sum.violations == 0 => {
+                    format!("{} looked at, all hold", sum.looked_at)
+                }
+                Some(Ok(sum)) => format!(
+                    "{} looked at, {} VIOLATED, about {} messages or other things",
+                    sum.looked_at, sum.violations, sum.things
+                ),
                 Some(Err(why)) => format!("n/a: {why}"),
                 None => "not judged".to_owned(),
             };
