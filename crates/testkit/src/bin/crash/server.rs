@@ -83,6 +83,9 @@ impl Server {
     /// Writes its settings into `folder`, which is new.
     pub(crate) fn prepare(brand: Brand, binaries: Binaries, folder: &Path) -> Result<Self, String> {
         let port = free_port()?;
+        if folder.exists() {
+            return Err(format!("{} is of another run", folder.display()));
+        }
         std::fs::create_dir_all(folder).map_err(|error| error.to_string())?;
         let written = match brand {
             Brand::Waxwing => waxwing::write_settings(folder, port),
