@@ -19,7 +19,7 @@ use std::{
 };
 use tokio::sync::oneshot;
 use waxwing_proto::stanza::{Condition, StanzaError};
-use waxwing_store::{Outcome, Record, StoreError, Ticket};
+use waxwing_store::{KillPoint, Outcome, Record, StoreError, Ticket, kill_point};
 
 /// What became of a message: handed over, or why not.
 pub type Delivered = Result<(), Failure>;
@@ -119,7 +119,9 @@ impl Engine {
                 }
                 handover.stored(&outcome);
                 // A fault in one hand-over must not stop all others.
+                kill_point(KillPoint::BeforeDelivery);
                 let run = catch_unwind(AssertUnwindSafe(|| handover.run(self)));
+                kill_point(KillPoint::AfterDelivery);
                 match run {
                     Ok(Ok(None)) => {
                         self.notice_retraction(&handover);

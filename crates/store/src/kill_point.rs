@@ -24,6 +24,12 @@ pub enum KillPoint {
     AfterCommit,
     /// One of those who wait for a commit was told.
     AfterTicket,
+    /// A message is on disk, and nobody has been shown it.
+    BeforeDelivery,
+    /// A message was handed to those who are here, and its sender was not told.
+    AfterDelivery,
+    /// The answer to a client's question how much is handled is about to be written.
+    BeforeAcknowledgement,
     /// The log is about to be copied into the database file.
     BeforeCheckpoint,
     /// The log was copied, and is about to be emptied.
@@ -44,6 +50,9 @@ impl KillPoint {
         Self::BeforeCommit,
         Self::AfterCommit,
         Self::AfterTicket,
+        Self::BeforeDelivery,
+        Self::AfterDelivery,
+        Self::BeforeAcknowledgement,
         Self::BeforeCheckpoint,
         Self::BetweenCheckpoints,
         Self::SessionPut,
@@ -59,6 +68,9 @@ impl KillPoint {
             Self::BeforeCommit => "before-commit",
             Self::AfterCommit => "after-commit",
             Self::AfterTicket => "after-ticket",
+            Self::BeforeDelivery => "before-delivery",
+            Self::AfterDelivery => "after-delivery",
+            Self::BeforeAcknowledgement => "before-acknowledgement",
             Self::BeforeCheckpoint => "before-checkpoint",
             Self::BetweenCheckpoints => "between-checkpoints",
             Self::SessionPut => "session-put",

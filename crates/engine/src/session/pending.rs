@@ -19,7 +19,7 @@ use waxwing_proto::{
     stanza::{Condition, Stanza},
     stream::{StreamCondition, StreamError},
 };
-use waxwing_store::{Handled, Record, StoreError, Ticket};
+use waxwing_store::{Handled, KillPoint, Record, StoreError, Ticket, kill_point};
 
 #[derive(Debug)]
 pub(super) struct Pending {
@@ -217,6 +217,7 @@ impl Session {
         if !asked {
             return;
         }
+        kill_point(KillPoint::BeforeAcknowledgement);
         match self.write_count(h) {
             Some(ticket) => self.pending.push_front(Pending {
                 step: Step::Counting(ticket),

@@ -211,11 +211,11 @@ impl Run {
         let turn = usize::try_from(cycle / 2).unwrap_or(0);
         let point = *points.get(turn % points.len())?;
         let nth = match point {
-            KillPoint::BeforeCommit | KillPoint::AfterCommit | KillPoint::AfterTicket => {
-                dice.below(25)
+            KillPoint::SessionPut | KillPoint::SessionTake | KillPoint::SessionUpdate => {
+                dice.below(5)
             }
             point if is_of_checkpoints(point) => 0,
-            _ => dice.below(5),
+            _ => dice.below(25),
         };
         Some((point, 1 + nth))
     }
