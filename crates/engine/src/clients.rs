@@ -135,6 +135,22 @@ impl Engine {
         }
     }
 
+    /// Notes that a client was here until now.
+    pub(crate) async fn client_left(&self, account: &BareJid, id: &ClientId) {
+        let known = self.store().client(account.clone(), id.as_str().to_owned());
+        // Not one that was signed out.
+        let Ok(Some(known)) = known.await else { return };
+        let seen = ClientSeen {
+            id: known.id,
+            software: known.software,
+            device: known.device,
+            at: self.env().now(),
+        };
+        if let Err(error) = self.keep_client(account, seen).await {
+            tracing::debug!(%error, "when a client left could not be noted");
+        }
+    }
+
     async fn keep_client(&self, account: &BareJid, seen: ClientSeen) -> Result<(), StoreError> {
         let known = self
             .store()
@@ -297,8 +313,14 @@ fn access(client: Client, now: Micros, resources: &[Arc<Resource>]) -> Access {
         id.is_some_and(|id| id.as_str() == client.id)
     };
     let tokens = [&client.current, &client.fresh];
+    let is_connected = resources.iter().any(has_session);
+    let seen = if is_connected {
+        now - now.rem_euclid(HOUR)
+    } else {
+        client.last_seen
+    };
     Access {
-        is_connected: resources.iter().any(has_session),
+        is_connected,
         has_tokens: tokens
             .into_iter()
             .flatten()
@@ -307,7 +329,7 @@ fn access(client: Client, now: Micros, resources: &[Arc<Resource>]) -> Access {
         software: client.software,
         device: client.device,
         first_seen: Some(client.first_seen),
-        last_seen: Some(client.last_seen),
+        last_seen: Some(seen),
     }
 }
 

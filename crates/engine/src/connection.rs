@@ -190,7 +190,12 @@ impl Connection {
     /// The transport has gone, or has been closed after [`Status::Closing`].
     pub async fn end(mut self) {
         if let Some(session) = self.session.take() {
+            let resource = session.state.resource.clone();
+            let account = session.state.account.clone();
             session.end(std::mem::take(&mut self.output)).await;
+            if let Some(client) = resource.client() {
+                self.engine.client_left(&account, client).await;
+            }
         }
     }
 

@@ -265,6 +265,10 @@ fn apply(settings: &mut Settings, name: &str, value: &str) -> Option<()> {
         "directed_presence_max" => limits.directed_presence_max = value.parse().ok()?,
         "offline_messages_max" => limits.offline_messages_max = value.parse().ok()?,
         "offline_bytes_max" => limits.offline_bytes_max = value.parse().ok()?,
+        "clients_per_account_max" => {
+            settings.clients.per_account_max = value.parse().ok()?;
+        }
+        "client_names_kept" => settings.clients.names_kept = value.parse().ok()?,
         "blocked_max" => limits.blocked_max = value.parse().ok()?,
         "documents_bytes_max" => limits.documents_bytes_max = value.parse().ok()?,
         "registrations_per_hour_max" => limits.registrations_per_hour_max = value.parse().ok()?,
