@@ -13,6 +13,7 @@ import traceback
 from pathlib import Path
 
 import account
+import component
 import login
 import messaging
 import profanity
@@ -20,7 +21,7 @@ import services
 import xmppjs
 from servers import start
 
-MODULES = [login, messaging, services, account, profanity, xmppjs]
+MODULES = [login, messaging, services, component, account, profanity, xmppjs]
 
 
 def tests():

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 DOMAIN = "localhost"
+COMPONENT = "echo.localhost"
+COMPONENT_SECRET = "components-secret"
 
 
 @dataclass
@@ -19,6 +21,7 @@ class Server:
     folder: Path
     starttls_port: int
     direct_tls_port: int
+    component_port: int
     certificate: Path
     log: Path
     process: subprocess.Popen
@@ -31,9 +34,9 @@ class Server:
 
 @contextlib.contextmanager
 def start(name: str, folder: Path, binary: str | None):
-    """Starts the server, waits until both ports answer, and stops it at the end."""
+    """Starts the server, waits until its ports answer, and stops it at the end."""
     certificate, key = self_signed(folder)
-    ports = free_ports(3)
+    ports = free_ports(4)
     make = {"waxwing": waxwing, "prosody": prosody}[name]
     command, add_account, admin, environment = make(folder, certificate, key, ports, binary)
     log = folder / "server.log"
@@ -47,10 +50,10 @@ def start(name: str, folder: Path, binary: str | None):
             env=environment,
         )
     server = Server(
-        name, folder, ports[0], ports[1], certificate, log, process, add_account, admin
+        name, folder, ports[0], ports[1], ports[3], certificate, log, process, add_account, admin
     )
     try:
-        wait_until_open(process, ports[:2], log)
+        wait_until_open(process, [ports[0], ports[1], ports[3]], log)
         yield server
     finally:
         stop(process)
@@ -74,6 +77,9 @@ data = "{data}"
 starttls = ["127.0.0.1:{ports[0]}"]
 direct_tls = ["127.0.0.1:{ports[1]}"]
 metrics = ["127.0.0.1:{ports[2]}"]
+components = ["127.0.0.1:{ports[3]}"]
+[component."{COMPONENT}"]
+secret = "{COMPONENT_SECRET}"
 [registration]
 open = true
 per_address_hour_max = 100
@@ -111,6 +117,7 @@ interfaces = {{ "127.0.0.1" }}
 c2s_ports = {{ {ports[0]} }}
 c2s_direct_tls_ports = {{ {ports[1]} }}
 legacy_ssl_ports = {{ }}
+component_ports = {{ {ports[3]} }}
 modules_enabled = {{
   "roster", "saslauth", "tls", "disco", "ping", "version", "time", "uptime", "lastactivity",
   "private", "vcard_legacy", "pep", "blocklist", "register", "register_ibr", "offline", "carbons",
@@ -124,6 +131,8 @@ certificates = "{folder}"
 ssl = {{ certificate = "{certificate}", key = "{key}" }}
 log = {{ debug = "*console" }}
 VirtualHost "{DOMAIN}"
+Component "{COMPONENT}"
+  component_secret = "{COMPONENT_SECRET}"
 """
     )
     (folder / "prosody-data").mkdir()
