@@ -7,7 +7,7 @@ use waxwing_proto::{
     stanza::StanzaError,
     stream::{StreamCondition, StreamError},
 };
-use waxwing_store::{ArchivePreferences, Credentials, RosterItem, StoreError, Subscription};
+use waxwing_store::{ArchivePreferences, Credentials, Push, RosterItem, StoreError, Subscription};
 
 /// A snapshot of an account's roster states and block list. Shared; replaced on change.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -22,6 +22,8 @@ pub struct View {
     blocked: Box<[Jid]>,
     /// What the account wants archived, if it has said so.
     pub archive: Option<ArchivePreferences>,
+    /// Where its clients want to be woken (XEP-0357).
+    pub pushes: Box<[Push]>,
 }
 
 /// What presence needs to know of one contact.
@@ -82,6 +84,7 @@ impl View {
             contacts: contacts.into(),
             blocked: blocked.into(),
             archive: None,
+            pushes: Box::default(),
         }
     }
     /// All contacts, in address order.
@@ -156,9 +159,11 @@ impl Engine {
         let roster = self.store().roster(account.clone()).await?;
         let blocked = self.store().blocked(account.clone()).await?;
         let archive = self.store().archive_preferences(account.clone()).await?;
+        let pushes = self.store().pushes(account.clone()).await?;
         Ok(View {
             created: kept.created,
             archive,
+            pushes: pushes.into(),
             ..View::new(roster.version, &roster.items, blocked)
         })
     }

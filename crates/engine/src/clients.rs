@@ -9,7 +9,7 @@ mod tokens;
 
 pub(crate) use tokens::{Presented, TokenLogin};
 
-use crate::{Engine, registry::Resource};
+use crate::{Engine, features::push, registry::Resource};
 use std::{fmt::Write as _, sync::Arc};
 use waxwing_proto::{
     BareJid,
@@ -262,12 +262,19 @@ impl Engine {
             };
             if is_it {
                 ended = true;
+                if resource.client().is_none() {
+                    let owner = push::nameless(resource.jid.resource());
+                    let store = self.store();
+                    store.push_remove_client(account.clone(), owner).await?;
+                }
                 resource
                     .outbox
                     .end(StreamError::new(StreamCondition::Reset));
             }
         }
         if removed || ended {
+            // What its push registrations were is in the account's snapshot.
+            self.registry().changed(account);
             self.metrics().clients_signed_out.inc();
         }
         Ok(removed || ended)

@@ -12,7 +12,7 @@ use crate::{
     },
     metrics::Metrics,
     registry::Registry,
-    route::Remote,
+    route::{Questions, Remote},
 };
 use std::{collections::HashMap, sync::Arc};
 use waxwing_proto::{
@@ -41,6 +41,8 @@ struct Inner {
     caps: features::caps::Cache,
     pubsub: features::pubsub::Turns,
     remote: Remote,
+    questions: Questions,
+    wakes: features::push::Wakes,
     stanza_ids: StanzaIds,
     deliverer: Deliverer,
     retractions: Retractions,
@@ -74,6 +76,8 @@ impl Engine {
             pubsub: features::pubsub::Turns::default(),
             stanza_ids: StanzaIds::new(&id_secret),
             retractions: Retractions::default(),
+            questions: Questions::default(),
+            wakes: features::push::Wakes::default(),
             remote: Remote::new(components.map(|component| component.name.clone())),
             deliverer: Deliverer::default(),
             started: env.now(),
@@ -145,6 +149,12 @@ impl Engine {
     }
     pub(crate) fn deliverer(&self) -> &Deliverer {
         &self.0.deliverer
+    }
+    pub(crate) fn questions(&self) -> &Questions {
+        &self.0.questions
+    }
+    pub(crate) fn wakes(&self) -> &features::push::Wakes {
+        &self.0.wakes
     }
     pub(crate) fn remote(&self) -> &Remote {
         &self.0.remote

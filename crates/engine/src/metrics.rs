@@ -65,6 +65,12 @@ metrics! {
     component_failures: Counter,
     /// Stanzas received from external components.
     component_stanzas: Counter,
+    /// Push notifications published (XEP-0357).
+    pushes: Counter,
+    /// Push notifications that the app server did not take.
+    push_failures: Counter,
+    /// Push registrations removed because the app server refused them for good.
+    pushes_removed: Counter,
     /// Bound sessions now.
     sessions: Gauge,
     /// Successful logins.

@@ -13,7 +13,7 @@ use crate::{
     Engine,
     account::View,
     feature::{IqKind, Place, Reply},
-    features::{caps, mds, offline, pubsub},
+    features::{caps, mds, offline, pubsub, push},
     outbox::{Delivery, Outbox},
     output::{self, Output},
     presence,
@@ -232,11 +232,15 @@ impl Session {
         let engine = self.engine.clone();
         let account = self.state.account.clone();
         let kept = self.keep_unread(&mut output);
+        let has_unread = !kept.is_empty();
         if let Ok(view) = engine.view(&account).await {
             if view.exists {
                 presence::remember_last(&engine, &account, &self.state.resource).await;
             }
             self.unavailable(&view);
+        }
+        if has_unread {
+            push::left_behind(&engine, &account, &self.state.resource);
         }
         offline::kept(&engine, &account, kept).await;
     }

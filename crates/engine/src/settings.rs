@@ -10,6 +10,8 @@ pub struct Settings {
     pub domains: Vec<DomainSettings>,
     /// External components (XEP-0114), each for a domain of its own.
     pub components: Vec<ComponentSettings>,
+    /// What app servers are told.
+    pub push: Push,
     /// Named bounds.
     pub limits: Limits,
     /// What is kept of people's clients, and their tokens.
@@ -32,6 +34,18 @@ pub struct DomainSettings {
     pub registration: bool,
     /// Contact addresses told to anyone (XEP-0157).
     pub contacts: Contacts,
+}
+
+/// What app servers are told beside that there is something (XEP-0357 § 7). They belong to the
+/// makers of people's clients, and pass it on to the makers of their phones.
+#[derive(Debug, Clone, Default)]
+pub struct Push {
+    /// How many messages wait, and how many subscription requests.
+    pub count: bool,
+    /// Who sent the last message.
+    pub sender: bool,
+    /// What it says, where it is not encrypted.
+    pub body: bool,
 }
 
 /// One external component.
@@ -183,6 +197,7 @@ impl Settings {
                 contacts: Contacts::default(),
             }],
             components: Vec::new(),
+            push: Push::default(),
             limits: Limits::default(),
             clients: Clients::default(),
             plaintext_allowed: false,

@@ -104,6 +104,16 @@ pub const ADDRESS: &str = "http://jabber.org/protocol/address";
 pub const MDS: &str = "urn:xmpp:mds:displayed:0";
 /// The server publishes which messages were displayed (XEP-0490 § 4.5).
 pub const MDS_ASSIST: &str = "urn:xmpp:mds:server-assist:0";
+/// Push notifications (XEP-0357).
+pub const PUSH: &str = "urn:xmpp:push:0";
+/// `FORM_TYPE` of the summary in a push notification (XEP-0357 § 7).
+pub const PUSH_SUMMARY: &str = "urn:xmpp:push:summary";
+/// Chat notification settings (XEP-0492).
+pub const NOTIFICATION_SETTINGS: &str = "urn:xmpp:notification-settings:1";
+/// Bookmarks in publish-subscribe (XEP-0402).
+pub const BOOKMARKS: &str = "urn:xmpp:bookmarks:1";
+/// References, mentions among them (XEP-0372).
+pub const REFERENCE: &str = "urn:xmpp:reference:0";
 /// Publish-subscribe events (XEP-0060).
 pub const PUBSUB_EVENT: &str = "http://jabber.org/protocol/pubsub#event";
 /// Delivery receipts (XEP-0184).

@@ -57,6 +57,8 @@ impl Server {
         // It ends with the process: whoever is served until the end still needs it.
         tokio::spawn(shared.engine.clone().deliver());
         tokio::spawn(shared.engine.clone().retract());
+        // It ends with the runtime; nothing is lost then but pushes that others make up for.
+        tokio::spawn(shared.engine.clone().wake());
         let (stop, stopped) = watch::channel(false);
         sockets.serve(&shared, &stopped);
         Ok(Self {

@@ -5,7 +5,7 @@ use super::Connection;
 use crate::{
     auth::{self, Proof},
     clients::{ClientId, Presented, TokenLogin},
-    features::mam,
+    features::{mam, push},
     registry::Setting,
     session::Session,
 };
@@ -247,6 +247,7 @@ impl Connection {
         if !self.proof_stands(account).await {
             return Err(Condition::NotAllowed.into());
         }
+        push::is_back(&self.engine, account, &session.state.resource);
         self.session = Some(Box::new(session));
         self.timer = None;
         Ok(jid)

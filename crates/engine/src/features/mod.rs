@@ -20,6 +20,7 @@ pub mod offline;
 pub mod ping;
 pub mod private;
 pub mod pubsub;
+pub mod push;
 pub mod register;
 pub mod retraction;
 pub mod session;
@@ -65,6 +66,7 @@ pub const FEATURES: &[Feature] = &[
     offline::FEATURE,
     carbons::FEATURE,
     component::FEATURE,
+    push::FEATURE,
 ];
 
 type GuardFn = fn(&Draft, &GuardCx<'_>) -> Verdict;

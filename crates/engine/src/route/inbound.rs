@@ -72,7 +72,10 @@ async fn iq(engine: &Engine, draft: Draft) -> Result<Option<Reply>, StanzaError>
     let kind = match kind {
         iq::Type::Get => IqKind::Get,
         iq::Type::Set => IqKind::Set,
-        iq::Type::Result | iq::Type::Error => return Ok(None),
+        iq::Type::Result | iq::Type::Error => {
+            engine.questions().answered(draft.stanza(), &from);
+            return Ok(None);
+        }
     };
     iq::answer(engine, &draft, kind, (place, &target), &from, None)
         .await

@@ -6,7 +6,7 @@ use crate::{
     account::View,
     error,
     feature::{RecordCx, Side, StampCx},
-    features::offline,
+    features::{offline, push},
     outbox::{Copies, Delivery, Message},
     registry::{Resource, Resources},
 };
@@ -198,6 +198,7 @@ pub(super) fn hand_over(
     if lost && let Some(record) = found_nobody(engine, handover, (&account, &targets), kind) {
         return Ok(Some(record));
     }
+    push::wake(engine, &account, handover);
     copy::copy(engine, handover, &resources, &targets);
     Ok(None)
 }
@@ -207,6 +208,7 @@ pub(super) fn hand_over_stored(engine: &Engine, handover: &Handover) {
     let account = handover.to.to_bare();
     let reader = nudge(engine, &account);
     let resources = engine.registry().resources(&account);
+    push::wake(engine, &account, handover);
     copy::copy(engine, handover, &resources, reader.as_slice());
 }
 

@@ -5,6 +5,7 @@
 //! another domain. Where a stanza goes is decided when it is handed over, not
 //! before its commit, because who is here may change meanwhile.
 
+mod ask;
 mod copy;
 pub(crate) mod inbound;
 pub mod iq;
@@ -12,6 +13,7 @@ pub mod message;
 pub mod presence;
 mod remote;
 
+pub(crate) use ask::Questions;
 pub use remote::{Remote, Route};
 
 use crate::{

@@ -32,6 +32,18 @@ impl ErrorType {
             Self::Wait => "wait",
         }
     }
+    /// The type that has this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [
+            Self::Auth,
+            Self::Cancel,
+            Self::Continue,
+            Self::Modify,
+            Self::Wait,
+        ]
+        .into_iter()
+        .find(|kind| kind.name() == name)
+    }
 }
 
 macro_rules! conditions {
@@ -130,6 +142,18 @@ impl StanzaError {
             text: None,
             app: None,
             app_attr: None,
+        }
+    }
+    /// What an error stanza says, as far as the table of conditions knows it; `undefined-condition`
+    /// of type `cancel` otherwise.
+    pub fn read(stanza: &Stanza) -> Self {
+        let error = stanza.content("error");
+        let condition = error.and_then(Condition::of);
+        let read = Self::new(condition.unwrap_or(Condition::UndefinedCondition));
+        let kind = error.and_then(|error| ErrorType::from_name(&error.attr("type")?));
+        Self {
+            kind: kind.unwrap_or(read.kind),
+            ..read
         }
     }
     /// Adds a text.

@@ -53,11 +53,19 @@ fn config(folder: &Path, ports: Ports, scenario: &Scenario) -> Result<String, St
     });
     let mut limits = format!("scram_iterations = {ITERATIONS}\n");
     let mut registration = String::new();
+    let mut push = String::new();
     let mut contact = String::new();
     for (name, value) in &scenario.settings {
         // Writing to a string cannot fail.
         let _ = match name.as_str() {
             "registration" => writeln!(registration, "open = {}", value == "open"),
+            "push" => {
+                let told = value == "all";
+                writeln!(
+                    push,
+                    "tell_count = {told}\ntell_sender = {told}\ntell_body = {told}"
+                )
+            }
             "contact.abuse" => writeln!(contact, "contact_abuse = [\"{value}\"]"),
             _ if value.bytes().all(|b| b.is_ascii_digit()) => writeln!(limits, "{name} = {value}"),
             _ => return Err(format!("settings: {name}={value} is not known")),
@@ -75,6 +83,8 @@ metrics = []
 {limits}
 [registration]
 {registration}
+[push]
+{push}
 {components}
 [domain."{DOMAIN}"]
 certificate = "{at}/cert.pem"

@@ -30,7 +30,8 @@ use tokio::{
     time::Instant,
 };
 use waxwing_engine::{
-    ComponentConnection, ComponentSettings, Connection, Engine, Env, Served, Settings, Status, env,
+    ComponentConnection, ComponentSettings, Connection, Engine, Env, Push, Served, Settings,
+    Status, env,
 };
 use waxwing_proto::{
     BareJid,
@@ -163,9 +164,12 @@ impl Running {
         let engine = Engine::new(env, store, settings)
             .await
             .map_err(|e| e.to_string())?;
-        let (delivering, retracting) = (engine.clone().deliver(), engine.clone().retract());
-        let deliverer =
-            tokio::task::spawn_local(async move { tokio::join!(delivering, retracting) });
+        let tasks = [engine.clone(), engine.clone(), engine.clone()];
+        let [delivering, retracting, waking] = tasks;
+        let tasks = async move {
+            tokio::join!(delivering.deliver(), retracting.retract(), waking.wake());
+        };
+        let deliverer = tokio::task::spawn_local(tasks);
         Ok(Self {
             engine,
             stop: watch::channel(false).0,
@@ -258,6 +262,14 @@ fn apply(settings: &mut Settings, name: &str, value: &str) -> Option<()> {
         "registration" => settings.domains.first_mut()?.registration = value == "open",
         "contact.abuse" => {
             settings.domains.first_mut()?.contacts.abuse = vec![value.to_owned()];
+        }
+        "push" => {
+            let told = value == "all";
+            settings.push = Push {
+                count: told,
+                sender: told,
+                body: told,
+            };
         }
         "stanza_bytes_max" => limits.stanza_bytes_max = value.parse().ok()?,
         "sessions_per_account_max" => limits.sessions_per_account_max = value.parse().ok()?,

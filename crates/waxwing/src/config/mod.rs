@@ -16,7 +16,7 @@ mod values;
 
 pub(crate) use error::ConfigError;
 pub(crate) use reference::{example, reference};
-pub(crate) use sections::{Clients, Component, Host, Limits, Listen, Log, Registration, Tls};
+pub(crate) use sections::{Clients, Component, Host, Limits, Listen, Log, Push, Registration, Tls};
 pub(crate) use values::{ContactUri, Domain, LogFormat, LogLevel};
 
 use std::collections::BTreeMap;
@@ -48,6 +48,9 @@ pub(crate) struct Config {
     /// See [`Clients`].
     #[serde(default)]
     pub(crate) clients: Clients,
+    /// See [`Push`].
+    #[serde(default)]
+    pub(crate) push: Push,
     /// See [`Log`].
     #[serde(default)]
     pub(crate) log: Log,
@@ -161,6 +164,7 @@ impl Config {
             limits: Limits::default(),
             registration: Registration::default(),
             clients: Clients::default(),
+            push: Push::default(),
             log: Log::default(),
             hosts: BTreeMap::new(),
             components: BTreeMap::new(),
@@ -219,6 +223,7 @@ impl Config {
             ("limits", self.limits != other.limits),
             ("registration", self.registration != other.registration),
             ("clients", self.clients != other.clients),
+            ("push", self.push != other.push),
             ("log.format", self.log.format != other.log.format),
             ("domain", self.hosts != other.hosts),
             ("component", self.components != other.components),

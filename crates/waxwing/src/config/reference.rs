@@ -1,7 +1,7 @@
 //! The reference and the example file, made from the settings' own documentation.
 
 use super::section::{Field, Section, Value};
-use super::{Clients, Component, Host, Limits, Listen, Log, Registration, Tls};
+use super::{Clients, Component, Host, Limits, Listen, Log, Push, Registration, Tls};
 use std::fmt::Write as _;
 
 /// `docs/config.md`.
@@ -69,7 +69,7 @@ pub(crate) fn example() -> String {
     out
 }
 
-fn sections() -> [Section; 9] {
+fn sections() -> [Section; 10] {
     [
         top(),
         Listen::reference(),
@@ -77,6 +77,7 @@ fn sections() -> [Section; 9] {
         Limits::reference(),
         Registration::reference(),
         Clients::reference(),
+        Push::reference(),
         Log::reference(),
         Host::reference(),
         Component::reference(),

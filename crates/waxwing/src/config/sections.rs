@@ -161,6 +161,20 @@ section! {
 }
 
 section! {
+    /// Push notifications (XEP-0357): what is told, beside that there is something, to the app servers
+    /// that people's devices name. These belong to the makers of the clients, and hand it on to the
+    /// makers of the phones. Nothing by default: a woken device fetches all that from here.
+    struct Push in "push" {
+        /// How many messages and subscription requests wait.
+        tell_count: bool = false;
+        /// Who sent the last message.
+        tell_sender: bool = false;
+        /// What the last message says, where it is not encrypted.
+        tell_body: bool = false;
+    }
+}
+
+section! {
     /// What is logged, to standard error. Never the text of messages, names or passwords; addresses
     /// of people's networks only at level debug.
     struct Log in "log" {

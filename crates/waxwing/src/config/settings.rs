@@ -23,6 +23,11 @@ impl Config {
                 .iter()
                 .map(|domain| self.domain(domain))
                 .collect(),
+            push: waxwing_engine::Push {
+                count: self.push.tell_count,
+                sender: self.push.tell_sender,
+                body: self.push.tell_body,
+            },
             limits: self.engine_limits(),
             clients: self.engine_clients(),
             plaintext_allowed: false,
