@@ -281,11 +281,14 @@ impl Session {
             own
         });
         mds::assist(&self.engine, &self.jid().into(), &mut draft).await;
+        if self.is_undecided(&to) {
+            // What must be stored of it is found out before anything is stored of this one.
+            self.settle(out).await;
+        }
         let routed = match self.view().await {
             Ok(view) => {
                 let sender = Some((&self.state.account, &*view));
-                let undecided = self.is_undecided(&to);
-                message::route(&self.engine, sender, draft, undecided).await
+                message::route(&self.engine, sender, draft).await
             }
             Err(error) => Err(error),
         };

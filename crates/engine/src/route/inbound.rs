@@ -49,7 +49,7 @@ pub(crate) async fn bounce(engine: &Engine, stanza: &Sealed, error: &StanzaError
 async fn taken(engine: &Engine, draft: Draft) -> Result<Option<Reply>, StanzaError> {
     match draft.kind() {
         Kind::Message => {
-            let routed = message::route(engine, None, draft, false).await?;
+            let routed = message::route(engine, None, draft).await?;
             hand_over(engine, routed).await.map(|()| None)
         }
         Kind::Presence => presence::from_remote(engine, draft).await.map(|()| None),

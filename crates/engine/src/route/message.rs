@@ -50,13 +50,11 @@ impl Type {
     }
 }
 
-/// Takes a message whose `from` is stamped and whose `to` is set. If it is `undecided` whether one
-/// before it must be stored, this one is recorded when it is handed over, not before.
+/// Takes a message whose `from` is stamped and whose `to` is set.
 pub async fn route(
     engine: &Engine,
     sender: Option<(&BareJid, &View)>,
     mut draft: Draft,
-    undecided: bool,
 ) -> Result<Routed, StanzaError> {
     let kind = Type::of(&draft);
     let Some((from, to)) = depart(engine, &draft, sender)? else {
@@ -98,9 +96,6 @@ pub async fn route(
         return Err(Condition::ServiceUnavailable.into());
     }
     let mut handover = Handover::new(draft, from, to, Rule::Message(kind));
-    if undecided {
-        return Ok(Routed::Handover(handover, None));
-    }
     let parties = Parties {
         sender,
         recipient: Some((&account, &view)),
