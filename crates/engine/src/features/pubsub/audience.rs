@@ -112,9 +112,14 @@ impl Audience {
     }
 
     /// One subscriber.
-    pub(super) async fn one(engine: &Engine, relations: &Relations, jid: &Jid) -> Self {
+    pub(super) async fn one(
+        engine: &Engine,
+        relations: &Relations,
+        known: &Known,
+        jid: &Jid,
+    ) -> Self {
         let mut audience = Self::default();
-        audience.add(engine, relations, jid).await;
+        audience.add(engine, relations, known, jid).await;
         audience
     }
 
@@ -192,13 +197,13 @@ impl Audience {
                 other == jid || !jid.is_full() && other.bare_str() == jid.bare_str()
             };
             if !self.targets.iter().any(named) && relations.may_read(&jid.to_bare(), known) {
-                self.add(engine, relations, jid).await;
+                self.add(engine, relations, known, jid).await;
             }
         }
     }
 
     /// Adds an address, if it is here or elsewhere and neither side has blocked the other.
-    async fn add(&mut self, engine: &Engine, relations: &Relations, jid: &Jid) {
+    async fn add(&mut self, engine: &Engine, relations: &Relations, known: &Known, jid: &Jid) {
         let account = jid.to_bare();
         if relations.view.blocks(jid) {
             return;
@@ -212,7 +217,11 @@ impl Audience {
         }
         let registry = engine.registry();
         let resources: Resources = if let Some(name) = jid.resource() {
-            registry.resource(&account, name).into_iter().collect()
+            let found = registry.resource(&account, name).into_iter();
+            let only_available = known.config.presence_based;
+            found
+                .filter(|resource| !only_available || resource.priority().is_some())
+                .collect()
         } else {
             let mut all = registry.resources(&account);
             all.retain(|resource| resource.takes_messages());

@@ -380,3 +380,206 @@ fn unescape(text: &str) -> String {
     }
     out
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+    use expect_test::expect;
+    use waxwing_proto::{
+        ns,
+        xml::{Limits, Tree},
+    };
+
+    fn form(fields: &[(&str, &[&str])]) -> Form {
+        let mut xml = String::from("<x xmlns='jabber:x:data' type='submit'>");
+        for (var, values) in fields {
+            xml.push_str(&format!("<field var='{var}'>"));
+            for value in *values {
+                xml.push_str(&format!("<value>{value}</value>"));
+            }
+            xml.push_str("</field>");
+        }
+        xml.push_str("</x>");
+        let tree = Tree::parse(Bytes::from(xml), ns::CLIENT, &Limits::C2S).unwrap();
+        Form::read(tree.root()).unwrap()
+    }
+
+    fn one(name: &str, value: &str) -> Form {
+        form(&[(&format!("pubsub#{name}"), &[value])])
+    }
+
+    /// What is stored is read again as it was, for a value of every option that is not the default.
+    #[test]
+    fn stored_options_are_read_again() {
+        let mut config = NodeConfig::pep();
+        assert_eq!(config.encode(), b"", "the usual node takes no room");
+        assert_eq!(NodeConfig::decode(b"").unwrap(), config);
+        for (name, values) in [
+            ("title", &["A\ntitle \\ n"][..]),
+            ("description", &["d"]),
+            ("type", &["urn:x"]),
+            ("language", &["de"]),
+            ("access_model", &["roster"]),
+            ("roster_groups_allowed", &["Friends", "a b"]),
+            ("publish_model", &["open"]),
+            ("persist_items", &["0"]),
+            ("max_items", &["max"]),
+            ("item_expire", &["604800"]),
+            ("max_payload_size", &["1028"]),
+            ("publish_node_full", &["reject"]),
+            ("deliver_notifications", &["false"]),
+            ("deliver_payloads", &["0"]),
+            ("notify_config", &["1"]),
+            ("notify_delete", &["0"]),
+            ("notify_retract", &["0"]),
+            ("notify_sub", &["true"]),
+            ("send_last_published_item", &["never"]),
+            ("presence_based_delivery", &["0"]),
+            ("notification_type", &["normal"]),
+            ("itemreply", &["publisher"]),
+            ("subscribe", &["0"]),
+            ("contact", &["a@a.example"]),
+        ] {
+            let before = config.clone();
+            let var = format!("pubsub#{name}");
+            config.apply(&form(&[(&var, values)])).unwrap();
+            assert_ne!(config, before, "{name}");
+            let stored = config.encode();
+            assert_eq!(
+                NodeConfig::decode(&stored).as_ref(),
+                Some(&config),
+                "{name}"
+            );
+        }
+        let changed = FIELDS.iter().filter(|field| {
+            let default = (field.read)(&NodeConfig::pep());
+            (field.read)(&config) != default
+        });
+        let fixed = 3;
+        assert_eq!(
+            changed.count() + fixed,
+            FIELDS.len(),
+            "every option is above"
+        );
+        let unknown = b"of_a_later_version 1\ntitle x\n";
+        assert_eq!(NodeConfig::decode(unknown).unwrap().title, "x");
+        assert_eq!(NodeConfig::decode(b"access_model strange\n"), None);
+        assert_eq!(NodeConfig::decode(b"no value\xff"), None);
+    }
+
+    /// XEP-0060 § 7.1.5. Nothing that a client asked for when it made the node is a conflict when it
+    /// asks for the same again.
+    #[test]
+    fn preconditions() {
+        let mut node = NodeConfig::pep();
+        let made = [
+            ("pubsub#persist_items", &["true"][..]),
+            ("pubsub#max_items", &["max"]),
+            ("pubsub#access_model", &["open"]),
+            ("pubsub#send_last_published_item", &["never"]),
+            ("pubsub#item_expire", &["max"]),
+            ("pubsub#roster_groups_allowed", &["a", "b"]),
+        ];
+        node.apply_all(&form(&made)).unwrap();
+        let stored = NodeConfig::decode(&node.encode()).unwrap();
+        assert_eq!(stored.meets(&form(&made)), Ok(()));
+        for (name, value, wanted) in [
+            ("persist_items", "1", Ok(())),
+            ("persist_items", "false", Err(Precondition::NotMet)),
+            ("max_items", "10000", Ok(())),
+            ("max_items", "99999999999999", Ok(())),
+            ("max_items", "9999", Err(Precondition::NotMet)),
+            ("max_items", "0", Err(Precondition::NotMet)),
+            ("max_items", "many", Err(Precondition::NotMet)),
+            ("item_expire", "", Ok(())),
+            ("item_expire", "60", Err(Precondition::NotMet)),
+            ("access_model", "open", Ok(())),
+            ("access_model", "presence", Err(Precondition::NotMet)),
+            ("access_model", "strange", Err(Precondition::NotMet)),
+            ("notify_retract", "1", Ok(())),
+            ("notify_delete", "0", Err(Precondition::NotMet)),
+            ("node_type", "leaf", Ok(())),
+            ("node_type", "collection", Err(Precondition::NotMet)),
+            ("purge_offline", "false", Ok(())),
+            ("purge_offline", "1", Err(Precondition::NotMet)),
+            ("unheard_of", "1", Err(Precondition::Unknown)),
+        ] {
+            assert_eq!(stored.meets(&one(name, value)), wanted, "{name} {value}");
+        }
+        let groups = [("pubsub#roster_groups_allowed", &["b", "a"][..])];
+        assert_eq!(stored.meets(&form(&groups)), Ok(()), "in any order");
+        assert_eq!(stored.meets(&form(&[])), Ok(()));
+        let other = [("muc#roomconfig", &["1"][..])];
+        assert_eq!(stored.meets(&form(&other)), Err(Precondition::Unknown));
+    }
+
+    /// What is no option is ignored in a configuration (XEP-0004 § 3.2), what cannot be is refused.
+    #[test]
+    fn configuring() {
+        let mut config = NodeConfig::pep();
+        assert_eq!(config.apply(&one("unheard_of", "1")), Ok(()));
+        assert_eq!(config, NodeConfig::pep());
+        let long = "x".repeat(TEXT_BYTES_MAX + 1);
+        for (name, value) in [
+            ("access_model", "strange"),
+            ("max_items", "-1"),
+            ("tempsub", "1"),
+            ("persist_items", "yes"),
+            ("title", &long),
+        ] {
+            assert_eq!(
+                config
+                    .clone()
+                    .apply(&one(name, value))
+                    .map_err(|error| error.0),
+                Err(name)
+            );
+        }
+        let now = 1_000_000_000;
+        assert_eq!(config.since(now), None);
+        config.apply(&one("item_expire", "60")).unwrap();
+        assert_eq!(config.since(now), Some(940_000_000));
+        config.apply(&one("max_items", "20000")).unwrap();
+        assert_eq!(config.items_max(), ITEMS_MAX);
+    }
+
+    /// The defaults are part of what is stored: a change of this test takes a migration.
+    #[test]
+    fn the_usual_node() {
+        let usual = NodeConfig::pep();
+        let options = FIELDS.iter().map(|field| {
+            let values = (field.read)(&usual).join(" ");
+            format!("{}: {values}\n", field.name)
+        });
+        expect![[r#"
+            title: 
+            description: 
+            type: 
+            language: 
+            access_model: presence
+            roster_groups_allowed: 
+            publish_model: publishers
+            persist_items: 1
+            max_items: 1
+            item_expire: 
+            max_payload_size: max
+            publish_node_full: retract-oldest
+            deliver_notifications: 1
+            deliver_payloads: 1
+            notify_config: 0
+            notify_delete: 1
+            notify_retract: 1
+            notify_sub: 0
+            send_last_published_item: on_sub_and_presence
+            presence_based_delivery: 1
+            notification_type: headline
+            itemreply: 
+            subscribe: 1
+            contact: 
+            node_type: leaf
+            purge_offline: 0
+            tempsub: 0
+        "#]].assert_eq(&options.collect::<String>());
+    }
+}

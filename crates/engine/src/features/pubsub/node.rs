@@ -103,6 +103,8 @@ pub(super) enum Notice {
     Subscription(Jid, Subscribed),
     /// To the owners: somebody asks to subscribe.
     Approve(Jid),
+    /// To the owners: somebody has subscribed or does so no more.
+    Changed(Jid, Subscribed),
 }
 
 /// What to answer.
@@ -328,6 +330,9 @@ impl Given<'_> {
         let step = if existing.is_some() {
             Step::Nothing
         } else {
+            if config.notify_sub {
+                notices.push(Notice::Changed(jid.clone(), state));
+            }
             let subscribe = vec![new_subscription(jid, pending)];
             self.change(known, |change| change.subscribe = subscribe)
         };
@@ -349,9 +354,14 @@ impl Given<'_> {
             return Err(Refusal::NotSubscribed);
         }
         let jid = jid.clone();
+        let notices = if known.config.notify_sub {
+            vec![Notice::Changed(jid.clone(), Subscribed::No)]
+        } else {
+            Vec::new()
+        };
         Ok(Plan {
             step: self.change(known, |change| change.unsubscribe = vec![jid]),
-            notices: Vec::new(),
+            notices,
             answer: Answer::Empty,
         })
     }

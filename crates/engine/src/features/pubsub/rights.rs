@@ -136,3 +136,142 @@ fn by_publish_model(asker: Asker, publish: PublishModel) -> Result<(), Refusal> 
         PublishModel::Subscribers | PublishModel::Publishers => Err(Refusal::Forbidden),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ACCESS: [Access; 5] = [
+        Access::Open,
+        Access::Presence,
+        Access::Roster,
+        Access::Whitelist,
+        Access::Authorize,
+    ];
+    const ACTIONS: [Action; 8] = [
+        Action::Subscribe,
+        Action::Retrieve,
+        Action::Publish,
+        Action::RetractOwn,
+        Action::RetractAny,
+        Action::Purge,
+        Action::Configure,
+        Action::Delete,
+    ];
+    const MODELS: [PublishModel; 3] = [
+        PublishModel::Publishers,
+        PublishModel::Subscribers,
+        PublishModel::Open,
+    ];
+
+    /// Everyone that can be: what they are by presence, group and subscription.
+    fn everyone(affiliation: Option<Affiliation>) -> Vec<Asker> {
+        let mut all = Vec::new();
+        for sees_owner in [false, true] {
+            for in_group in [false, true] {
+                for pending in [None, Some(true), Some(false)] {
+                    all.push(Asker {
+                        affiliation,
+                        sees_owner,
+                        in_group,
+                        pending,
+                    });
+                }
+            }
+        }
+        all
+    }
+
+    /// What may be done, in the order of the actions: `+`, `-`, or the first letter of the error.
+    fn row(asker: Asker, access: Access, publish: PublishModel) -> String {
+        let sign = |action| match judge(action, asker, access, publish) {
+            Ok(()) => '+',
+            Err(Refusal::Forbidden) => '-',
+            Err(Refusal::PresenceSubscriptionRequired) => 'p',
+            Err(Refusal::NotInRosterGroup) => 'g',
+            Err(Refusal::ClosedNode) => 'c',
+            Err(Refusal::PendingSubscription) => 'w',
+            Err(Refusal::NotSubscribedToRead) => 's',
+            Err(_) => '?',
+        };
+        ACTIONS.into_iter().map(sign).collect()
+    }
+
+    /// XEP-0060 § 4.1, table 3: who has an affiliation has its rights whatever the access model
+    /// says, and whatever else they are.
+    #[test]
+    fn rights_of_the_affiliated() {
+        for (affiliation, publish, wanted) in [
+            (Affiliation::Owner, None, "++++++++"),
+            (Affiliation::Publisher, None, "++++----"),
+            (Affiliation::PublishOnly, None, "--++----"),
+            (
+                Affiliation::Member,
+                Some(PublishModel::Publishers),
+                "++------",
+            ),
+            (Affiliation::Member, Some(PublishModel::Open), "++++----"),
+            (Affiliation::Outcast, None, "--------"),
+        ] {
+            for model in MODELS {
+                if publish.is_some_and(|publish| publish != model) {
+                    continue;
+                }
+                for access in ACCESS {
+                    for asker in everyone(Some(affiliation)) {
+                        let found = row(asker, access, model);
+                        assert_eq!(found, wanted, "{asker:?} {access:?} {model:?}");
+                    }
+                }
+            }
+        }
+    }
+
+    /// § 4.5: for the others the access model decides. The columns are the access models in the
+    /// order of [`ACCESS`], then what the publish models say.
+    #[test]
+    fn rights_of_the_others() {
+        // Sees the owner, is in a group, subscription; subscribe and retrieve by access model.
+        let table = [
+            "- - none    ++ pp gg cc +s | - - +",
+            "- - pending ++ pp gg cc ww | - - +",
+            "- - yes     ++ pp gg cc ++ | - + +",
+            "- g none    ++ pp ++ cc +s | - - +",
+            "- g pending ++ pp ++ cc ww | - - +",
+            "- g yes     ++ pp ++ cc ++ | - + +",
+            "s - none    ++ ++ gg cc +s | - - +",
+            "s - pending ++ ++ gg cc ww | - - +",
+            "s - yes     ++ ++ gg cc ++ | - + +",
+            "s g none    ++ ++ ++ cc +s | - - +",
+            "s g pending ++ ++ ++ cc ww | - - +",
+            "s g yes     ++ ++ ++ cc ++ | - + +",
+        ];
+        for (asker, wanted) in everyone(None).into_iter().zip(table) {
+            let flag = |is: bool, letter: char| if is { letter } else { '-' };
+            let subscription = match asker.pending {
+                None => "none   ",
+                Some(true) => "pending",
+                Some(false) => "yes    ",
+            };
+            let access = ACCESS.map(|access| {
+                let all = row(asker, access, PublishModel::Publishers);
+                assert!(all.ends_with("------"), "nothing but reading: {all}");
+                all[..2].to_owned()
+            });
+            let publish = MODELS.map(|model| {
+                let all = row(asker, Access::Whitelist, model);
+                assert_eq!(all[2..3], all[3..4], "who publishes may take it back");
+                assert!(all.ends_with("----"), "and no more: {all}");
+                all[2..3].to_owned()
+            });
+            let found = format!(
+                "{} {} {subscription} {} | {}",
+                flag(asker.sees_owner, 's'),
+                flag(asker.in_group, 'g'),
+                access.join(" "),
+                publish.join(" ")
+            );
+            assert_eq!(found, wanted);
+        }
+    }
+}

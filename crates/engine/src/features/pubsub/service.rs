@@ -251,8 +251,12 @@ impl Call<'_> {
                 Notice::Configured => all.tell(engine, &source.configured(&known.config)),
                 Notice::Last(jid) => self.send_last(&relations, source, &jid).await,
                 Notice::Subscription(jid, state) => {
-                    let one = Audience::one(engine, &relations, &jid).await;
+                    let one = Audience::one(engine, &relations, known, &jid).await;
                     one.tell(engine, &source.subscription(&jid, state));
+                }
+                Notice::Changed(jid, state) => {
+                    let owner = Audience::owner(engine, self.owner);
+                    owner.tell(engine, &source.subscription(&jid, state));
                 }
                 Notice::Approve(jid) => {
                     Audience::owner(engine, self.owner).tell(engine, &source.approve(&jid));
@@ -274,7 +278,7 @@ impl Call<'_> {
         let newest = heads.into_iter().find_map(|head| head.item);
         let fresh = |item: &Item| since.is_none_or(|since| item.at >= since);
         if let Some(item) = newest.filter(fresh) {
-            let one = Audience::one(self.engine, relations, jid).await;
+            let one = Audience::one(self.engine, relations, source.known, jid).await;
             one.tell(self.engine, &source.last(&item));
         }
     }
