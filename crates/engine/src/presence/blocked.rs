@@ -8,6 +8,7 @@ use super::{
 use crate::{
     Engine,
     account::{View, names},
+    features::pubsub,
     route::presence::deliver,
 };
 use waxwing_proto::{BareJid, Jid};
@@ -58,6 +59,7 @@ pub(crate) async fn show_to(engine: &Engine, account: &BareJid, unblocked: &Jid)
         }
         if sees {
             show(engine, account, &contact);
+            pubsub::to_contact(engine, account, &contact.to_bare()).await;
         }
         if seen {
             reverse(engine, account, &contact, true).await;

@@ -10,6 +10,7 @@ use crate::{
     Engine,
     account::{Contact, View},
     error,
+    features::pubsub,
     outbox::Delivery,
     registry::Setting,
     roster::{self, Edit, Update},
@@ -71,6 +72,7 @@ pub(super) async fn outbound(
     };
     if change.show == Show::Available {
         fanout::show(engine, account, &to);
+        pubsub::to_contact(engine, account, &to.to_bare()).await;
     }
     match answer {
         Some(answer) => answer.give(engine).await,
@@ -153,6 +155,7 @@ impl Answer {
         }
         if self.show == Show::Available {
             fanout::show(engine, &self.account, &to);
+            pubsub::to_contact(engine, &self.account, &self.contact).await;
         }
         Ok(())
     }

@@ -386,6 +386,7 @@ mod tests {
     use super::*;
     use bytes::Bytes;
     use expect_test::expect;
+    use std::fmt::Write as _;
     use waxwing_proto::{
         ns,
         xml::{Limits, Tree},
@@ -394,9 +395,9 @@ mod tests {
     fn form(fields: &[(&str, &[&str])]) -> Form {
         let mut xml = String::from("<x xmlns='jabber:x:data' type='submit'>");
         for (var, values) in fields {
-            xml.push_str(&format!("<field var='{var}'>"));
+            write!(xml, "<field var='{var}'>").unwrap();
             for value in *values {
-                xml.push_str(&format!("<value>{value}</value>"));
+                write!(xml, "<value>{value}</value>").unwrap();
             }
             xml.push_str("</field>");
         }
@@ -550,36 +551,37 @@ mod tests {
         let usual = NodeConfig::pep();
         let options = FIELDS.iter().map(|field| {
             let values = (field.read)(&usual).join(" ");
-            format!("{}: {values}\n", field.name)
+            format!("{}={values}\n", field.name)
         });
-        expect![[r#"
-            title: 
-            description: 
-            type: 
-            language: 
-            access_model: presence
-            roster_groups_allowed: 
-            publish_model: publishers
-            persist_items: 1
-            max_items: 1
-            item_expire: 
-            max_payload_size: max
-            publish_node_full: retract-oldest
-            deliver_notifications: 1
-            deliver_payloads: 1
-            notify_config: 0
-            notify_delete: 1
-            notify_retract: 1
-            notify_sub: 0
-            send_last_published_item: on_sub_and_presence
-            presence_based_delivery: 1
-            notification_type: headline
-            itemreply: 
-            subscribe: 1
-            contact: 
-            node_type: leaf
-            purge_offline: 0
-            tempsub: 0
-        "#]].assert_eq(&options.collect::<String>());
+        expect![[r"
+            title=
+            description=
+            type=
+            language=
+            access_model=presence
+            roster_groups_allowed=
+            publish_model=publishers
+            persist_items=1
+            max_items=1
+            item_expire=
+            max_payload_size=max
+            publish_node_full=retract-oldest
+            deliver_notifications=1
+            deliver_payloads=1
+            notify_config=0
+            notify_delete=1
+            notify_retract=1
+            notify_sub=0
+            send_last_published_item=on_sub_and_presence
+            presence_based_delivery=1
+            notification_type=headline
+            itemreply=
+            subscribe=1
+            contact=
+            node_type=leaf
+            purge_offline=0
+            tempsub=0
+        "]]
+        .assert_eq(&options.collect::<String>());
     }
 }

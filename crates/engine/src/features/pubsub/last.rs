@@ -57,6 +57,27 @@ pub(crate) async fn on_caps(engine: &Engine, account: &BareJid, resource: &Resou
     }
 }
 
+/// A contact has just been let in: sends its resources the newest items that they are interested in.
+pub(crate) async fn to_contact(engine: &Engine, owner: &BareJid, contact: &BareJid) {
+    if !engine.is_local(contact.domain()) {
+        return;
+    }
+    for resource in engine.registry().resources(contact) {
+        let Some(features) = resource.caps().filter(|_| resource.priority().is_some()) else {
+            continue;
+        };
+        let wishes = wishes(&features, None);
+        if wishes.is_empty() {
+            continue;
+        }
+        let heads = engine.store().node_heads(vec![(owner.clone(), wishes)]);
+        // Whoever is not sent them now asks, or hears of the next ones.
+        for head in heads.await.unwrap_or_default() {
+            send(engine, contact, &resource, head).await;
+        }
+    }
+}
+
 /// The nodes that a client is interested in and was not before.
 fn wishes(features: &Features, before: Option<&Features>) -> Vec<String> {
     let new = features

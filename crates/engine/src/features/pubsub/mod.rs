@@ -32,7 +32,7 @@ mod service;
 mod turns;
 
 pub(crate) use discover::{items_of, node_info, nodes_of};
-pub(crate) use last::on_caps;
+pub(crate) use last::{on_caps, to_contact};
 pub(crate) use turns::Turns;
 
 use crate::{
