@@ -222,7 +222,7 @@ impl Engine {
     pub fn end_sessions(&self, account: &BareJid, condition: StreamCondition, keep: Option<u64>) {
         for resource in self.registry().resources(account) {
             if Some(resource.generation) != keep {
-                resource.outbox.end(StreamError::new(condition));
+                resource.end(self, StreamError::new(condition));
             }
         }
     }

@@ -267,9 +267,7 @@ impl Engine {
                     let store = self.store();
                     store.push_remove_client(account.clone(), owner).await?;
                 }
-                resource
-                    .outbox
-                    .end(StreamError::new(StreamCondition::Reset));
+                resource.end(self, StreamError::new(StreamCondition::Reset));
             }
         }
         if removed || ended {
@@ -296,9 +294,7 @@ impl Engine {
     pub(crate) fn end_older(&self, account: &BareJid, client: &ClientId, generation: u64) {
         for (found, resource) in self.connected(account) {
             if found == *client && resource.generation != generation {
-                resource
-                    .outbox
-                    .end(StreamError::new(StreamCondition::Conflict));
+                resource.end(self, StreamError::new(StreamCondition::Conflict));
             }
         }
     }

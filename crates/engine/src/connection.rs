@@ -9,8 +9,12 @@
 mod login;
 
 use crate::{
-    Engine, deliverer::Delivered, features::register, outbox::Delivery, output::Output,
-    session::Session,
+    Engine,
+    deliverer::Delivered,
+    features::register,
+    outbox::Delivery,
+    output::Output,
+    session::{Ending, Session, replay},
 };
 use bytes::{Bytes, BytesMut};
 use login::LoggingIn;
@@ -53,8 +57,19 @@ pub enum Event {
     Delivered(Delivered),
     /// The offline queue is to be read on.
     Offline,
+    /// The client is to be given more of what it missed before it resumed.
+    Replay,
     /// A deadline has passed.
     Deadline,
+}
+
+/// How stanzas to the client are counted (XEP-0198).
+#[derive(Debug, Clone, Copy)]
+struct Counting {
+    /// How many it has received before.
+    from: u32,
+    /// Whether the session can be resumed.
+    resumable: bool,
 }
 
 /// A client's connection.
@@ -71,7 +86,9 @@ pub struct Connection {
     /// A failed login is answered when this has passed (back-off).
     held_until: Option<Instant>,
     /// The next thing sent says that acknowledgements are enabled (XEP-0198 § 3).
-    enabling: bool,
+    enabling: Option<Counting>,
+    /// The session ends with the stream.
+    over: bool,
     logging_in: LoggingIn,
 }
 
@@ -88,7 +105,8 @@ impl Connection {
             peer,
             session: None,
             output: Output::default(),
-            enabling: false,
+            enabling: None,
+            over: false,
             logging_in: LoggingIn::default(),
             status: Status::Open,
             timer: Some(Box::pin(tokio::time::sleep_until(login_deadline))),
@@ -132,6 +150,7 @@ impl Connection {
         if let Some(session) = &mut self.session {
             let acknowledges = self.output.is_acknowledged();
             session.state.offline.written(acknowledges);
+            session.written();
         }
     }
 
@@ -178,6 +197,13 @@ impl Connection {
                     session.release(delivered, &mut self.output);
                 }
             }
+            Event::Replay => {
+                if let Some(session) = &mut self.session
+                    && let Err(error) = replay::replay_on(session, &mut self.output).await
+                {
+                    self.close(error);
+                }
+            }
             Event::Offline => {
                 if let Some(session) = &mut self.session {
                     crate::features::offline::read_on(session, &mut self.output).await;
@@ -192,7 +218,13 @@ impl Connection {
         if let Some(session) = self.session.take() {
             let resource = session.state.resource.clone();
             let account = session.state.account.clone();
-            session.end(std::mem::take(&mut self.output)).await;
+            let ending = if self.over {
+                Ending::Over
+            } else {
+                Ending::Lost
+            };
+            let output = std::mem::take(&mut self.output);
+            session.end(output, ending).await;
             if let Some(client) = resource.client() {
                 self.engine.client_left(&account, client).await;
             }
@@ -214,6 +246,13 @@ impl Connection {
         };
         if let Poll::Ready(delivered) = session.poll_delivered(cx) {
             return Poll::Ready(Event::Delivered(delivered));
+        }
+        if let Some(replay) = session.replay() {
+            return if replay.is_due() && !self.output.is_full() {
+                Poll::Ready(Event::Replay)
+            } else {
+                Poll::Pending
+            };
         }
         if session.state.offline.is_due() {
             return Poll::Ready(Event::Offline);
@@ -237,6 +276,11 @@ impl Connection {
         let mut next = Some(first);
         let mut left = BATCH;
         while let Some(delivery) = next {
+            if matches!(delivery, Delivery::Detach) {
+                self.close(StreamError::new(StreamCondition::Conflict));
+                self.over = false;
+                return;
+            }
             if let Err(error) = session.egress(delivery, &mut self.output) {
                 self.close(error);
                 return;
@@ -255,12 +299,13 @@ impl Connection {
         match effect {
             Effect::Send(bytes) => {
                 self.output.raw(bytes);
-                if std::mem::take(&mut self.enabling) {
-                    self.output.enable(false);
+                if let Some(counting) = self.enabling.take() {
+                    let Counting { from, resumable } = counting;
+                    self.output.enable(from, resumable);
                 }
             }
             Effect::EnableSm(enable) => {
-                let enabled = self.enable(enable);
+                let enabled = self.enable(enable).await;
                 self.stream.answer(Reply::Enabled(enabled));
             }
             Effect::AckRequest => {
@@ -303,7 +348,10 @@ impl Connection {
                     }
                 }
             }
-            Effect::Close => self.status = Status::Closing,
+            Effect::Close => {
+                self.over = true;
+                self.status = Status::Closing;
+            }
             // A new header changes nothing here, and the settings of our streams do not offer what
             // the others come of.
             Effect::Opened { .. } | Effect::Upgrade { .. } | Effect::Upgraded { .. } => {}
@@ -385,6 +433,7 @@ impl Connection {
             return;
         }
         self.engine.metrics().stream_errors.inc();
+        self.over = !keeps_session(&error);
         self.stream.close(Some(error));
         let mut nothing = BytesMut::new();
         while let Some(effect) = self.stream.next_effect(&mut nothing) {
@@ -396,6 +445,18 @@ impl Connection {
         }
         self.status = Status::Closing;
     }
+}
+
+/// Whether the client may come back to its session after this error: it was nobody's decision
+/// about the session.
+fn keeps_session(error: &StreamError) -> bool {
+    matches!(
+        error.condition,
+        StreamCondition::SystemShutdown
+            | StreamCondition::ConnectionTimeout
+            | StreamCondition::ResourceConstraint
+            | StreamCondition::InternalServerError
+    )
 }
 
 impl Drop for Connection {

@@ -93,9 +93,8 @@ impl Deliverer {
 }
 
 impl Engine {
-    /// Hands messages over when they are on disk, for as long as the server runs. Without one task
-    /// that does this no message arrives; there must not be two.
-    pub async fn deliver(self) {
+    /// Hands messages over when they are on disk, for as long as the server runs.
+    pub(crate) async fn deliver(self) {
         loop {
             let mut entry = poll_fn(|cx| self.deliverer().poll_next(cx)).await;
             let outcome = (&mut entry.ticket).await;

@@ -91,6 +91,16 @@ impl Engine {
         })))
     }
 
+    /// Does what no connection does: hands messages over when they are on disk, retracts what is to
+    /// be retracted, wakes devices that are away, ends sessions that nobody resumes. For as long as the server runs; without one
+    /// task that does this no message arrives, and there must not be two.
+    pub async fn run(self) {
+        let deliver = self.clone().deliver();
+        let retract = self.clone().retract();
+        let wake = self.clone().wake();
+        tokio::join!(deliver, retract, wake, self.end_expired());
+    }
+
     /// Wall clock and randomness.
     pub fn env(&self) -> &Env {
         &self.0.env
@@ -98,6 +108,9 @@ impl Engine {
     /// What is kept.
     pub fn store(&self) -> &dyn Store {
         &*self.0.store
+    }
+    pub(crate) fn shared_store(&self) -> Arc<dyn Store> {
+        Arc::clone(&self.0.store)
     }
     /// What the installation decided.
     pub fn settings(&self) -> &Settings {

@@ -1,6 +1,296 @@
-//! Sessions that outlive their streams (XEP-0198 § 5).
+//! Sessions that outlive their streams, and the server (XEP-0198 § 5).
+//!
+//! A session that can be resumed has a row in the store: how many stanzas of its client are
+//! handled, up to where the client has received its archive, and what it has set. The row has one
+//! owner, told by its generation. While the session has a stream, that is the stream's; when the
+//! stream ends, what is in no archive is written beside the row, and the resource stays in the
+//! table with its outbox asleep, so that others see no difference. Whoever resumes takes the row
+//! over in one conditional write.
+//!
+//! After a crash the row lacks the numbers of what was sent; the client then gets again what the
+//! archive has behind the cursor, under the same ids.
 
-#[expect(dead_code, reason = "sessions are not resumed yet")]
 mod state;
 
-pub(crate) use state::State;
+pub(crate) use state::{End, State, Unacknowledged};
+
+use crate::{
+    Engine,
+    features::{offline, push},
+    outbox::{Asleep, Outbox, Presence},
+    presence,
+    registry::{Resource, Setting},
+    route::{inbound, message},
+};
+use bytes::Bytes;
+use std::{sync::Arc, time::Duration};
+use tokio::time::MissedTickBehavior;
+use waxwing_proto::{
+    BareJid, FullJid,
+    stanza::{Condition, Kind, Sealed, Stanza, StanzaError},
+    stream::{StreamCondition, StreamError},
+};
+use waxwing_store::{KeptStanza, Micros, SessionKey, SmSession, StoreError};
+
+/// How often expired sessions are looked for.
+const EXPIRY_TURN: Duration = Duration::from_secs(60);
+/// Sessions that one round of [`Engine::expire_sessions`] reads at a time.
+const EXPIRED_MAX: u32 = 100;
+/// Kept stanzas that are read at a time.
+pub(crate) const KEPT_PAGE: u32 = 100;
+
+impl Engine {
+    /// Finds the sessions of the server's last life again: those that had a stream when it ended
+    /// have from now on the time of hibernation to be resumed. To be called once, before anybody
+    /// connects; only one process may serve the sessions of a store.
+    pub async fn recover(&self) -> Result<(), StoreError> {
+        let expires = self.env().now() + micros(self.settings().limits.hibernation);
+        self.store().sessions_release(expires).await?;
+        let all = self.store().sessions_expired(Micros::MAX, u32::MAX).await?;
+        for (account, key) in all {
+            let row = self.store().session(account.clone(), key.id).await?;
+            if let Some(row) = row {
+                self.find_again(&account, &row).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn find_again(&self, account: &BareJid, row: &SmSession) -> Result<(), StoreError> {
+        let Some(kept) = self.store().account(account.clone()).await? else {
+            return Ok(());
+        };
+        let Ok(jid) = account.with_resource(&row.resource) else {
+            return Ok(());
+        };
+        let resource = resource(self, jid, kept.created);
+        let directed_max = self.settings().limits.directed_presence_max;
+        State::read(&row.state).restore(&resource, directed_max);
+        resource.set_session_id(&row.id);
+        let asleep = asleep(self, account, row.key(), Presence::Unknown);
+        resource.outbox.sleep(asleep);
+        let replaced = self.registry().add(account, resource, usize::MAX);
+        if !matches!(replaced, Ok(Some(_))) {
+            self.metrics().hibernated.inc();
+        }
+        Ok(())
+    }
+
+    /// Ends sessions when their time has come, for as long as the server runs.
+    pub(crate) async fn end_expired(&self) {
+        let mut turn = tokio::time::interval(EXPIRY_TURN);
+        turn.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            turn.tick().await;
+            self.expire_sessions().await;
+        }
+    }
+
+    /// Ends the sessions that nobody has resumed in time.
+    async fn expire_sessions(&self) {
+        loop {
+            let now = self.env().now();
+            let expired = match self.store().sessions_expired(now, EXPIRED_MAX).await {
+                Ok(expired) => expired,
+                Err(error) => {
+                    self.metrics().store_failures.inc();
+                    tracing::error!(%error, "expired sessions could not be read");
+                    return;
+                }
+            };
+            if expired.is_empty() {
+                return;
+            }
+            for (account, key) in expired {
+                match self.store().session_take(account.clone(), key).await {
+                    Ok(row) => {
+                        self.metrics().sessions_expired.inc();
+                        finish(self, &account, &row).await;
+                    }
+                    // Resumed at the last moment, or the account has gone.
+                    Err(StoreError::Conflict | StoreError::NoItem | StoreError::NoAccount) => {}
+                    Err(error) => {
+                        self.metrics().store_failures.inc();
+                        tracing::error!(%error, "an expired session could not be taken");
+                        return;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A resource that nobody sees yet.
+pub(crate) fn resource(engine: &Engine, jid: FullJid, created: Micros) -> Arc<Resource> {
+    let limits = &engine.settings().limits;
+    let outbox = Outbox::new(limits.outbox_stanzas_max, limits.outbox_bytes_max);
+    let generation = engine.registry().next_generation();
+    Arc::new(Resource::new(jid, generation, created, outbox))
+}
+
+/// The place of a session without a stream.
+pub(crate) fn asleep(
+    engine: &Engine,
+    account: &BareJid,
+    key: SessionKey,
+    presence: Presence,
+) -> Box<Asleep> {
+    let limits = &engine.settings().limits;
+    Box::new(Asleep {
+        store: engine.shared_store(),
+        account: account.clone(),
+        key,
+        since: engine.env().now(),
+        stanzas_max: limits.hibernated_stanzas_max,
+        bytes_max: limits.hibernated_bytes_max,
+        presence,
+    })
+}
+
+/// For how long a session may be without a stream: clients on phones, which say when nobody looks
+/// at them or want to be woken, are away for days; others have crashed.
+pub(crate) fn patience(engine: &Engine, account: &BareJid, resource: &Resource) -> Duration {
+    let limits = &engine.settings().limits;
+    if resource.has(Setting::Indicates) || push::is_wanted(engine, account, resource) {
+        limits.hibernation
+    } else {
+        limits.hibernation.min(limits.hibernation_others)
+    }
+}
+
+pub(crate) fn micros(duration: Duration) -> Micros {
+    Micros::try_from(duration.as_micros()).unwrap_or(Micros::MAX / 2)
+}
+
+/// The resource of an account whose session can be resumed by this id.
+pub(crate) fn find(engine: &Engine, account: &BareJid, id: &str) -> Option<Arc<Resource>> {
+    let mut all = engine.registry().resources(account).into_iter();
+    all.find(|resource| resource.session_id() == Some(id))
+}
+
+/// Makes room for one more session of an account by ending the one that has slept longest; false
+/// if none sleeps.
+pub(crate) fn make_room(engine: &Engine, account: &BareJid) -> bool {
+    let all = engine.registry().resources(account);
+    let oldest = all
+        .iter()
+        .filter_map(|resource| Some((resource.outbox.asleep_since()?, resource)))
+        .min_by_key(|(since, _)| *since);
+    let Some((_, oldest)) = oldest else {
+        return false;
+    };
+    oldest.end(engine, StreamError::new(StreamCondition::PolicyViolation));
+    true
+}
+
+/// Ends a session that has no stream, because it was replaced or signed out: it leaves the table,
+/// those who saw it are told, and what it has missed waits if nobody else can have it. Nobody waits
+/// for the disk.
+pub(crate) fn forget(engine: &Engine, resource: &Resource, asleep: &Asleep) {
+    let account = &asleep.account;
+    engine.registry().remove(account, resource.generation);
+    engine.metrics().hibernated.dec();
+    if let Ok(view) = engine.registry().view(account) {
+        presence::went_away(engine, account, &view, resource);
+    }
+    let waiting = heir(engine, account, resource);
+    let (account, key) = (account.clone(), asleep.key.clone());
+    drop(engine.store().session_end(account, key, None, waiting));
+}
+
+/// A place in the offline queue for what a session has missed, unless another one has it.
+pub(crate) fn heir(
+    engine: &Engine,
+    account: &BareJid,
+    resource: &Resource,
+) -> Option<waxwing_store::Waiting> {
+    let others = engine.registry().takes_messages(account);
+    (resource.has_taken_messages() && !others).then(|| offline::waiting(engine, account))
+}
+
+/// Ends a session that has been taken over for that, and sees to what it did not get: what is in the archive
+/// waits if nobody else has it, other messages wait, requests are answered with an error.
+pub(crate) async fn finish(engine: &Engine, account: &BareJid, row: &SmSession) {
+    let state = State::read(&row.state);
+    let mut left: Vec<Bytes> = state.end.map(End::stanzas).unwrap_or_default();
+    let kept = kept(engine, account, &row.id).await;
+    left.extend(kept.into_iter().map(|kept| kept.stanza));
+    let resource = find(engine, account, &row.id);
+    if let Some(resource) = &resource {
+        if resource.outbox.succeeded().is_some() {
+            engine.metrics().hibernated.dec();
+        }
+        engine.registry().remove(account, resource.generation);
+        if let Ok(view) = engine.view(account).await {
+            presence::remember_last(engine, account, resource).await;
+            presence::went_away(engine, account, &view, resource);
+        }
+    }
+    for stanza in left {
+        if let Some(stanza) = offline::read(stanza) {
+            bounce(engine, account, &stanza).await;
+        }
+    }
+    let waiting = resource.and_then(|resource| heir(engine, account, &resource));
+    let ended = engine
+        .store()
+        .session_end(account.clone(), row.key(), None, waiting);
+    match ended.await {
+        Ok(true) => {
+            message::nudge(engine, account);
+        }
+        Ok(false) | Err(StoreError::NoAccount) => {}
+        Err(error) => {
+            engine.metrics().store_failures.inc();
+            tracing::error!(%error, "an expired session could not be ended");
+        }
+    }
+}
+
+/// All stanzas kept for a session.
+pub(crate) async fn kept(engine: &Engine, account: &BareJid, id: &str) -> Vec<KeptStanza> {
+    let mut all = Vec::new();
+    let mut after = 0;
+    loop {
+        let page = engine
+            .store()
+            .session_kept(account.clone(), id.to_owned(), after, KEPT_PAGE);
+        match page.await {
+            Ok(page) if !page.is_empty() => {
+                after = page.last().map_or(after, |kept| kept.id);
+                all.extend(page);
+            }
+            Ok(_) => return all,
+            Err(error) => {
+                engine.metrics().store_failures.inc();
+                tracing::error!(%error, "what is kept for a session could not be read");
+                return all;
+            }
+        }
+    }
+}
+
+/// What becomes of a stanza in no archive that a session never got (XEP-0198 § 5): a message
+/// waits, a request is answered as if nobody were here.
+async fn bounce(engine: &Engine, account: &BareJid, stanza: &Stanza) {
+    match stanza.kind() {
+        Kind::Message => {
+            let bytes = || stanza.tree().bytes().clone();
+            if let Some(record) = offline::record_of(engine, account, stanza, None, bytes)
+                && let Err(error) = engine.store().submit(record).await
+            {
+                tracing::warn!(%error, "a message for a session that expired could not be stored");
+            }
+        }
+        Kind::Iq => {
+            let request = matches!(stanza.type_attr().as_deref(), Some("get" | "set"));
+            let error = StanzaError::new(Condition::ServiceUnavailable);
+            // Without a sender it is a push of the server's own.
+            if request && stanza.root().attr("from").is_some() {
+                let sealed = Sealed::from_bytes(Kind::Iq, stanza.tree().bytes().clone());
+                inbound::bounce(engine, &sealed, &error).await;
+            }
+        }
+        Kind::Presence => {}
+    }
+}

@@ -73,6 +73,14 @@ metrics! {
     pushes_removed: Counter,
     /// Bound sessions now.
     sessions: Gauge,
+    /// Sessions without a stream that can be resumed (XEP-0198).
+    hibernated: Gauge,
+    /// Sessions resumed.
+    sessions_resumed: Counter,
+    /// Attempts to resume a session that were refused.
+    resumptions_refused: Counter,
+    /// Sessions that nobody resumed in time.
+    sessions_expired: Counter,
     /// Successful logins.
     logins: Counter,
     /// Logins with PLAIN among them: the client sent the password itself.

@@ -1,5 +1,9 @@
 //! What waits for a session: a bounded queue that others push to without ever waiting.
 
+mod asleep;
+
+pub(crate) use asleep::{Asleep, Presence};
+
 use bytes::Bytes;
 use futures_util::task::AtomicWaker;
 use parking_lot::Mutex;
@@ -12,6 +16,7 @@ use std::{
     task::{Context, Poll},
 };
 use waxwing_proto::{stanza::Sealed, stream::StreamError};
+use waxwing_store::Micros;
 
 /// What others may give a session.
 #[derive(Debug, Clone)]
@@ -27,6 +32,8 @@ pub enum Delivery {
     Own(Bytes),
     /// Messages were stored for the account meanwhile; read the offline queue again.
     OfflineWaiting,
+    /// End the stream but not the session: another one resumes it (XEP-0198 § 5).
+    Detach,
     /// End the session with this stream error (replaced, removed, overloaded).
     End(StreamError),
 }
@@ -60,12 +67,23 @@ impl Delivery {
         }
     }
 
+    /// Whether the account's archive has it, where a session that is resumed finds it.
+    fn is_archived(&self) -> bool {
+        match self {
+            Self::Message(message) => message.archived.is_some(),
+            Self::Copy(..) => true,
+            Self::Stanza(_) | Self::Own(_) | Self::OfflineWaiting | Self::Detach | Self::End(_) => {
+                false
+            }
+        }
+    }
+
     fn bytes(&self) -> usize {
         match self {
             Self::Stanza(stanza) | Self::Copy(stanza, _) => stanza.len(),
             Self::Message(message) => message.sealed.len(),
             Self::Own(stanza) => stanza.len(),
-            Self::OfflineWaiting | Self::End(_) => 0,
+            Self::OfflineWaiting | Self::Detach | Self::End(_) => 0,
         }
     }
 }
@@ -114,6 +132,9 @@ struct Queue {
     bytes: usize,
     closed: bool,
     overflowed: bool,
+    /// The session can be resumed: whatever happens to it, it finds again what is archived.
+    resumable: bool,
+    asleep: Option<Box<Asleep>>,
 }
 
 impl Outbox {
@@ -134,8 +155,12 @@ impl Outbox {
         let bytes = delivery.bytes();
         {
             let mut queue = self.queue.lock();
+            if let Some(asleep) = &mut queue.asleep {
+                return asleep.take(delivery);
+            }
             if queue.closed {
-                return Err(Refused::Closed);
+                let safe = queue.resumable && delivery.is_archived();
+                return if safe { Ok(()) } else { Err(Refused::Closed) };
             }
             if queue.items.len() >= self.stanzas_max || queue.bytes + bytes > self.bytes_max {
                 queue.closed = true;
@@ -143,9 +168,10 @@ impl Outbox {
                 queue.items.push_back(Delivery::End(StreamError::new(
                     waxwing_proto::stream::StreamCondition::ResourceConstraint,
                 )));
+                let safe = queue.resumable && delivery.is_archived();
                 drop(queue);
                 self.waker.wake();
-                return Err(Refused::Full);
+                return if safe { Ok(()) } else { Err(Refused::Full) };
             }
             queue.bytes += bytes;
             let slow = queue.items.len() >= SHARED_MAX;
@@ -156,17 +182,69 @@ impl Outbox {
         Ok(())
     }
 
-    /// Ends the session with an error. What is queued is still sent first.
-    pub fn end(&self, error: StreamError) {
+    /// Ends the session with an error. What is queued is still sent first. A session that has no
+    /// stream is given back, for the caller to end it.
+    pub(crate) fn end(&self, error: StreamError) -> Option<Box<Asleep>> {
         {
             let mut queue = self.queue.lock();
+            if let Some(asleep) = queue.asleep.take() {
+                queue.closed = true;
+                return Some(asleep);
+            }
             if queue.closed {
-                return;
+                return None;
             }
             queue.closed = true;
             queue.items.push_back(Delivery::End(error));
         }
         self.waker.wake();
+        None
+    }
+
+    /// The session can be resumed from now on (XEP-0198 § 5).
+    pub(crate) fn set_resumable(&self) {
+        self.queue.lock().resumable = true;
+    }
+
+    /// The session has no stream for now. Gives what it was not sent yet, without what the archive
+    /// has and without presence.
+    pub(crate) fn sleep(&self, mut asleep: Box<Asleep>) -> Vec<Bytes> {
+        let mut queue = self.queue.lock();
+        queue.bytes = 0;
+        let mut left = Vec::new();
+        for delivery in std::mem::take(&mut queue.items) {
+            match delivery {
+                Delivery::Stanza(stanza) => {
+                    let other = asleep.presence.take(stanza);
+                    left.extend(other.map(|stanza| stanza.to_bytes()));
+                }
+                Delivery::Own(stanza) => left.push(stanza),
+                Delivery::Message(message) if message.archived.is_none() => {
+                    left.push(message.sealed.to_bytes());
+                }
+                Delivery::Message(_)
+                | Delivery::Copy(..)
+                | Delivery::OfflineWaiting
+                | Delivery::Detach
+                | Delivery::End(_) => {}
+            }
+        }
+        queue.asleep = Some(asleep);
+        left
+    }
+
+    /// Another session has taken over what this one was; gives what it has missed, if it had no
+    /// stream.
+    pub(crate) fn succeeded(&self) -> Option<Box<Asleep>> {
+        let mut queue = self.queue.lock();
+        queue.closed = true;
+        queue.resumable = true;
+        queue.asleep.take()
+    }
+
+    /// Since when the session has had no stream; nothing if it has one.
+    pub(crate) fn asleep_since(&self) -> Option<Micros> {
+        self.queue.lock().asleep.as_ref().map(|asleep| asleep.since)
     }
 
     /// Refuses everything from now on and gives what was not taken by the consumer.
@@ -189,12 +267,17 @@ impl Outbox {
             return Vec::new();
         };
         queue.bytes = 0;
-        std::mem::replace(&mut queue.items, VecDeque::from([end])).into()
+        let items = std::mem::replace(&mut queue.items, VecDeque::from([end]));
+        let resumable = queue.resumable;
+        let lost = items
+            .into_iter()
+            .filter(|delivery| !(resumable && delivery.is_archived()));
+        lost.collect()
     }
 
     /// Whether the session has no stream for now.
     pub fn is_asleep(&self) -> bool {
-        false
+        self.queue.lock().asleep.is_some()
     }
 
     /// Whether one of its bounds closed it.

@@ -21,6 +21,8 @@ pub struct Output {
     /// The session can be resumed (XEP-0198 § 5): what is in the archive is found there again, and
     /// what is not must be kept.
     resumable: bool,
+    /// The newest message of the archive that was queued.
+    seen: u64,
 }
 
 /// Bytes of stanzas that may wait for their acknowledgement; then nothing more is sent, and the
@@ -34,8 +36,7 @@ const OWN_BYTES_MAX: usize = 256 * 1024;
 /// What has to be done about a stanza that the client never acknowledges.
 #[derive(Debug)]
 pub(crate) enum Sent {
-    /// Nothing: presence is asked for again, and what the server itself says to a session that
-    /// cannot be resumed is said for nothing.
+    /// Nothing: the session cannot be resumed, and it is no message.
     Nothing,
     /// It is sent again on resumption.
     Stanza(Sealed),
@@ -101,8 +102,7 @@ impl Output {
     /// Queues a stanza that is not kept beyond the session.
     pub(crate) fn sealed(&mut self, stanza: &Sealed) {
         self.write(stanza);
-        let kept = self.resumable && stanza.kind() != Kind::Presence;
-        self.sent(if kept {
+        self.sent(if self.resumable {
             Sent::Stanza(self.spared(stanza.clone()))
         } else {
             Sent::Nothing
@@ -112,6 +112,7 @@ impl Output {
     /// Queues a message that must not get lost.
     pub(crate) fn message(&mut self, message: Message) {
         self.write(&message.sealed);
+        self.seen = self.seen.max(message.archived.unwrap_or(0));
         let sent = match message.archived.filter(|_| self.resumable) {
             Some(id) => Sent::Archived(id),
             None if self.unacknowledged.is_none() => return,
@@ -126,6 +127,7 @@ impl Output {
     /// Queues a copy of a message that the archive has under this id.
     pub(crate) fn copy(&mut self, copy: &Sealed, id: u64) {
         self.write(copy);
+        self.seen = self.seen.max(id);
         self.sent(if self.resumable {
             Sent::Archived(id)
         } else {
@@ -139,19 +141,18 @@ impl Output {
         self.sent(Sent::Waiting(id));
     }
 
-    /// Counts from now on (XEP-0198 § 3).
-    pub(crate) fn enable(&mut self, resumable: bool) {
-        self.go_on(0, VecDeque::new());
+    /// Counts from now on (XEP-0198 § 3), or goes on where a session stopped, of which the client
+    /// has received `acknowledged` stanzas (§ 5).
+    pub(crate) fn enable(&mut self, acknowledged: u32, resumable: bool) {
+        let outbound = Outbound::restore(Pace::default(), acknowledged, VecDeque::new());
+        self.unacknowledged = Some(Box::new(outbound));
+        self.unacknowledged_bytes = 0;
         self.resumable = resumable;
     }
 
-    /// Counts on where a session stopped, of which so many stanzas were acknowledged and these are
-    /// to be sent again (§ 5).
-    pub(crate) fn go_on(&mut self, acknowledged: u32, unacknowledged: VecDeque<Sent>) {
-        self.unacknowledged_bytes = unacknowledged.iter().map(Sent::bytes).sum();
-        let outbound = Outbound::restore(Pace::default(), acknowledged, unacknowledged);
-        self.unacknowledged = Some(Box::new(outbound));
-        self.resumable = true;
+    /// The newest message of the archive that was queued, 0 for none.
+    pub(crate) fn seen(&self) -> u64 {
+        self.seen
     }
 
     /// Whether the client acknowledges.

@@ -13,6 +13,7 @@ mod tests;
 
 pub(crate) use blocked::{hide_from, show_to};
 pub(crate) use fanout::went_away;
+pub(crate) use probe::as_it_is;
 pub(crate) use remote::from_remote;
 pub(crate) use subscribe::{account_gone, end_subscriptions};
 

@@ -3,7 +3,9 @@
 //! Sharded; a lock is held for a look-up or a swap only. Nothing is awaited, written or delivered
 //! under it, and no two shards are locked at once.
 
-use crate::{account::View, clients::ClientId, features::caps::Features, outbox::Outbox};
+use crate::{
+    Engine, account::View, clients::ClientId, features::caps::Features, hibernation, outbox::Outbox,
+};
 use hashbrown::HashMap;
 use parking_lot::{Mutex, RwLock};
 use smallvec::SmallVec;
@@ -12,10 +14,11 @@ use std::{
     hash::{BuildHasher, RandomState},
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicI16, AtomicU8, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicI16, AtomicU8, AtomicU64, Ordering},
     },
 };
-use waxwing_proto::{BareJid, FullJid, Jid, stanza::Sealed};
+use tokio::sync::Notify;
+use waxwing_proto::{BareJid, FullJid, Jid, stanza::Sealed, stream::StreamError};
 
 const SHARDS: usize = 64;
 
@@ -36,7 +39,11 @@ pub struct Resource {
     pub outbox: Outbox,
     client: OnceLock<ClientId>,
     priority: AtomicI16,
+    has_taken_messages: AtomicBool,
     settings: AtomicU8,
+    session_id: OnceLock<Box<str>>,
+    /// Told when its stream has ended and the session is on disk.
+    pub(crate) put_to_sleep: Notify,
     /// Rises with each change of what a resumed session must have again.
     changes: AtomicU64,
     shown: Mutex<Shown>,
@@ -73,7 +80,10 @@ impl Resource {
             outbox,
             client: OnceLock::new(),
             priority: AtomicI16::new(UNAVAILABLE),
+            has_taken_messages: AtomicBool::new(false),
             settings: AtomicU8::new(0),
+            session_id: OnceLock::new(),
+            put_to_sleep: Notify::new(),
             changes: AtomicU64::new(0),
             shown: Mutex::default(),
             caps: Mutex::new(None),
@@ -97,9 +107,29 @@ impl Resource {
     pub fn takes_messages(&self) -> bool {
         self.priority().is_some_and(|priority| priority >= 0)
     }
+    /// The id by which its session can be resumed (XEP-0198 § 5), if it can.
+    pub fn session_id(&self) -> Option<&str> {
+        self.session_id.get().map(|id| &**id)
+    }
+    /// It can be resumed by this id. Says so once.
+    pub(crate) fn set_session_id(&self, id: &str) {
+        // INVARIANT: a session becomes resumable once.
+        let _ = self.session_id.set(id.into());
+        self.outbox.set_resumable();
+    }
+    /// Ends its session with an error, whether it has a stream or not.
+    pub fn end(&self, engine: &Engine, error: StreamError) {
+        if let Some(asleep) = self.outbox.end(error) {
+            hibernation::forget(engine, self, &asleep);
+        }
+    }
     /// Whether it has no stream for now.
     pub fn is_asleep(&self) -> bool {
         self.outbox.is_asleep()
+    }
+    /// Whether it ever did ([`Resource::takes_messages`]).
+    pub fn has_taken_messages(&self) -> bool {
+        self.has_taken_messages.load(Ordering::Acquire)
     }
     /// Its last available presence, without `to`.
     pub fn presence(&self) -> Option<Sealed> {
@@ -114,6 +144,9 @@ impl Resource {
         };
         let mut shown = self.shown.lock();
         self.priority.store(priority, Ordering::Release);
+        if priority >= 0 {
+            self.has_taken_messages.store(true, Ordering::Release);
+        }
         self.changed();
         if stanza.is_none() {
             shown.served = None;

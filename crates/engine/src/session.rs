@@ -3,10 +3,11 @@
 //! The session is owned by its connection's task. Others reach it only through its outbox.
 
 mod pending;
-#[expect(dead_code, reason = "sessions are not resumed yet")]
+pub(crate) mod replay;
 mod resumable;
 
 use pending::Pending;
+use replay::Replay;
 use resumable::Resumable;
 
 use crate::{
@@ -14,10 +15,11 @@ use crate::{
     account::View,
     feature::{IqKind, Place, Reply},
     features::{caps, mds, offline, pubsub, push},
-    outbox::{Delivery, Outbox},
+    hibernation,
+    outbox::{Delivery, Message},
     output::{self, Output},
     presence,
-    registry::Resource,
+    registry::{Resource, Setting},
     route::{guard_sender, iq, message},
 };
 use bytes::Bytes;
@@ -67,6 +69,21 @@ pub struct Session {
     csi: Option<Box<Csi<Delivery>>>,
     /// What is on disk of a session that can be resumed.
     resumable: Option<Box<Resumable>>,
+    /// What it has still to be given after a resumption; what is newer waits meanwhile.
+    replay: Option<Box<Replay>>,
+    /// Up to here, the archive has been read for it; what others bring of that is nothing new.
+    replayed: u64,
+    /// Nothing is left to be done at its end.
+    ended: bool,
+}
+
+/// How a stream ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// The session has ended with it.
+    Over,
+    /// The client may come back to its session.
+    Lost,
 }
 
 impl Session {
@@ -89,17 +106,24 @@ impl Session {
             // Removed between authentication and now.
             return Err(Condition::NotAllowed.into());
         }
-        let limits = &engine.settings().limits;
-        let outbox = Outbox::new(limits.outbox_stanzas_max, limits.outbox_bytes_max);
-        let generation = engine.registry().next_generation();
-        let resource = Arc::new(Resource::new(jid, generation, view.created, outbox));
-        match engine
-            .registry()
-            .add(account, resource.clone(), limits.sessions_per_account_max)
-        {
+        let resource = hibernation::resource(engine, jid, view.created);
+        let sessions_max = engine.settings().limits.sessions_per_account_max;
+        let add = || {
+            engine
+                .registry()
+                .add(account, resource.clone(), sessions_max)
+        };
+        let added = add().or_else(|refused| {
+            if hibernation::make_room(engine, account) {
+                add()
+            } else {
+                Err(refused)
+            }
+        });
+        match added {
             Ok(Some(old)) => {
+                old.end(engine, StreamError::new(StreamCondition::Conflict));
                 presence::went_away(engine, account, &view, &old);
-                old.outbox.end(StreamError::new(StreamCondition::Conflict));
             }
             Ok(None) => {}
             Err(_) => {
@@ -107,8 +131,12 @@ impl Session {
                 return Err(Condition::ResourceConstraint.into());
             }
         }
+        Ok(Self::new(engine, account, resource))
+    }
+
+    fn new(engine: &Engine, account: &BareJid, resource: Arc<Resource>) -> Self {
         engine.metrics().sessions.inc();
-        Ok(Self {
+        Self {
             engine: engine.clone(),
             state: SessionState {
                 resource,
@@ -123,7 +151,10 @@ impl Session {
             counted: false,
             csi: None,
             resumable: None,
-        })
+            replay: None,
+            replayed: 0,
+            ended: false,
+        }
     }
 
     /// The address.
@@ -199,6 +230,15 @@ impl Session {
         match (&delivery, &mut self.csi) {
             (Delivery::OfflineWaiting, _) => self.state.offline.want(),
             (Delivery::End(error), _) => return Err(*error),
+            // The connection has seen to it.
+            (Delivery::Detach, _) => {}
+            (
+                Delivery::Message(Message {
+                    archived: Some(id), ..
+                })
+                | Delivery::Copy(_, id),
+                _,
+            ) if *id <= self.replayed => {}
             (_, None) => send(delivery, out),
             (_, Some(csi)) => {
                 let class = classify(&delivery, &self.state.account);
@@ -214,6 +254,7 @@ impl Session {
 
     /// The client is looked at again, or not any more (XEP-0352 § 4).
     pub fn client_state(&mut self, state: csi::State, out: &mut Output) {
+        self.state.resource.set(Setting::Indicates, true);
         let csi = self.csi.get_or_insert_default();
         let mut now = Vec::new();
         csi.set(state, &mut now);
@@ -225,10 +266,14 @@ impl Session {
         }
     }
 
-    /// Ends the session: finishes what is pending, tells those who saw it, keeps what the client
-    /// did not take. `output` is what was on its way to it.
-    pub async fn end(mut self, mut output: Output) {
+    /// Ends the stream: finishes what is pending, and then either leaves the session for the client
+    /// to come back to, or ends it as well: tells those who saw it, keeps what the client did not
+    /// take. `output` is what was on its way to it.
+    pub async fn end(mut self, mut output: Output, ending: Ending) {
         self.settle(&mut output).await;
+        if ending == Ending::Lost && self.resumable.is_some() {
+            return self.hibernate(output).await;
+        }
         let engine = self.engine.clone();
         let account = self.state.account.clone();
         let kept = self.keep_unread(&mut output);
@@ -243,6 +288,19 @@ impl Session {
             push::left_behind(&engine, &account, &self.state.resource);
         }
         offline::kept(&engine, &account, kept).await;
+        self.finish().await;
+    }
+
+    /// What a resumed session has still to be given.
+    pub(crate) fn replay(&self) -> Option<&Replay> {
+        self.replay.as_deref()
+    }
+
+    /// All output so far has been written to the transport.
+    pub(crate) fn written(&mut self) {
+        if let Some(replay) = &mut self.replay {
+            replay.written();
+        }
     }
 
     /// Answers a stanza of the client with an error, if an answer is due.
@@ -402,6 +460,10 @@ impl Drop for Session {
     /// After [`Session::end`] there is nothing left to do; after a panic this is the clean-up. The
     /// records are written although nobody waits for them.
     fn drop(&mut self) {
+        self.engine.metrics().sessions.dec();
+        if self.ended {
+            return;
+        }
         drop(self.keep_unread(&mut Output::default()));
         if self.state.resource.outbox.overflowed() {
             self.engine.metrics().outbox_overflows.inc();
@@ -413,7 +475,6 @@ impl Drop for Session {
         self.engine
             .registry()
             .remove(&self.state.account, generation);
-        self.engine.metrics().sessions.dec();
     }
 }
 
@@ -424,7 +485,7 @@ fn send(delivery: Delivery, out: &mut Output) {
         Delivery::Copy(copy, id) => out.copy(&copy, id),
         Delivery::Own(stanza) => out.stanza(stanza),
         // Not for the client.
-        Delivery::OfflineWaiting | Delivery::End(_) => {}
+        Delivery::OfflineWaiting | Delivery::Detach | Delivery::End(_) => {}
     }
 }
 
@@ -434,7 +495,9 @@ fn classify(delivery: &Delivery, account: &BareJid) -> Class {
     let sealed = match delivery {
         Delivery::Stanza(sealed) | Delivery::Copy(sealed, _) => sealed,
         Delivery::Message(message) => &message.sealed,
-        Delivery::Own(_) | Delivery::OfflineWaiting | Delivery::End(_) => return Class::Urgent,
+        Delivery::Own(_) | Delivery::OfflineWaiting | Delivery::Detach | Delivery::End(_) => {
+            return Class::Urgent;
+        }
     };
     let tree = Tree::parse(sealed.to_bytes(), ns::CLIENT, &Limits::S2S);
     tree.map_or(Class::Urgent, |tree| csi::classify(tree.root(), account))

@@ -85,6 +85,17 @@ pub struct Limits {
     pub login_timeout: Duration,
     /// Sessions of one account at a time.
     pub sessions_per_account_max: usize,
+    /// For how long a session of a client that says when nobody looks at it (XEP-0352) can be
+    /// resumed.
+    pub hibernation: Duration,
+    /// The same for other clients, if that is shorter.
+    pub hibernation_others: Duration,
+    /// Sessions of one account that can be resumed, with and without a stream.
+    pub resumable_sessions_max: u32,
+    /// Stanzas kept for one session without a stream, beside the messages in the archive.
+    pub hibernated_stanzas_max: u32,
+    /// Bytes of those stanzas.
+    pub hibernated_bytes_max: u64,
     /// Stanzas waiting to be written to one session.
     pub outbox_stanzas_max: usize,
     /// Bytes waiting to be written to one session.
@@ -134,6 +145,11 @@ impl Default for Limits {
             pre_auth_bytes_max: 10_000,
             login_timeout: Duration::from_secs(30),
             sessions_per_account_max: 20,
+            hibernation: Duration::from_hours(72),
+            hibernation_others: Duration::from_mins(15),
+            resumable_sessions_max: 10,
+            hibernated_stanzas_max: 1000,
+            hibernated_bytes_max: 1024 * 1024,
             outbox_stanzas_max: 4096,
             outbox_bytes_max: 4 * 1024 * 1024,
             pending_stanzas_max: 256,

@@ -55,10 +55,12 @@ impl Server {
             write_timeout: config.limits.write_timeout_seconds.seconds(),
         });
         // It ends with the process: whoever is served until the end still needs it.
-        tokio::spawn(shared.engine.clone().deliver());
-        tokio::spawn(shared.engine.clone().retract());
-        // It ends with the runtime; nothing is lost then but pushes that others make up for.
-        tokio::spawn(shared.engine.clone().wake());
+        shared
+            .engine
+            .recover()
+            .await
+            .map_err(|e| format!("the sessions cannot be read: {e}"))?;
+        tokio::spawn(shared.engine.clone().run());
         let (stop, stopped) = watch::channel(false);
         sockets.serve(&shared, &stopped);
         Ok(Self {

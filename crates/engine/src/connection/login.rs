@@ -1,7 +1,7 @@
 //! What a client gets together with its authentication (XEP-0388 § 2.6): its old session or a new
 //! one (XEP-0386), and a token for the next time (XEP-0484).
 
-use super::Connection;
+use super::{Connection, Counting};
 use crate::{
     auth::{self, Proof},
     clients::{ClientId, Presented, TokenLogin},
@@ -187,19 +187,27 @@ impl Connection {
     }
 
     /// Resumes a session (XEP-0198 § 5), for `<resume/>` by itself and within SASL2 alike.
-    #[expect(
-        clippy::unused_async,
-        reason = "taking a session over means waiting for the store"
-    )]
     pub(super) async fn resumed(
         &mut self,
-        _account: &BareJid,
-        _resume: sm::Resume,
+        account: &BareJid,
+        resume: sm::Resume,
     ) -> Result<Resumed, sm::Failed> {
-        Err(sm::Failed {
-            h: None,
-            condition: Some(Condition::ItemNotFound),
-        })
+        let (session, h) = Session::resume(&self.engine, account, &resume).await?;
+        let jid = session.jid().clone();
+        if !self.proof_stands(account).await {
+            return Err(sm::Failed {
+                h: None,
+                condition: Some(Condition::NotAllowed),
+            });
+        }
+        push::is_back(&self.engine, account, &session.state.resource);
+        self.session = Some(Box::new(session));
+        self.timer = None;
+        self.enabling = Some(Counting {
+            from: resume.h,
+            resumable: true,
+        });
+        Ok(Resumed { jid, h })
     }
 
     /// Binds a resource with all that is to be on from the first moment (XEP-0386 § 3.2).
@@ -223,7 +231,10 @@ impl Connection {
         if request.csi == csi::State::Inactive {
             session.client_state(request.csi, &mut self.output);
         }
-        let sm = request.sm.map(|enable| self.enable(enable));
+        let sm = match request.sm {
+            Some(enable) => Some(self.enable(enable).await),
+            None => None,
+        };
         // After the session is there to be delivered to, so that what is not in it comes by itself.
         let archive = mam::state(&self.engine, account).await;
         Ok(Bound {
@@ -253,14 +264,18 @@ impl Connection {
         Ok(jid)
     }
 
-    /// Acknowledgements without resumption (XEP-0198 § 3): the client learns what is safe, and what
-    /// it has not acknowledged when its connection ends is kept for its return.
-    pub(super) fn enable(&mut self, _enable: sm::Enable) -> Result<sm::Enabled, Condition> {
+    /// Acknowledgements, and resumption if it is wanted and can be had (XEP-0198 § 3).
+    pub(super) async fn enable(&mut self, enable: sm::Enable) -> Result<sm::Enabled, Condition> {
         let Some(session) = &mut self.session else {
             return Err(Condition::UnexpectedRequest);
         };
-        session.enable_acknowledgements();
-        self.enabling = true;
-        Ok(sm::Enabled::default())
+        let id = session.enable(enable.resume).await;
+        let resumable = id.is_some();
+        self.enabling = Some(Counting { from: 0, resumable });
+        Ok(sm::Enabled {
+            id,
+            resume: resumable,
+            ..sm::Enabled::default()
+        })
     }
 }

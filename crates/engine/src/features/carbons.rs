@@ -23,8 +23,8 @@ use crate::{
 };
 use bytes::Bytes;
 use waxwing_proto::{
-    Jid, ns,
-    stanza::{Condition, Stanza, StanzaError},
+    BareJid, Jid, ns,
+    stanza::{Condition, Sealed, Stanza, StanzaError},
     xml::Element,
 };
 use waxwing_store::BoxFuture;
@@ -107,19 +107,31 @@ fn copy(message: &Handover, cx: &CopyCx<'_>, fanout: &mut Fanout) {
     {
         return;
     }
-    let (before, after) = match cx.side {
+    let seen = message.seen_by(cx.engine, cx.side, cx.account);
+    let kind = message.stanza.type_attr();
+    let carbon = wrap(&seen, cx.side, cx.account, kind.as_deref(), None);
+    let to: Vec<Jid> = wanting().map(|other| Jid::from(&other.jid)).collect();
+    fanout.extend(wanting().cloned().zip(carbon.fan_out(&to)));
+}
+
+/// A message within a carbon, without `to` (§ 7, § 8). `kind` is its type; a `delay` tells when it
+/// came (XEP-0297 § 2).
+pub(crate) fn wrap(
+    message: &Sealed,
+    side: Side,
+    account: &BareJid,
+    kind: Option<&str>,
+    delay: Option<Bytes>,
+) -> Sealed {
+    let (before, after) = match side {
         Side::Sender => (SENT, SENT_END),
         Side::Recipient => (RECEIVED, RECEIVED_END),
     };
-    let seen = message.seen_by(cx.engine, cx.side, cx.account);
-    let carbon = seen.enclosed(
-        &cx.account.into(),
-        message.stanza.type_attr().as_deref(),
-        Bytes::from_static(before),
-        Bytes::from_static(after),
-    );
-    let to: Vec<Jid> = wanting().map(|other| Jid::from(&other.jid)).collect();
-    fanout.extend(wanting().cloned().zip(carbon.fan_out(&to)));
+    let before = match delay {
+        Some(delay) => [before, &delay].concat().into(),
+        None => Bytes::from_static(before),
+    };
+    message.enclosed(&account.into(), kind, before, Bytes::from_static(after))
 }
 
 /// Why a message is not copied.

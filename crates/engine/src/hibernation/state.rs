@@ -41,8 +41,8 @@ pub(crate) struct End {
     pub(crate) seen: u64,
     /// What was sent after those acknowledged, in order.
     pub(crate) sent: VecDeque<Unacknowledged>,
-    /// What was not sent yet and is in no archive, in order.
-    pub(crate) queued: VecDeque<Bytes>,
+    /// What was not sent yet, in order, but for the messages of the archive after `seen`.
+    pub(crate) queued: VecDeque<Unacknowledged>,
 }
 
 /// A stanza that was sent and not acknowledged.
@@ -140,48 +140,65 @@ impl State {
 }
 
 impl End {
+    /// The stanzas that are in no archive.
+    pub(crate) fn stanzas(self) -> Vec<Bytes> {
+        let all = self.sent.into_iter().chain(self.queued);
+        let stanzas = all.filter_map(|one| match one {
+            Unacknowledged::Stanza(bytes) => Some(bytes),
+            Unacknowledged::Nothing | Unacknowledged::Archived(_) => None,
+        });
+        stanzas.collect()
+    }
+
     fn write(&self, xml: &mut Writer) {
         xml.start("end")
             .attr("acknowledged", &self.acknowledged.to_string())
             .attr("seen", &self.seen.to_string());
-        for sent in &self.sent {
-            match sent {
-                Unacknowledged::Nothing => {
-                    xml.start("nothing").end();
-                }
-                Unacknowledged::Archived(id) => {
-                    xml.start("archived").text(&id.to_string()).end();
-                }
-                Unacknowledged::Stanza(bytes) => stanza(xml, "sent", bytes),
+        for (name, list) in [("sent", &self.sent), ("queued", &self.queued)] {
+            xml.start(name);
+            for one in list {
+                one.write(xml);
             }
-        }
-        for bytes in &self.queued {
-            stanza(xml, "queued", bytes);
+            xml.end();
         }
         xml.end();
     }
 
     fn read(bytes: &Bytes, element: Element<'_>) -> Self {
-        let mut end = Self {
+        let list = |name| {
+            let lists = element.children().filter(move |child| child.name() == name);
+            let all = lists.flat_map(|list| list.children());
+            all.map(|child| Unacknowledged::read(bytes, child))
+                .collect()
+        };
+        Self {
             acknowledged: number(element, "acknowledged"),
             seen: number(element, "seen"),
-            ..Self::default()
-        };
-        for child in element.children() {
-            match child.name() {
-                "nothing" => end.sent.push_back(Unacknowledged::Nothing),
-                "archived" => {
-                    let id = child.text().parse().unwrap_or_default();
-                    end.sent.push_back(Unacknowledged::Archived(id));
-                }
-                "sent" => end.sent.push_back(
-                    content(bytes, child).map_or(Unacknowledged::Nothing, Unacknowledged::Stanza),
-                ),
-                "queued" => end.queued.extend(content(bytes, child)),
-                _ => {}
-            }
+            sent: list("sent"),
+            queued: list("queued"),
         }
-        end
+    }
+}
+
+impl Unacknowledged {
+    fn write(&self, xml: &mut Writer) {
+        match self {
+            Self::Nothing => {
+                xml.start("nothing").end();
+            }
+            Self::Archived(id) => {
+                xml.start("archived").text(&id.to_string()).end();
+            }
+            Self::Stanza(bytes) => stanza(xml, "stanza", bytes),
+        }
+    }
+
+    fn read(bytes: &Bytes, element: Element<'_>) -> Self {
+        match element.name() {
+            "archived" => Self::Archived(element.text().parse().unwrap_or_default()),
+            "stanza" => content(bytes, element).map_or(Self::Nothing, Self::Stanza),
+            _ => Self::Nothing,
+        }
     }
 }
 
@@ -222,7 +239,11 @@ mod tests {
                     Unacknowledged::Stanza("<iq id='1' type='get'><x xmlns='urn:x'/></iq>".into()),
                 ]
                 .into(),
-                queued: ["<message><body>&lt;</body></message>".into()].into(),
+                queued: [
+                    Unacknowledged::Stanza("<message><body>&lt;</body></message>".into()),
+                    Unacknowledged::Archived(7),
+                ]
+                .into(),
             }),
         };
         let end = State {

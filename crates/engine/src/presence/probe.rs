@@ -38,23 +38,62 @@ pub(super) async fn presence_of_contacts(
             ask(engine, view, contact, &to);
             continue;
         }
-        let here = engine.registry().resources(&contact.jid);
-        if here.iter().all(|other| other.priority().is_none()) {
+        found.extend(presence_of(engine, (account, view), contact, &to).await);
+    }
+    found
+}
+
+/// [`presence_of_contacts`] for a resource that knows an older state: those who are not here are
+/// said to be gone.
+pub(crate) async fn as_it_is(
+    engine: &Engine,
+    account: &BareJid,
+    view: &View,
+    resource: &Resource,
+) -> Vec<Sealed> {
+    let to = Jid::from(&resource.jid);
+    let mut found = presence_of_contacts(engine, account, view, resource).await;
+    for contact in view.contacts().iter().filter(|one| one.seen_by_user()) {
+        if !engine.is_local(contact.jid.domain()) {
             continue;
         }
-        let Ok(theirs) = engine.view(&contact.jid).await else {
-            continue;
-        };
-        if !may_see(&theirs, account, &to) {
-            continue;
-        }
-        for other in here {
-            if !view.blocks(&Jid::from(&other.jid)) {
-                found.extend(other.presence().map(|stanza| stanza.with_to(&to)));
-            }
+        let theirs = presence_of(engine, (account, view), contact, &to).await;
+        if theirs.is_empty() {
+            let gone = Own {
+                kind: Some("unavailable"),
+                from: contact.jid.as_str(),
+                to: Some(to.as_str()),
+                ..Own::default()
+            };
+            found.push(gone.seal());
         }
     }
     found
+}
+
+/// The presence of each resource of a local contact, as far as the contact shows it.
+async fn presence_of(
+    engine: &Engine,
+    (account, view): (&BareJid, &View),
+    contact: &Contact,
+    to: &Jid,
+) -> Vec<Sealed> {
+    let here = engine.registry().resources(&contact.jid);
+    if here.iter().all(|other| other.priority().is_none()) {
+        return Vec::new();
+    }
+    let Ok(theirs) = engine.view(&contact.jid).await else {
+        return Vec::new();
+    };
+    if !may_see(&theirs, account, to) {
+        return Vec::new();
+    }
+    let shown = here
+        .iter()
+        .filter(|other| !view.blocks(&Jid::from(&other.jid)));
+    shown
+        .filter_map(|other| Some(other.presence()?.with_to(to)))
+        .collect()
 }
 
 /// Asks a contact at another domain, on behalf of the resource `from`: whoever was here before knows.

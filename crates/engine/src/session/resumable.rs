@@ -1,9 +1,33 @@
 //! What a session that can be resumed (XEP-0198 § 5) writes while it has a stream: how many of the
 //! client's stanzas are handled, how far the client has received, and what it has set.
 
-use super::Session;
-use crate::hibernation::State;
-use waxwing_store::{Handled, Record, SessionChange, SessionKey, SessionUpdate, Ticket};
+use super::{
+    Session,
+    replay::{Replay, missing},
+};
+use crate::{
+    Engine,
+    features::push,
+    hibernation::{self, End, State, Unacknowledged},
+    outbox::{Delivery, Presence},
+    output::{Output, Sent},
+    registry::Resource,
+};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
+use tokio::time::timeout;
+use waxwing_proto::{
+    BareJid,
+    sm::{Failed, Inbound, Resume},
+    stanza::{Condition, Kind, Sealed},
+    stream::{StreamCondition, StreamError},
+};
+use waxwing_store::{
+    Handled, Record, SessionChange, SessionKey, SessionUpdate, SmSession, StoreError, Ticket,
+};
+
+/// How long the old stream of a session may take to let go of it. Then it is taken from it: the
+/// client has come back, so that stream is dead.
+const LET_GO: Duration = Duration::from_secs(2);
 
 /// The session's row in the store, as its owner knows it.
 #[derive(Debug)]
@@ -13,22 +37,163 @@ pub(super) struct Resumable {
     durable: u32,
     /// [`crate::registry::Resource::changes`] when the state was last written.
     written: u64,
-    /// The newest message of the archive that was given to the client, or passed over for it.
-    pub(super) seen: u64,
-}
-
-impl Resumable {
-    pub(super) fn new(key: SessionKey, durable: u32, seen: u64) -> Self {
-        Self {
-            key,
-            durable,
-            written: 0,
-            seen,
-        }
-    }
 }
 
 impl Session {
+    /// Makes the session one that can be resumed; gives its id, or nothing if that cannot be. What
+    /// the client sends is counted from now on in any case (XEP-0198 § 3).
+    pub(crate) async fn enable(&mut self, resume: bool) -> Option<String> {
+        let id = if resume { self.put().await } else { None };
+        self.enable_acknowledgements();
+        id
+    }
+
+    async fn put(&mut self) -> Option<String> {
+        let engine = self.engine.clone();
+        let account = self.state.account.clone();
+        let resource = self.state.resource.clone();
+        let changes = resource.changes();
+        let ends = engine.store().archive_ends(account.clone()).await.ok()?;
+        let row = SmSession {
+            id: engine.env().token(),
+            generation: 1,
+            resource: resource.jid.resource().to_owned(),
+            handled: 0,
+            acknowledged: ends.map_or(0, |(_, last)| last),
+            expires: None,
+            state: State::of(&resource).to_bytes(),
+        };
+        let sessions_max = engine.settings().limits.resumable_sessions_max;
+        let put = || {
+            engine
+                .store()
+                .session_put(account.clone(), row.clone(), sessions_max)
+        };
+        let mut done = put().await;
+        if matches!(done, Err(StoreError::Quota(_))) && hibernation::make_room(&engine, &account) {
+            done = put().await;
+        }
+        if let Err(error) = done {
+            tracing::debug!(%error, "a session cannot be made resumable");
+            return None;
+        }
+        resource.set_session_id(&row.id);
+        self.resumable = Some(Box::new(Resumable {
+            key: row.key(),
+            durable: 0,
+            written: changes,
+        }));
+        Some(row.id)
+    }
+
+    /// Takes over a session (§ 5): its counts, its address and what it missed. Gives how many of
+    /// the client's stanzas it has handled.
+    pub(crate) async fn resume(
+        engine: &Engine,
+        account: &BareJid,
+        resume: &Resume,
+    ) -> Result<(Self, u32), Failed> {
+        let resumed = take_over(engine, account, resume).await;
+        match &resumed {
+            Ok(_) => engine.metrics().sessions_resumed.inc(),
+            Err(_) => engine.metrics().resumptions_refused.inc(),
+        }
+        resumed
+    }
+
+    /// Leaves the session to its client: from now on it has no stream.
+    pub(super) async fn hibernate(mut self, mut output: Output) {
+        self.ended = true;
+        let Some(resumable) = self.resumable.take() else {
+            return;
+        };
+        let engine = self.engine.clone();
+        let account = self.state.account.clone();
+        let resource = self.state.resource.clone();
+        let (mut presence, mut queued, seen) = match self.replay.take() {
+            Some(replay) => (replay.presence, replay.listed, replay.after),
+            None => (
+                Presence::default(),
+                VecDeque::new(),
+                output.seen().max(self.replayed),
+            ),
+        };
+        let (acknowledged, sent) = output.take_unacknowledged();
+        let sent = sent.into_iter().map(|sent| left(sent, &mut presence));
+        let sent: VecDeque<_> = sent.collect();
+        if let Some(mut csi) = self.csi.take() {
+            let mut held = Vec::new();
+            csi.flush(&mut held);
+            queued.extend(
+                held.into_iter()
+                    .filter_map(|delivery| unsent(delivery, &mut presence)),
+            );
+        }
+        let is_message = |sent: &Unacknowledged| matches!(sent, Unacknowledged::Archived(_));
+        let has_unread = sent.iter().any(is_message) || queued.iter().any(is_message);
+        let asleep = hibernation::asleep(&engine, &account, resumable.key.clone(), presence);
+        let rest = resource.outbox.sleep(asleep);
+        queued.extend(rest.into_iter().map(Unacknowledged::Stanza));
+        engine
+            .registry()
+            .release_offline(&account, resource.generation);
+        let end = End {
+            acknowledged,
+            seen,
+            sent,
+            queued,
+        };
+        let state = State {
+            end: Some(end),
+            ..State::of(&resource)
+        };
+        let expires = hibernation::micros(hibernation::patience(&engine, &account, &resource));
+        let update = SessionUpdate {
+            handled: self.inbound.as_ref().map(Inbound::h),
+            acknowledged: None,
+            expires: Some(Some(engine.env().now().saturating_add(expires))),
+            state: Some(state.to_bytes()),
+        };
+        engine.metrics().hibernated.inc();
+        if let Err(error) = self.change(&resumable, update).await
+            && !matches!(
+                error,
+                StoreError::Conflict | StoreError::NoItem | StoreError::NoAccount
+            )
+        {
+            engine.metrics().store_failures.inc();
+            tracing::error!(%error, "the state of a session without a stream could not be written");
+        }
+        resource.put_to_sleep.notify_one();
+        if has_unread {
+            push::left_behind(&engine, &account, &resource);
+        }
+    }
+
+    /// The session has ended with its stream: its row goes, and what it missed waits if nobody else
+    /// has it.
+    pub(super) async fn finish(&mut self) {
+        let Some(resumable) = self.resumable.take() else {
+            return;
+        };
+        let account = self.state.account.clone();
+        let waiting = hibernation::heir(&self.engine, &account, &self.state.resource);
+        let ended = self
+            .engine
+            .store()
+            .session_end(account.clone(), resumable.key, None, waiting);
+        match ended.await {
+            Ok(true) => {
+                crate::route::message::nudge(&self.engine, &account);
+            }
+            Ok(false) | Err(StoreError::Conflict | StoreError::NoItem | StoreError::NoAccount) => {}
+            Err(error) => {
+                self.engine.metrics().store_failures.inc();
+                tracing::error!(%error, "a session could not be removed");
+            }
+        }
+    }
+
     /// The count that a record carries.
     pub(super) fn counts(&self, count: u32) -> Option<Handled> {
         let resumable = self.resumable.as_ref()?;
@@ -99,7 +264,7 @@ impl Session {
         self.inbound = None;
     }
 
-    fn change(&self, resumable: &Resumable, update: SessionUpdate) -> Ticket {
+    pub(super) fn change(&self, resumable: &Resumable, update: SessionUpdate) -> Ticket {
         self.engine
             .store()
             .submit(Record::Session(Box::new(SessionChange {
@@ -108,4 +273,130 @@ impl Session {
                 update,
             })))
     }
+}
+
+/// What is left of a stanza that was sent and not acknowledged.
+fn left(sent: Sent, presence: &mut Presence) -> Unacknowledged {
+    match sent {
+        Sent::Nothing | Sent::Waiting(_) => Unacknowledged::Nothing,
+        Sent::Archived(id) => Unacknowledged::Archived(id),
+        Sent::Message(message) => Unacknowledged::Stanza(message.sealed.to_bytes()),
+        Sent::Stanza(stanza) => kept(stanza, presence).unwrap_or(Unacknowledged::Nothing),
+    }
+}
+
+/// What is left of a delivery that was not sent; messages of the archive are found there.
+fn unsent(delivery: Delivery, presence: &mut Presence) -> Option<Unacknowledged> {
+    match delivery {
+        Delivery::Stanza(stanza) => kept(stanza, presence),
+        Delivery::Own(stanza) => Some(Unacknowledged::Stanza(stanza)),
+        Delivery::Message(message) if message.archived.is_none() => {
+            Some(Unacknowledged::Stanza(message.sealed.to_bytes()))
+        }
+        Delivery::Message(_)
+        | Delivery::Copy(..)
+        | Delivery::OfflineWaiting
+        | Delivery::Detach
+        | Delivery::End(_) => None,
+    }
+}
+
+fn kept(stanza: Sealed, presence: &mut Presence) -> Option<Unacknowledged> {
+    let stanza = if stanza.kind() == Kind::Presence {
+        presence.take(stanza)?
+    } else {
+        stanza
+    };
+    Some(Unacknowledged::Stanza(stanza.to_bytes()))
+}
+
+async fn take_over(
+    engine: &Engine,
+    account: &BareJid,
+    resume: &Resume,
+) -> Result<(Session, u32), Failed> {
+    let gone = || Failed {
+        h: None,
+        condition: Some(Condition::ItemNotFound),
+    };
+    let failed = |error: StoreError| match error {
+        StoreError::Conflict | StoreError::NoItem | StoreError::NoAccount => gone(),
+        error => {
+            engine.metrics().store_failures.inc();
+            tracing::error!(%error, "a session could not be resumed");
+            Failed {
+                h: None,
+                condition: Some(Condition::InternalServerError),
+            }
+        }
+    };
+    let view = engine.view(account).await.map_err(|_| gone())?;
+    if let Some(old) = hibernation::find(engine, account, &resume.previd) {
+        let_go(&old).await;
+    }
+    let row = engine
+        .store()
+        .session(account.clone(), resume.previd.clone());
+    let key = row.await.map_err(failed)?.ok_or_else(gone)?.key();
+    let row = engine.store().session_take(account.clone(), key);
+    let row = row.await.map_err(failed)?;
+    let state = State::read(&row.state);
+    let (listed, after) = match (missing(&state, resume.h), &state.end) {
+        (Some(missing), _) => missing,
+        (None, None) => (VecDeque::new(), row.acknowledged),
+        // The client speaks of another session than we do.
+        (None, Some(_)) => {
+            hibernation::finish(engine, account, &row).await;
+            return Err(gone());
+        }
+    };
+    let jid = account.with_resource(&row.resource).map_err(|_| gone())?;
+    let resource = hibernation::resource(engine, jid, view.created);
+    state.restore(&resource, engine.settings().limits.directed_presence_max);
+    resource.set_session_id(&row.id);
+    let missed = succeed(engine, account, &resource);
+    let mut session = Session::new(engine, account, resource);
+    session.inbound = Some(Inbound::restore(row.handled));
+    session.resumable = Some(Box::new(Resumable {
+        key: row.key(),
+        durable: row.handled,
+        // Written at once, without the list, of which only this stream knows what became.
+        written: u64::MAX,
+    }));
+    session.replay = Some(Box::new(Replay::new(listed, after, missed)));
+    session.save();
+    Ok((session, row.handled))
+}
+
+/// Waits until the session's old stream, if it has one, has let go of it.
+async fn let_go(old: &Arc<Resource>) {
+    if old.is_asleep() {
+        return;
+    }
+    let asleep = old.put_to_sleep.notified();
+    // A closed outbox means that it is ending already.
+    let _ = old.outbox.push(Delivery::Detach);
+    let _ = timeout(LET_GO, asleep).await;
+}
+
+/// Takes the place of the session in the table; gives the presence that it has missed.
+fn succeed(engine: &Engine, account: &BareJid, resource: &Arc<Resource>) -> Presence {
+    let added = engine.registry().add(account, resource.clone(), usize::MAX);
+    let Ok(Some(old)) = added else {
+        return Presence::Unknown;
+    };
+    // Nobody is told: to others it is the same session.
+    old.set_presence(None);
+    old.take_directed();
+    let asleep = old.outbox.succeeded();
+    if asleep.is_some() {
+        engine.metrics().hibernated.dec();
+    } else {
+        let conflict = StreamError::new(StreamCondition::Conflict);
+        old.outbox.end(conflict);
+    }
+    if let Some(caps) = old.caps() {
+        resource.set_caps(Some(caps));
+    }
+    asleep.map_or(Presence::Unknown, |asleep| asleep.presence)
 }

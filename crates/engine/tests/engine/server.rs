@@ -28,6 +28,7 @@ const START: Micros = 1_767_225_600_000_000;
 pub(crate) struct Server {
     pub(crate) engine: Engine,
     pub(crate) store: Arc<MemoryStore>,
+    runner: tokio::task::AbortHandle,
 }
 
 impl Server {
@@ -48,9 +49,23 @@ impl Server {
         change(&mut settings.limits);
         let env = Env::new(FixedClock, CountingRandom(AtomicU64::new(1)));
         let engine = Engine::new(env, store.clone(), settings).await.unwrap();
-        tokio::spawn(engine.clone().deliver());
-        tokio::spawn(engine.clone().retract());
-        Self { engine, store }
+        let runner = tokio::spawn(engine.clone().run()).abort_handle();
+        Self {
+            engine,
+            store,
+            runner,
+        }
+    }
+
+    /// The server dies and starts again: what is on disk is there, and nothing else.
+    pub(crate) async fn crash(&mut self) {
+        self.runner.abort();
+        let settings = self.engine.settings().clone();
+        let env = Env::new(FixedClock, CountingRandom(AtomicU64::new(1 << 32)));
+        let store = self.store.clone();
+        self.engine = Engine::new(env, store, settings).await.unwrap();
+        self.engine.recover().await.unwrap();
+        self.runner = tokio::spawn(self.engine.clone().run()).abort_handle();
     }
 
     /// A connection inside TLS on which nothing was sent.
@@ -178,6 +193,11 @@ impl Client {
         self.input.len()
     }
 
+    /// The server has died: nothing more happens on its side.
+    pub(crate) fn forget(self) {
+        std::mem::forget(self);
+    }
+
     /// The transport goes.
     pub(crate) async fn end(self) {
         self.connection.end().await;
@@ -221,7 +241,8 @@ pub(crate) fn plain(name: &str, password: &str) -> String {
 
 /// The ids of all stanzas, in order.
 fn ids(xml: &str) -> Vec<String> {
-    let tags = xml.split('<').filter(|tag| !tag.starts_with("stanza-id"));
+    let inside = |tag: &&str| tag.starts_with("stanza-id") || tag.starts_with("origin-id");
+    let tags = xml.split('<').filter(|tag| !inside(tag));
     tags.filter_map(|tag| tag.split_once(" id=")?.1.split(['\'', '"']).nth(1))
         .map(str::to_owned)
         .collect()

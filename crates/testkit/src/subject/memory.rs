@@ -59,12 +59,12 @@ struct Running {
     /// Becomes true when the server stops.
     stop: watch::Sender<bool>,
     connections: Vec<AbortHandle>,
-    deliverer: AbortHandle,
+    runner: AbortHandle,
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.deliverer.abort();
+        self.runner.abort();
     }
 }
 
@@ -128,7 +128,7 @@ impl Memory {
                 for connection in connections {
                     connection.abort();
                 }
-                self.running.borrow().deliverer.abort();
+                self.running.borrow().runner.abort();
             }
             Fate::Starts => {
                 let store = self.store.clone();
@@ -164,17 +164,13 @@ impl Running {
         let engine = Engine::new(env, store, settings)
             .await
             .map_err(|e| e.to_string())?;
-        let tasks = [engine.clone(), engine.clone(), engine.clone()];
-        let [delivering, retracting, waking] = tasks;
-        let tasks = async move {
-            tokio::join!(delivering.deliver(), retracting.retract(), waking.wake());
-        };
-        let deliverer = tokio::task::spawn_local(tasks);
+        engine.recover().await.map_err(|e| e.to_string())?;
+        let runner = tokio::task::spawn_local(engine.clone().run());
         Ok(Self {
             engine,
             stop: watch::channel(false).0,
             connections: Vec::new(),
-            deliverer: deliverer.abort_handle(),
+            runner: runner.abort_handle(),
         })
     }
 

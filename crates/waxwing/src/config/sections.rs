@@ -75,6 +75,19 @@ section! {
         /// Sessions of one account at a time. People have a handful of devices; clients that forget
         /// their resource name leave some more behind for a while.
         sessions_per_account_max: AtLeastOne = size(engine().sessions_per_account_max);
+        /// How many hours a client on a phone (one that tells when nobody looks at it, XEP-0352) has
+        /// to come back to its session after its connection is lost (XEP-0198). It is seen as
+        /// available meanwhile, and what comes for it is kept.
+        hibernation_hours: AtLeastOne = long(engine().hibernation.as_secs() / 3600);
+        /// How many minutes other clients have, if that is less.
+        hibernation_others_minutes: AtLeastOne = minutes(engine().hibernation_others);
+        /// Sessions of one account that can be resumed, connected or not; the one that is away
+        /// longest makes room.
+        resumable_sessions_max: AtLeastOne = AtLeastOne::new(engine().resumable_sessions_max);
+        /// Stanzas kept for a session that is away, beside the messages in the archive.
+        hibernated_stanzas_max: AtLeastOne = AtLeastOne::new(engine().hibernated_stanzas_max);
+        /// Bytes of those stanzas.
+        hibernated_bytes_max: AtLeastOne = long(engine().hibernated_bytes_max);
         /// Stanzas that wait to be written to one session; more end it.
         outbox_stanzas_max: AtLeastOne = size(engine().outbox_stanzas_max);
         /// Bytes that wait to be written to one session; more end it.
@@ -257,6 +270,10 @@ fn size(number: usize) -> AtLeastOne {
 
 fn long(number: u64) -> AtLeastOne {
     AtLeastOne::new(u32::try_from(number).unwrap_or(u32::MAX))
+}
+
+fn minutes(duration: std::time::Duration) -> AtLeastOne {
+    long(duration.as_secs() / 60)
 }
 
 fn seconds(duration: std::time::Duration) -> AtLeastOne {

@@ -73,6 +73,13 @@ impl Config {
             pre_auth_bytes_max: limits.pre_auth_bytes_max.size(),
             login_timeout: limits.login_timeout_seconds.seconds(),
             sessions_per_account_max: limits.sessions_per_account_max.size(),
+            hibernation: Duration::from_hours(limits.hibernation_hours.count().into()),
+            hibernation_others: Duration::from_mins(
+                limits.hibernation_others_minutes.count().into(),
+            ),
+            resumable_sessions_max: limits.resumable_sessions_max.count(),
+            hibernated_stanzas_max: limits.hibernated_stanzas_max.count(),
+            hibernated_bytes_max: limits.hibernated_bytes_max.count().into(),
             outbox_stanzas_max: limits.outbox_stanzas_max.size(),
             outbox_bytes_max: limits.outbox_bytes_max.size(),
             pending_stanzas_max: limits.pending_stanzas_max.size(),

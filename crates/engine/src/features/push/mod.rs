@@ -208,6 +208,13 @@ pub(crate) fn left_behind(engine: &Engine, account: &BareJid, resource: &Resourc
     about(engine, account, resource, |owner| News::Unread { owner });
 }
 
+/// Whether the client of a session wants to be woken when it is away.
+pub(crate) fn is_wanted(engine: &Engine, account: &BareJid, resource: &Resource) -> bool {
+    let owner = owner(resource);
+    registered(engine, account)
+        .is_some_and(|view| view.pushes.iter().any(|push| push.client == owner))
+}
+
 fn about(
     engine: &Engine,
     account: &BareJid,

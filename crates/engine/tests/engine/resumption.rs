@@ -1,0 +1,195 @@
+//! Resumption (XEP-0198 § 5): a session outlives its stream, and the server.
+
+use crate::server::{Client, Server, chat};
+
+const SM: &str = "urn:xmpp:sm:3";
+
+/// Makes the session resumable; gives its id.
+async fn enable(client: &mut Client) -> String {
+    client
+        .send(&format!("<enable xmlns='{SM}' resume='true'/>"))
+        .await;
+    let enabled = client.take();
+    let id = enabled.split(" id='").nth(1).unwrap_or_default();
+    let id = id.split('\'').next().unwrap_or_default().to_owned();
+    assert!(!id.is_empty(), "{enabled}");
+    id
+}
+
+/// A new connection that asks for the session; gives what it is answered, and what else comes.
+async fn resume(server: &Server, name: &str, id: &str, h: u32) -> (Client, String) {
+    let mut client = server.connect();
+    client.authenticate(name).await;
+    client
+        .send(&format!("<resume xmlns='{SM}' previd='{id}' h='{h}'/>"))
+        .await;
+    client.run().await;
+    let received = client.take();
+    (client, received)
+}
+
+/// The ids of the messages in what was received, in order.
+fn messages(received: &str) -> Vec<String> {
+    let all = received.split("<message").skip(1);
+    all.map(|message| {
+        let id = message.split(" id=").nth(1).unwrap_or_default();
+        id.split(['\'', '"']).nth(1).unwrap_or_default().to_owned()
+    })
+    .collect()
+}
+
+#[tokio::test]
+async fn what_was_not_acknowledged_and_what_came_since_comes_in_order() {
+    let server = Server::start().await;
+    let mut alice = server.available("alice", "pc").await;
+    let mut bob = server.available("bob", "phone").await;
+    let id = enable(&mut bob).await;
+    for id in ["1", "2", "3"] {
+        alice.chat("bob@localhost", id).await;
+    }
+    assert_eq!(bob.ids().await, ["1", "2", "3"]);
+    bob.end().await;
+    alice.chat("bob@localhost", "4").await;
+    alice.chat("bob@localhost/phone", "5").await;
+    let ping =
+        "<iq type='get' id='ping' to='bob@localhost/phone'><ping xmlns='urn:xmpp:ping'/></iq>";
+    assert_eq!(server.waiting("bob").await, [""; 0], "the session has them");
+
+    let (mut bob, received) = resume(&server, "bob", &id, 1).await;
+    let resumed = format!("<resumed xmlns='{SM}' h='0' previd='{id}'/>");
+    assert!(received.contains(&resumed), "{received}");
+    assert_eq!(messages(&received), ["2", "3", "4", "5"], "{received}");
+    alice.chat("bob@localhost", "6").await;
+    assert_eq!(bob.ids().await, ["6"]);
+    // A stranger may not ask.
+    alice.send(ping).await;
+    assert!(alice.take().contains("service-unavailable"));
+
+    bob.send(&format!("<a xmlns='{SM}' h='6'/>")).await;
+    bob.end().await;
+    let (_, received) = resume(&server, "bob", &id, 6).await;
+    assert_eq!(messages(&received), [""; 0], "{received}");
+}
+
+#[tokio::test]
+async fn a_session_survives_the_server() {
+    let mut server = Server::start().await;
+    let mut alice = server.available("alice", "pc").await;
+    let mut bob = server.available("bob", "phone").await;
+    let id = enable(&mut bob).await;
+    alice.chat("bob@localhost", "1").await;
+    alice.chat("bob@localhost", "2").await;
+    assert_eq!(bob.ids().await, ["1", "2"]);
+    bob.send(&format!("<a xmlns='{SM}' h='1'/>")).await;
+    for id in ["a", "b"] {
+        bob.chat("alice@localhost", id).await;
+    }
+    bob.send(&format!("<r xmlns='{SM}'/>")).await;
+    assert!(bob.take().contains("h='2'"));
+    alice.forget();
+    bob.forget();
+    server.crash().await;
+
+    // While bob is away, he counts as here.
+    let mut alice = server.available("alice", "pc").await;
+    alice.chat("bob@localhost", "3").await;
+    assert_eq!(server.waiting("bob").await, [""; 0]);
+    let (mut bob, received) = resume(&server, "bob", &id, 1).await;
+    let resumed = format!("<resumed xmlns='{SM}' h='2' previd='{id}'/>");
+    assert!(received.contains(&resumed), "{received}");
+    assert_eq!(messages(&received), ["2", "3"], "{received}");
+    alice.chat("bob@localhost", "4").await;
+    assert_eq!(bob.ids().await, ["4"]);
+}
+
+#[tokio::test]
+async fn an_address_and_what_was_set_come_back() {
+    let mut server = Server::start().await;
+    let mut bob = server.available("bob", "phone").await;
+    let id = enable(&mut bob).await;
+    bob.send("<iq type='set' id='c'><enable xmlns='urn:xmpp:carbons:2'/></iq>")
+        .await;
+    bob.take();
+    bob.forget();
+    server.crash().await;
+    let mut tablet = server.available("bob", "tablet").await;
+    tablet.chat("alice@localhost", "sent").await;
+    let (mut bob, received) = resume(&server, "bob", &id, 1).await;
+    assert!(
+        received.contains("<sent xmlns='urn:xmpp:carbons:2'>"),
+        "{received}"
+    );
+    tablet.chat("alice@localhost", "later").await;
+    bob.run().await;
+    assert!(bob.take().contains("id='later'"));
+}
+
+#[tokio::test]
+async fn only_the_last_who_asks_has_the_session() {
+    let server = Server::start().await;
+    let mut alice = server.available("alice", "pc").await;
+    let mut bob = server.available("bob", "phone").await;
+    let id = enable(&mut bob).await;
+    alice.chat("bob@localhost", "1").await;
+    assert_eq!(bob.ids().await, ["1"]);
+    // The old stream is still there, and lets go.
+    let old = tokio::spawn(async move {
+        while !bob.is_closing() {
+            bob.wait().await;
+        }
+        bob.end().await;
+    });
+    let (mut second, received) = resume(&server, "bob", &id, 0).await;
+    assert_eq!(messages(&received), ["1"]);
+    old.await.unwrap();
+    alice.chat("bob@localhost", "2").await;
+    assert_eq!(second.ids().await, ["2"]);
+    second.end().await;
+
+    // Nobody else can have it, and not under another number.
+    let (_, received) = resume(&server, "alice", &id, 0).await;
+    assert!(received.contains("<item-not-found"), "{received}");
+    let (_, received) = resume(&server, "bob", &id, 99).await;
+    assert!(received.contains("<item-not-found"), "{received}");
+    assert_eq!(server.waiting("bob").await, ["1", "2"], "nothing is lost");
+}
+
+#[tokio::test]
+async fn a_session_that_is_closed_or_replaced_leaves_what_it_missed() {
+    let server = Server::start().await;
+    let mut alice = server.available("alice", "pc").await;
+    let mut bob = server.available("bob", "phone").await;
+    let id = enable(&mut bob).await;
+    alice.chat("bob@localhost", "1").await;
+    bob.send("</stream:stream>").await;
+    bob.end().await;
+    assert_eq!(server.waiting("bob").await, ["1"]);
+    let (_, received) = resume(&server, "bob", &id, 0).await;
+    assert!(received.contains("<item-not-found"), "{received}");
+
+    let mut bob = server.available("bob", "phone").await;
+    enable(&mut bob).await;
+    bob.end().await;
+    alice.chat("bob@localhost", "2").await;
+    let mut bob = server.bind("bob", "phone").await;
+    bob.take();
+    bob.send("<presence/>").await;
+    bob.run().await;
+    assert_eq!(messages(&bob.take()), ["2"]);
+}
+
+#[tokio::test]
+async fn a_resend_after_a_crash_is_taken_once() {
+    let mut server = Server::start().await;
+    let mut alice = server.available("alice", "pc").await;
+    enable(&mut alice).await;
+    let origin = "<origin-id xmlns='urn:xmpp:sid:0' id='o1'/>";
+    let message = chat("bob@localhost", "1").replace("<body>", &format!("{origin}<body>"));
+    alice.send(&message).await;
+    alice.forget();
+    server.crash().await;
+    let mut alice = server.available("alice", "pc").await;
+    alice.send(&message).await;
+    alice.run().await;
+    assert_eq!(server.waiting("bob").await, ["1"]);
+}
