@@ -16,12 +16,13 @@ import account
 import component
 import login
 import messaging
+import pep
 import profanity
 import services
 import xmppjs
 from servers import start
 
-MODULES = [login, messaging, services, component, account, profanity, xmppjs]
+MODULES = [login, messaging, services, pep, component, account, profanity, xmppjs]
 
 
 def tests():
