@@ -115,6 +115,11 @@ metrics! {
     deliveries: Counter,
     /// Copies of messages handed to other sessions of the sender or the recipient (XEP-0280).
     carbons: Counter,
+    /// Changes of nodes and their items that are on disk (XEP-0060).
+    pubsub_changes: Counter,
+    /// Notifications of nodes handed to sessions and other domains, also of what was published
+    /// earlier.
+    pubsub_notifications: Counter,
     /// Messages whose record is on disk and that were handed over, or wait.
     messages_committed: Counter,
     /// Messages that were a resend of an earlier one and were not delivered again.

@@ -138,7 +138,9 @@ impl Audience {
         for (copy, (jid, resources)) in stanza.fan_out(&to).zip(&self.targets) {
             if !engine.is_local(jid.domain()) {
                 // Who cannot be reached asks when it can be.
-                let _ = engine.remote().send(jid.domain(), copy);
+                if engine.remote().send(jid.domain(), copy).is_ok() {
+                    engine.metrics().pubsub_notifications.inc();
+                }
                 continue;
             }
             for resource in resources {
@@ -146,6 +148,7 @@ impl Audience {
                 let delivery = Delivery::Stanza(copy.clone());
                 if resource.outbox.push(delivery).is_ok() {
                     engine.metrics().deliveries.inc();
+                    engine.metrics().pubsub_notifications.inc();
                 }
             }
         }

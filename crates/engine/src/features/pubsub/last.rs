@@ -123,6 +123,7 @@ async fn send(engine: &Engine, account: &BareJid, resource: &Resource, head: Nod
     let bytes = stanza.len();
     if resource.outbox.push(Delivery::Stanza(stanza)).is_ok() {
         engine.metrics().deliveries.inc();
+        engine.metrics().pubsub_notifications.inc();
     }
     bytes
 }

@@ -13,6 +13,8 @@
 //! - Publishers remove their own items only.
 //! - The address for replies (XEP-0163 § 4.3.1) is told where a node's options want it.
 //!
+//! - An item that has expired is not given any more; it is removed with the next publication.
+//!
 //! Not here: subscription options and ids, collections, approval by form (§ 8.6; an owner approves
 //! by § 8.8), subscriptions that end with presence, items that go with their publisher's presence.
 
@@ -41,6 +43,7 @@ use crate::{
 };
 use bytes::Bytes;
 use config::NodeConfig;
+use errors::Refusal;
 use request::{NewItem, Publish, Request};
 use service::Call;
 use waxwing_proto::{Jid, ns, stanza::StanzaError};
@@ -138,15 +141,15 @@ const fn route(kind: IqKind, ns: &'static str, handler: IqHandler) -> IqRoute {
 
 fn get(cx: IqCx<'_>) -> BoxFuture<'_, Result<Reply, StanzaError>> {
     Box::pin(async move {
-        let request = Request::get(cx.payload)?;
-        answer(&cx, &request).await
+        let request = Request::get(cx.payload);
+        answer(&cx, request).await
     })
 }
 
 fn set(cx: IqCx<'_>) -> BoxFuture<'_, Result<Reply, StanzaError>> {
     Box::pin(async move {
-        let request = Request::set(cx.payload)?;
-        answer(&cx, &request).await
+        let request = Request::set(cx.payload);
+        answer(&cx, request).await
     })
 }
 
@@ -176,12 +179,16 @@ pub(crate) async fn publish_private(
     call.answer(&Request::Publish(publish)).await.map(drop)
 }
 
-async fn answer(cx: &IqCx<'_>, request: &Request) -> Result<Reply, StanzaError> {
+async fn answer(cx: &IqCx<'_>, request: Result<Request, Refusal>) -> Result<Reply, StanzaError> {
     let call = Call {
         engine: cx.engine,
         owner: cx.to,
         from: cx.from,
     };
-    let payload = call.answer(request).await?;
+    let request = match request {
+        Ok(request) => request,
+        Err(refusal) => return Err(call.hide(refusal, None).await),
+    };
+    let payload = call.answer(&request).await?;
     Ok(payload.map_or(Reply::Empty, Reply::Payload))
 }

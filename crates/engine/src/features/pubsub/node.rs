@@ -112,8 +112,6 @@ pub(super) enum Notice {
 pub(super) enum Answer {
     /// Nothing to say.
     Empty,
-    /// The node that was made.
-    Created(String),
     /// The item that was published, if there was one.
     Published(Option<String>),
     /// The subscription.
@@ -254,7 +252,7 @@ impl Given<'_> {
         Ok(Plan {
             step: Step::Create(self.new_node(name, &config)),
             notices: Vec::new(),
-            answer: Answer::Created(name.to_owned()),
+            answer: Answer::Empty,
         })
     }
 

@@ -24,9 +24,6 @@ pub(super) fn about(
 ) -> Option<Bytes> {
     let node = node.unwrap_or_default();
     match (answer, known) {
-        (Answer::Created(name), _) => Some(pubsub(ns::PUBSUB, |xml| {
-            xml.start("create").attr("node", name).end();
-        })),
         (Answer::Published(item), _) => Some(pubsub(ns::PUBSUB, |xml| {
             xml.start("publish").attr("node", node);
             if let Some(id) = item {

@@ -17,12 +17,14 @@ use waxwing_proto::{
     stanza::{Condition, StanzaError},
 };
 use waxwing_store::{
-    Affiliation, BoxFuture, Item, ItemsPage, Node, NodeKey, NodeQuota, Publication, StoreError,
-    Target,
+    Affiliation, BoxFuture, Item, ItemsFrom, ItemsPage, Node, NodeKey, NodeQuota, Publication,
+    StoreError, Target,
 };
 
 /// Affiliations of one node, and as many subscriptions.
 const PEOPLE_MAX: u32 = 10_000;
+/// Bytes of the items of one answer; a page that has more ends earlier.
+const ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// How often a decision is made anew because the node changed while it was made.
 const TRIES_MAX: u32 = 5;
 
@@ -127,7 +129,7 @@ impl Call<'_> {
     /// To those who have nothing to do with the account, a node that they may not read does not
     /// exist, no more than an account that does not exist; else its errors would tell which
     /// accounts there are.
-    async fn hide(&self, refusal: Refusal, known: Option<&Known>) -> StanzaError {
+    pub(super) async fn hide(&self, refusal: Refusal, known: Option<&Known>) -> StanzaError {
         let access = known.map(|known| known.config.access);
         let Ok(relations) = Relations::read(self.engine, self.owner, access).await else {
             return Condition::ItemNotFound.into();
@@ -158,10 +160,16 @@ impl Call<'_> {
         }
         let made = after(&step, known);
         let turns = self.engine.pubsub();
+        let writes = !matches!(step, Step::Nothing);
         let (turn, write) = turns.take(self.owner, || self.write(step));
         let mut done = Done::default();
         match write.await {
-            Ok(evicted) => done.evicted = evicted,
+            Ok(evicted) => {
+                if writes {
+                    self.engine.metrics().pubsub_changes.inc();
+                }
+                done.evicted = evicted;
+            }
             Err(failure) => return Err(self.failed(failure)),
         }
         turn.come().await;
@@ -183,12 +191,19 @@ impl Call<'_> {
             let store = self.engine.store();
             let page = store.items(self.owner.clone(), name(known), request.clone());
             done.page = page.await.map_err(|failure| self.failed(failure))?;
+            let backwards = matches!(request.from, ItemsFrom::Last | ItemsFrom::Before(_));
+            cut(&mut done.page, backwards);
             done.paged = true;
         }
         if let Step::ById(ids) = step {
             let mut items = self.by_id(&name(known), ids).await?;
             let since = known.config.since(self.engine.env().now());
             items.retain(|item| since.is_none_or(|since| item.at >= since));
+            let bytes: usize = items.iter().map(|item| item.payload.len()).sum();
+            if bytes > ANSWER_BYTES_MAX && items.len() > 1 {
+                let error = StanzaError::new(Condition::ResourceConstraint);
+                return Err(error.text("Ask for fewer items at a time.").into());
+            }
             done.page.items = items;
         }
         Ok(Some(done))
@@ -369,6 +384,32 @@ impl Call<'_> {
     }
 }
 
+/// Makes a page small enough, at the end that it was not asked to begin at. One item is always left.
+fn cut(page: &mut ItemsPage, backwards: bool) {
+    let mut bytes = 0;
+    let mut fits = |item: &Item| {
+        bytes += item.payload.len();
+        bytes <= ANSWER_BYTES_MAX
+    };
+    let kept = if backwards {
+        page.items
+            .iter()
+            .rev()
+            .take_while(|item| fits(item))
+            .count()
+    } else {
+        page.items.iter().take_while(|item| fits(item)).count()
+    };
+    let kept = kept.max(1).min(page.items.len());
+    if backwards {
+        let gone = page.items.len() - kept;
+        page.items.drain(..gone);
+        page.index += u64::try_from(gone).unwrap_or(0);
+    } else {
+        page.items.truncate(kept);
+    }
+}
+
 fn nothing_evicted<'a, T: 'a>(
     write: BoxFuture<'a, Result<T, StoreError>>,
 ) -> BoxFuture<'a, Result<Vec<String>, StoreError>> {
@@ -400,4 +441,39 @@ fn after(step: &Step, known: Option<&Known>) -> Option<Known> {
         config: config.clone(),
         ..node
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ANSWER_BYTES_MAX, Item, ItemsPage, cut};
+    use waxwing_proto::Jid;
+
+    #[test]
+    fn answers_have_a_bound_in_bytes() {
+        let item = |id: &str, bytes: usize| Item {
+            id: id.into(),
+            publisher: Jid::parse("a.example").unwrap(),
+            at: 0,
+            payload: vec![b'x'; bytes].into(),
+        };
+        let half = ANSWER_BYTES_MAX / 2;
+        for (sizes, backwards, wanted) in [
+            (vec![1, 1, 1], false, "abc from 3"),
+            (vec![half, half, 1], false, "ab from 3"),
+            (vec![half, half, 1], true, "bc from 4"),
+            (vec![2 * half + 1, 1], false, "a from 3"),
+            (vec![1, 2 * half + 1], true, "b from 4"),
+            (vec![], true, " from 3"),
+        ] {
+            let ids = ["a", "b", "c"].into_iter().zip(sizes);
+            let mut page = ItemsPage {
+                items: ids.map(|(id, bytes)| item(id, bytes)).collect(),
+                index: 3,
+                total: 9,
+            };
+            cut(&mut page, backwards);
+            let ids: String = page.items.into_iter().map(|item| item.id).collect();
+            assert_eq!(format!("{ids} from {}", page.index), wanted);
+        }
+    }
 }
