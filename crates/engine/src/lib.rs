@@ -33,4 +33,6 @@ pub use connection::{Connection, Event, Status};
 pub use engine::Engine;
 pub use env::Env;
 pub use served::Served;
-pub use settings::{Clients, ComponentSettings, Contacts, DomainSettings, Limits, Push, Settings};
+pub use settings::{
+    Archives, Clients, ComponentSettings, Contacts, DomainSettings, Limits, Push, Settings,
+};

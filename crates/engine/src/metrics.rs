@@ -132,6 +132,8 @@ metrics! {
     archive_queries: Counter,
     /// Messages sent in answer to them.
     archive_entries_sent: Counter,
+    /// Messages removed from archives, because they were old or their owner wanted it.
+    archive_entries_removed: Counter,
     /// Retractions that were archived (XEP-0424).
     retractions: Counter,
     /// Retractions that leave no tombstone because too many of them wait.

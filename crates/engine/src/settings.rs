@@ -14,6 +14,8 @@ pub struct Settings {
     pub push: Push,
     /// Named bounds.
     pub limits: Limits,
+    /// How long archives are kept.
+    pub archive: Archives,
     /// What is kept of people's clients, and their tokens.
     pub clients: Clients,
     /// Whether clients may log in without TLS. For tests and for a reverse proxy on the same
@@ -174,6 +176,15 @@ impl Default for Limits {
     }
 }
 
+/// How long messages stay in archives (XEP-0313 § 3.2).
+#[derive(Debug, Clone, Default)]
+pub struct Archives {
+    /// Days for people who have not chosen; `None` for ever.
+    pub keep_days: Option<u32>,
+    /// Days that nobody can exceed; `None` for no such bound.
+    pub keep_days_max: Option<u32>,
+}
+
 /// What is kept of the clients of an account (XEP-0494), and the tokens that they log in with
 /// (XEP-0484). The defaults are those of [`Clients::default`].
 #[derive(Debug, Clone)]
@@ -214,6 +225,7 @@ impl Settings {
             }],
             components: Vec::new(),
             push: Push::default(),
+            archive: Archives::default(),
             limits: Limits::default(),
             clients: Clients::default(),
             plaintext_allowed: false,

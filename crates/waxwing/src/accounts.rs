@@ -3,7 +3,8 @@
 use waxwing_engine::{Engine, Env};
 use waxwing_proto::BareJid;
 use waxwing_proto::sasl::{SALT_BYTES, Verifiers};
-use waxwing_store::{Credentials, StoreError};
+use waxwing_proto::time::parse_datetime;
+use waxwing_store::{Credentials, Micros, StoreError};
 
 /// Accounts read at a time for a listing.
 const PAGE: u32 = 500;
@@ -54,6 +55,28 @@ pub(crate) async fn remove(engine: &Engine, account: &BareJid) -> Result<(), Str
             error.condition
         )),
     }
+}
+
+/// Removes messages from the archive of an account: all, or those from before a day or a time. Gives
+/// what is to be told.
+pub(crate) async fn purge_archive(
+    engine: &Engine,
+    account: &BareJid,
+    before: Option<&str>,
+) -> Result<String, String> {
+    let before = before.map(point_in_time).transpose()?;
+    let removed = engine.archive_purge(account, before).await;
+    let removed = removed.map_err(|e| match e {
+        StoreError::NoAccount => no_account(account),
+        e => e.to_string(),
+    })?;
+    Ok(format!("Messages removed from the archive: {removed}\n"))
+}
+
+/// The start of a day in UTC, or a time as XEP-0082 writes it.
+fn point_in_time(text: &str) -> Result<Micros, String> {
+    let time = parse_datetime(text).or_else(|| parse_datetime(&format!("{text}T00:00:00Z")));
+    time.ok_or_else(|| format!("`{text}` is no day such as 2026-01-31"))
 }
 
 /// Every account of a domain, in order.
@@ -117,6 +140,18 @@ fn no_account(account: &BareJid) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn days_and_times() {
+        for (text, time) in [
+            ("1970-01-02", Some(86_400_000_000)),
+            ("1970-01-01T00:00:01Z", Some(1_000_000)),
+            ("yesterday", None),
+            ("", None),
+        ] {
+            assert_eq!(point_in_time(text).ok(), time, "{text}");
+        }
+    }
 
     #[test]
     fn generated_passwords_differ_and_read_well() {

@@ -2,7 +2,8 @@
 //!
 //! A Unix socket in the data folder that only the server's user may open. One request a connection,
 //! one line each way: `add ADDRESS PASSWORD`, `passwd ADDRESS PASSWORD`, `del ADDRESS`,
-//! `devices ADDRESS` or `sign-out ADDRESS [ID]`, the password in base64; the answer is `ok`, `ok` and
+//! `devices ADDRESS`, `sign-out ADDRESS [ID]` or `purge-archive ADDRESS [TIME]`, what follows the
+//! address in base64; the answer is `ok`, `ok` and
 //! a text in base64, or `error` and a text.
 
 use crate::{accounts, devices};
@@ -36,6 +37,8 @@ pub(crate) enum Request {
     Devices(BareJid),
     /// The end of the access of one client, or of all.
     SignOut(BareJid, Option<String>),
+    /// The end of what is in an archive, or of what is from before a time (XEP-0082).
+    PurgeArchive(BareJid, Option<String>),
 }
 
 impl Request {
@@ -50,6 +53,9 @@ impl Request {
             Self::Devices(account) => return devices::list(engine, account).await,
             Self::SignOut(account, id) => {
                 return devices::sign_out(engine, account, id.as_deref()).await;
+            }
+            Self::PurgeArchive(account, before) => {
+                return accounts::purge_archive(engine, account, before.as_deref()).await;
             }
         }
         Ok(String::new())
@@ -94,6 +100,11 @@ impl Request {
             Self::SignOut(account, Some(id)) => {
                 format!("sign-out {account} {}\n", sasl::encode(id.as_bytes()))
             }
+            Self::PurgeArchive(account, None) => format!("purge-archive {account}\n"),
+            Self::PurgeArchive(account, Some(before)) => {
+                let before = sasl::encode(before.as_bytes());
+                format!("purge-archive {account} {before}\n")
+            }
         }
     }
 
@@ -104,7 +115,7 @@ impl Request {
             .ok()
             .filter(|account| account.local().is_some());
         let account = account.ok_or("the address is not one of a person")?;
-        // A password or an id.
+        // A password, an id or a time.
         let secret = words.next().map(decode);
         match (verb, secret, words.next()) {
             ("add", Some(Some(password)), None) => Ok(Self::Add(account, password)),
@@ -113,6 +124,10 @@ impl Request {
             ("devices", None, None) => Ok(Self::Devices(account)),
             ("sign-out", None, None) => Ok(Self::SignOut(account, None)),
             ("sign-out", Some(Some(id)), None) => Ok(Self::SignOut(account, Some(id))),
+            ("purge-archive", None, None) => Ok(Self::PurgeArchive(account, None)),
+            ("purge-archive", Some(Some(before)), None) => {
+                Ok(Self::PurgeArchive(account, Some(before)))
+            }
             _ => Err("the request is not understood; is `waxwing` as new as the server?".into()),
         }
     }
@@ -191,7 +206,9 @@ mod tests {
             Request::Del(account.clone()),
             Request::Devices(account.clone()),
             Request::SignOut(account.clone(), None),
-            Request::SignOut(account, Some("0123456789abcdef".to_owned())),
+            Request::SignOut(account.clone(), Some("0123456789abcdef".to_owned())),
+            Request::PurgeArchive(account.clone(), None),
+            Request::PurgeArchive(account, Some("2026-01-01".to_owned())),
         ] {
             let line = request.line();
             assert_eq!(line.matches('\n').count(), 1);

@@ -4,6 +4,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 use waxwing_engine::Engine;
+use waxwing_store::StoreError;
 
 /// How often. Nothing here is urgent; an hour spreads the work.
 const TURN: Duration = Duration::from_hours(1);
@@ -18,10 +19,16 @@ pub(crate) async fn run(engine: Engine, mut stop: watch::Receiver<bool>) {
             _ = stop.changed() => return,
             _ = turn.tick() => {}
         }
-        match engine.tokens_expire().await {
-            Ok(0) => {}
-            Ok(count) => tracing::debug!(count, "expired tokens forgotten"),
-            Err(error) => tracing::error!(%error, "expired tokens were not forgotten"),
-        }
+        report("expired tokens", engine.tokens_expire().await);
+        report("old messages of archives", engine.archives_expire().await);
+        report("marks of resends", engine.resends_expire().await);
+    }
+}
+
+fn report(what: &'static str, removed: Result<u64, StoreError>) {
+    match removed {
+        Ok(0) => {}
+        Ok(count) => tracing::debug!(what, count, "removed"),
+        Err(error) => tracing::error!(what, %error, "not all were removed; tried again later"),
     }
 }

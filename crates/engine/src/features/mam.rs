@@ -9,6 +9,7 @@
 mod page;
 mod preferences;
 mod query;
+mod retention;
 pub mod rules;
 
 pub(crate) use page::state;

@@ -2,8 +2,12 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
 use crate::server::{Client, Server, account};
+use waxwing_engine::Archives;
 use waxwing_proto::{BareJid, Jid};
-use waxwing_store::{Archive as _, ArchiveDefault, Commits as _, Entry, Message, Micros, Record};
+use waxwing_store::{
+    Archive as _, ArchiveDefault, ArchivePreferences, Commits as _, Entry, Keep, Message, Micros,
+    Record,
+};
 
 /// 2026-01-01T00:00:00Z.
 const START: Micros = 1_767_225_600_000_000;
@@ -33,6 +37,10 @@ async fn archive(server: &Server, from: &str, to: &str, content: &str, at: Micro
     };
     let record = Record::Message(Box::new(message));
     server.store.submit(record).await.unwrap().id
+}
+
+async fn archive_short(server: &Server, from: &str, to: &str, at: Micros) {
+    archive(server, from, to, "Hi", at).await;
 }
 
 /// alice and bob say `count` things to each other, a second apart.
@@ -440,4 +448,62 @@ async fn retracted_words_are_gone_from_both_archives_and_from_the_queue() {
     assert_eq!(results(&answer).len(), 5);
     assert_eq!(answer.matches(tombstone).count(), 1, "{answer}");
     assert_eq!(answer.matches("<retracted").count(), 1, "{answer}");
+}
+
+/// For ever, unless the admin or the person says otherwise; the admin's bound holds for all.
+#[tokio::test]
+async fn old_messages_end() {
+    const DAY: Micros = 86_400 * SECOND;
+    for (keep_days, keep_days_max, keep, left) in [
+        (None, None, Keep::Unset, 4),
+        (Some(30), None, Keep::Unset, 3),
+        (None, Some(30), Keep::Unset, 3),
+        (Some(30), None, Keep::Forever, 4),
+        (Some(30), None, Keep::Days(7), 2),
+        (Some(1), Some(30), Keep::Days(300), 3),
+        (Some(1), None, Keep::Unset, 1),
+    ] {
+        let archive = Archives {
+            keep_days,
+            keep_days_max,
+        };
+        let server = Server::with_settings(|settings| settings.archive = archive).await;
+        for days in [365, 29, 6, 0] {
+            let at = START - days * DAY;
+            archive_short(&server, "alice@localhost", "bob@localhost", at).await;
+        }
+        let wish = ArchivePreferences {
+            keep,
+            ..ArchivePreferences::default()
+        };
+        let set = server
+            .store
+            .archive_set_preferences(account("alice"), wish, 0);
+        set.await.unwrap();
+        let removed = server.engine.archives_expire().await.unwrap();
+        let mut alice = server.bind("alice", "pc").await;
+        alice.take();
+        let answer = query(&mut alice, "").await;
+        let case = (keep_days, keep_days_max, keep);
+        assert_eq!(results(&answer).len(), left, "{case:?}");
+        assert!(removed > 0 || left == 4, "{case:?}");
+        assert_eq!(server.engine.archives_expire().await.unwrap(), 0);
+    }
+}
+
+#[tokio::test]
+async fn an_archive_is_purged_in_batches() {
+    let server = Server::start().await;
+    for at in 0..2_500 {
+        archive_short(&server, "alice@localhost", "bob@localhost", START + at).await;
+    }
+    let purge = async |before| {
+        let alice = account("alice");
+        server.engine.archive_purge(&alice, before).await.unwrap()
+    };
+    assert_eq!(purge(Some(START)).await, 0);
+    assert_eq!(purge(Some(START + 1_200)).await, 1_200);
+    assert_eq!(purge(None).await, 1_300);
+    let ends = server.store.archive_ends(account("bob")).await.unwrap();
+    assert!(ends.is_some(), "it is hers alone");
 }

@@ -38,6 +38,11 @@ impl Server {
 
     /// With other limits than the defaults.
     pub(crate) async fn with(change: impl FnOnce(&mut Limits)) -> Self {
+        Self::with_settings(|settings| change(&mut settings.limits)).await
+    }
+
+    /// With other settings than the defaults.
+    pub(crate) async fn with_settings(change: impl FnOnce(&mut Settings)) -> Self {
         let store = Arc::new(MemoryStore::new());
         let verifiers = Verifiers::derive(PASSWORD, b"sixteen bytes of", 8).unwrap();
         for name in ["alice", "bob", "carol", "dave"] {
@@ -46,7 +51,7 @@ impl Server {
         }
         let mut settings = Settings::for_domain("localhost");
         settings.limits.scram_iterations = 8;
-        change(&mut settings.limits);
+        change(&mut settings);
         let env = Env::new(FixedClock, CountingRandom(AtomicU64::new(1)));
         let engine = Engine::new(env, store.clone(), settings).await.unwrap();
         let runner = tokio::spawn(engine.clone().run()).abort_handle();

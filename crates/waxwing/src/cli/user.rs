@@ -52,6 +52,17 @@ pub(super) enum Command {
         /// The device's id, as `waxwing user devices` shows it; all devices if left out
         id: Option<String>,
     },
+    /// Remove messages from the archive of an account
+    PurgeArchive {
+        /// The account's address
+        address: String,
+        /// Only those from before this day, such as 2026-01-31, or time, such as 2026-01-31T12:00:00Z
+        #[arg(long, value_name = "DATE")]
+        before: Option<String>,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
     /// List accounts
     List {
         /// Of this domain only
@@ -104,7 +115,7 @@ pub(super) fn user(source: &Source, command: Command) -> Result<ExitCode, String
         }
         Command::Del { address, yes } => {
             let account = account(&config, &address)?;
-            if !yes && !confirmed(&account)? {
+            if !yes && !confirmed("This account and everything kept for it", &account)? {
                 return Err("nothing was deleted; say --yes to delete without being asked".into());
             }
             runtime.block_on(perform(&config, &Request::Del(account.clone())))?;
@@ -119,6 +130,18 @@ pub(super) fn user(source: &Source, command: Command) -> Result<ExitCode, String
             let account = account(&config, &address)?;
             let done = runtime.block_on(perform(&config, &Request::SignOut(account, id)))?;
             print!("{done}");
+        }
+        Command::PurgeArchive {
+            address,
+            before,
+            yes,
+        } => {
+            let account = account(&config, &address)?;
+            if !yes && !confirmed("The archive of this account", &account)? {
+                return Err("nothing was removed; say --yes to remove without being asked".into());
+            }
+            let request = Request::PurgeArchive(account, before);
+            print!("{}", runtime.block_on(perform(&config, &request))?);
         }
         Command::List { domain } => {
             let domains = config
@@ -227,11 +250,11 @@ fn first_line() -> Result<String, String> {
     Ok(line.to_owned())
 }
 
-fn confirmed(account: &BareJid) -> Result<bool, String> {
+fn confirmed(what: &str, account: &BareJid) -> Result<bool, String> {
     if !std::io::stdin().is_terminal() {
         return Ok(false);
     }
-    println!("{account} and everything kept for it will be gone for good. Type its address:");
+    println!("{what}, {account}, will be gone for good. Type its address:");
     let mut line = String::new();
     std::io::stdin()
         .read_line(&mut line)

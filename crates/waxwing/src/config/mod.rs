@@ -16,7 +16,9 @@ mod values;
 
 pub(crate) use error::ConfigError;
 pub(crate) use reference::{example, reference};
-pub(crate) use sections::{Clients, Component, Host, Limits, Listen, Log, Push, Registration, Tls};
+pub(crate) use sections::{
+    Archive, Clients, Component, Host, Limits, Listen, Log, Push, Registration, Tls,
+};
 pub(crate) use values::{ContactUri, Domain, LogFormat, LogLevel};
 
 use std::collections::BTreeMap;
@@ -45,6 +47,9 @@ pub(crate) struct Config {
     /// See [`Registration`].
     #[serde(default)]
     pub(crate) registration: Registration,
+    /// See [`Archive`].
+    #[serde(default)]
+    pub(crate) archive: Archive,
     /// See [`Clients`].
     #[serde(default)]
     pub(crate) clients: Clients,
@@ -163,6 +168,7 @@ impl Config {
             },
             limits: Limits::default(),
             registration: Registration::default(),
+            archive: Archive::default(),
             clients: Clients::default(),
             push: Push::default(),
             log: Log::default(),
@@ -222,6 +228,7 @@ impl Config {
             ("listen", self.listen != other.listen),
             ("limits", self.limits != other.limits),
             ("registration", self.registration != other.registration),
+            ("archive", self.archive != other.archive),
             ("clients", self.clients != other.clients),
             ("push", self.push != other.push),
             ("log.format", self.log.format != other.log.format),

@@ -1,7 +1,7 @@
 //! The reference and the example file, made from the settings' own documentation.
 
 use super::section::{Field, Section, Value};
-use super::{Clients, Component, Host, Limits, Listen, Log, Push, Registration, Tls};
+use super::{Archive, Clients, Component, Host, Limits, Listen, Log, Push, Registration, Tls};
 use std::fmt::Write as _;
 
 /// `docs/config.md`.
@@ -69,13 +69,14 @@ pub(crate) fn example() -> String {
     out
 }
 
-fn sections() -> [Section; 10] {
+fn sections() -> [Section; 11] {
     [
         top(),
         Listen::reference(),
         Tls::reference(),
         Limits::reference(),
         Registration::reference(),
+        Archive::reference(),
         Clients::reference(),
         Push::reference(),
         Log::reference(),

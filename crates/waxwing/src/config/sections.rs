@@ -174,6 +174,19 @@ section! {
 }
 
 section! {
+    /// The archives of what people have written and been sent (XEP-0313), which their clients read on
+    /// new devices and after a time without network.
+    struct Archive in "archive" {
+        /// How many days a message stays; 0 means for ever. For ever by default: people who get a
+        /// new phone expect to find their history there.
+        keep_days: u32 = 0;
+        /// How many days a message stays at most, whatever a person has chosen; 0 means that there
+        /// is no such bound.
+        keep_days_max: u32 = 0;
+    }
+}
+
+section! {
     /// Push notifications (XEP-0357): what is told, beside that there is something, to the app servers
     /// that people's devices name. These belong to the makers of the clients, and hand it on to the
     /// makers of the phones. Nothing by default: a woken device fetches all that from here.

@@ -28,6 +28,10 @@ impl Config {
                 sender: self.push.tell_sender,
                 body: self.push.tell_body,
             },
+            archive: waxwing_engine::Archives {
+                keep_days: days(self.archive.keep_days),
+                keep_days_max: days(self.archive.keep_days_max),
+            },
             limits: self.engine_limits(),
             clients: self.engine_clients(),
             plaintext_allowed: false,
@@ -102,6 +106,11 @@ impl Config {
             scram_iterations: limits.scram_iterations.count(),
         }
     }
+}
+
+/// A number of days of which 0 means no bound.
+fn days(days: u32) -> Option<u32> {
+    (days > 0).then_some(days)
 }
 
 impl Component {
