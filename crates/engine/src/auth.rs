@@ -15,9 +15,9 @@ use parking_lot::Mutex;
 use std::{hash::Hash as StdHash, net::IpAddr, time::Duration};
 use waxwing_proto::{
     BareJid,
-    sasl::{Failure, Hash, Verifier},
+    sasl::{Failure, Hash, SALT_BYTES, Verifier},
 };
-use waxwing_store::Micros;
+use waxwing_store::{Micros, StoreError};
 
 /// What to do with a login attempt.
 pub enum Login {
@@ -54,18 +54,52 @@ impl Engine {
             None => Ok(None),
         };
         match found {
-            Ok(Some(found)) => Login::Verify {
-                verifier: found.credentials.get(hash).clone(),
-                known: true,
-            },
-            Ok(None) => Login::Verify {
-                verifier: decoy,
-                known: false,
-            },
+            Ok(found) => {
+                let verifier = found.and_then(|mut found| found.credentials.get_mut(hash).take());
+                // One that lacks this verifier looks as one that does not exist.
+                Login::Verify {
+                    known: verifier.is_some(),
+                    verifier: verifier.unwrap_or(decoy),
+                }
+            }
             Err(error) => {
                 self.metrics().store_failures.inc();
                 tracing::error!(%error, "an account could not be read");
                 Login::Refuse(Failure::TemporaryAuthFailure)
+            }
+        }
+    }
+
+    /// With which salt and iterations a client that has authenticated is to make a verifier
+    /// (XEP-0480 § 3); `None` if the account has it.
+    pub(crate) async fn verifier_missing(
+        &self,
+        account: BareJid,
+        hash: Hash,
+    ) -> Result<Option<(Vec<u8>, u32)>, Failure> {
+        let found = self.store().account(account).await.map_err(|error| {
+            self.metrics().store_failures.inc();
+            tracing::error!(%error, "an account could not be read");
+            Failure::TemporaryAuthFailure
+        })?;
+        let is_missing = found.is_some_and(|found| found.credentials.get(hash).is_none());
+        Ok(is_missing.then(|| {
+            let secret = self.env().secret();
+            let salt = secret.get(..SALT_BYTES).unwrap_or(&secret);
+            (salt.to_owned(), self.settings().limits.scram_iterations)
+        }))
+    }
+
+    /// Keeps a verifier that a client has brought, if it is still missing: a new password has made
+    /// all of them meanwhile. The login goes on whatever comes of it.
+    pub(crate) async fn verifier_add(&self, account: BareJid, hash: Hash, verifier: Verifier) {
+        let added = self.store().account_add_verifier(account, hash, verifier);
+        match added.await {
+            Ok(true) => self.metrics().verifiers_added.inc(),
+            Ok(false) | Err(StoreError::NoAccount) => {}
+            Err(error) => {
+                self.metrics().store_failures.inc();
+                tracing::error!(%error, "a verifier could not be kept");
             }
         }
     }

@@ -331,6 +331,12 @@ impl Connection {
                 mechanism,
             } => self.tokens(&username, client.as_deref(), mechanism).await,
             Effect::Authenticated { jid, method } => self.authenticated(&jid, method),
+            Effect::Upgrade { jid, hash } => self.upgrade(jid, hash).await,
+            Effect::Upgraded {
+                jid,
+                hash,
+                verifier,
+            } => self.engine.verifier_add(jid, hash, verifier).await,
             Effect::Login(login) => self.log_in(*login).await,
             Effect::Resume(resume) => self.resume(resume).await,
             Effect::AuthFailed { username, .. } => self.auth_failed(username.as_deref()),
@@ -352,9 +358,8 @@ impl Connection {
                 self.over = true;
                 self.status = Status::Closing;
             }
-            // A new header changes nothing here, and the settings of our streams do not offer what
-            // the others come of.
-            Effect::Opened { .. } | Effect::Upgrade { .. } | Effect::Upgraded { .. } => {}
+            // A new header changes nothing here.
+            Effect::Opened { .. } => {}
         }
     }
 

@@ -17,7 +17,7 @@ use crate::{
 use std::{collections::HashMap, sync::Arc};
 use waxwing_proto::{
     ns,
-    sasl::{FastMechanism, Mechanism},
+    sasl::{FastMechanism, Hash},
     stream::{C2sSettings, HostSettings, Sasl2Settings, component::ComponentSettings},
     xml::Limits as XmlLimits,
 };
@@ -195,13 +195,14 @@ fn stream_settings(settings: &Settings) -> C2sSettings {
             let host = HostSettings {
                 caps: Some(features::disco::domain_caps(domain)),
                 registration: domain.registration,
-                mechanisms: Mechanism::ALL.to_vec(),
+                mechanisms: domain.mechanisms.clone(),
                 downgrade_protection: true,
                 sasl2: Some(Sasl2Settings {
                     bind: true,
                     bind_features: vec![ns::CARBONS.to_owned()],
                     fast: FastMechanism::ALL.to_vec(),
-                    upgrades: Vec::new(),
+                    // Whoever has SHA-1 has an account of another server; nobody goes back to it.
+                    upgrades: vec![Hash::Sha256, Hash::Sha512],
                 }),
                 sm: true,
                 csi: true,

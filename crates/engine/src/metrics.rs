@@ -91,6 +91,8 @@ metrics! {
     logins_scram_plus: Counter,
     /// Logins with a token among them (XEP-0484).
     logins_token: Counter,
+    /// Verifiers that clients have brought to accounts that lacked them (XEP-0480).
+    verifiers_added: Counter,
     /// Tokens given to clients (XEP-0484).
     tokens_given: Counter,
     /// Clients signed out by their owner or an admin (XEP-0494).

@@ -333,6 +333,15 @@ const CORE_XEPS: &[(Xep, &str)] = &[
     ),
     (
         Xep {
+            number: 480,
+            version: "0.2.0",
+            title: "SASL Upgrade Tasks",
+            coverage: Coverage::Complete,
+        },
+        "proto::stream, engine::auth",
+    ),
+    (
+        Xep {
             number: 484,
             version: "0.2.0",
             title: "Fast Authentication Streamlining Tokens",

@@ -1,6 +1,7 @@
 //! What an installation decides. The shell reads these from its file; see `docs/config.md`.
 
 use std::time::Duration;
+use waxwing_proto::sasl::Mechanism;
 use waxwing_proto::stream::component::Secret;
 
 /// All settings of an engine.
@@ -34,6 +35,8 @@ pub struct DomainSettings {
     pub name: String,
     /// Whether strangers may register an account in-band (XEP-0077).
     pub registration: bool,
+    /// SASL mechanisms for passwords that are offered, best first.
+    pub mechanisms: Vec<Mechanism>,
     /// Contact addresses told to anyone (XEP-0157).
     pub contacts: Contacts,
 }
@@ -221,6 +224,7 @@ impl Settings {
             domains: vec![DomainSettings {
                 name: name.to_owned(),
                 registration: false,
+                mechanisms: Mechanism::ALL.to_vec(),
                 contacts: Contacts::default(),
             }],
             components: Vec::new(),

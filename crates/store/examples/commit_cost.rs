@@ -42,9 +42,9 @@ async fn accounts(store: &SqliteStore) -> Result<Vec<BareJid>, Box<dyn std::erro
         server_key: vec![3; size],
     };
     let credentials = Credentials {
-        sha1: verifier(20),
-        sha256: verifier(32),
-        sha512: verifier(64),
+        sha1: Some(verifier(20)),
+        sha256: Some(verifier(32)),
+        sha512: Some(verifier(64)),
     };
     let mut accounts = Vec::new();
     let mut made = Vec::new();

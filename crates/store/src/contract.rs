@@ -45,6 +45,7 @@ macro_rules! contract_tests {
         $crate::contract::contract_tests! { $open;
             accounts_are_made_once_and_listed_by_domain,
             verifiers_are_replaced,
+            a_missing_verifier_is_added_and_a_present_one_stays,
             a_removed_account_leaves_nothing,
             every_write_needs_the_account,
             last_activity_is_kept_to_the_hour,
@@ -120,9 +121,9 @@ pub(crate) fn credentials(seed: u8) -> Credentials {
         server_key: vec![seed.wrapping_add(2); size],
     };
     Credentials {
-        sha1: verifier(20),
-        sha256: verifier(32),
-        sha512: verifier(64),
+        sha1: Some(verifier(20)),
+        sha256: Some(verifier(32)),
+        sha512: Some(verifier(64)),
     }
 }
 

@@ -43,7 +43,10 @@ pub use sqlite::{READS_WAITING_MAX, SqliteStore, WRITES_WAITING_BYTES_MAX, WRITE
 
 use bytes::Bytes;
 use std::{future::Future, pin::Pin, sync::Arc};
-use waxwing_proto::{BareJid, Jid};
+use waxwing_proto::{
+    BareJid, Jid,
+    sasl::{Hash, Verifier},
+};
 
 /// A boxed future: a handful of store calls per stanza at most, far below the cost of a query.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -199,6 +202,14 @@ pub trait Accounts {
         account: BareJid,
         credentials: Credentials,
     ) -> BoxFuture<'_, Result<()>>;
+    /// Adds a verifier of the same password for a hash that has none; false if there is one, which
+    /// stays.
+    fn account_add_verifier(
+        &self,
+        account: BareJid,
+        hash: Hash,
+        verifier: Verifier,
+    ) -> BoxFuture<'_, Result<bool>>;
     /// Removes the account and everything kept for it; false if there was none.
     fn account_delete(&self, account: BareJid) -> BoxFuture<'_, Result<bool>>;
     /// Accounts of a domain in address order, after `after`, at most `count`.

@@ -20,7 +20,10 @@ use parking_lot::Mutex;
 use state::State;
 use std::collections::VecDeque;
 use tokio::sync::oneshot;
-use waxwing_proto::{BareJid, Jid};
+use waxwing_proto::{
+    BareJid, Jid,
+    sasl::{Hash, Verifier},
+};
 
 /// All in memory.
 #[derive(Default)]
@@ -167,6 +170,15 @@ impl Accounts for MemoryStore {
         credentials: Credentials,
     ) -> BoxFuture<'_, Result<()>> {
         self.write(move |state| state.account_set_credentials(&account, credentials))
+    }
+
+    fn account_add_verifier(
+        &self,
+        account: BareJid,
+        hash: Hash,
+        verifier: Verifier,
+    ) -> BoxFuture<'_, Result<bool>> {
+        self.write(move |state| state.account_add_verifier(&account, hash, verifier))
     }
 
     fn account_delete(&self, account: BareJid) -> BoxFuture<'_, Result<bool>> {

@@ -17,7 +17,7 @@ use waxwing_proto::{
     sasl::Verifiers,
     stream::{TlsInfo, Transport},
 };
-use waxwing_store::{Accounts, Credentials, MemoryStore, Micros};
+use waxwing_store::{Accounts, MemoryStore, Micros};
 
 const ALLOCATIONS_MAX: u64 = 8;
 
@@ -72,12 +72,7 @@ fn engine() -> Engine {
     let store = Arc::new(MemoryStore::new());
     for user in ["alice", "bob"] {
         let account = BareJid::parse(&format!("{user}@localhost")).unwrap();
-        let made = Verifiers::derive("pw", b"sixteen bytes of", 2).unwrap();
-        let credentials = Credentials {
-            sha1: made.sha1,
-            sha256: made.sha256,
-            sha512: made.sha512,
-        };
+        let credentials = Verifiers::derive("pw", b"sixteen bytes of", 2).unwrap();
         finish(store.account_create(account, credentials, 0)).unwrap();
     }
     let mut settings = Settings::for_domain("localhost");

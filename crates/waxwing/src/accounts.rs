@@ -118,19 +118,10 @@ async fn derive(engine: &Engine, password: &str) -> Result<Credentials, String> 
         let salt = secret.get(..SALT_BYTES).unwrap_or(&secret);
         Verifiers::derive(&password, salt, iterations)
     });
-    let Verifiers {
-        sha1,
-        sha256,
-        sha512,
-    } = derived
+    derived
         .await
         .map_err(|e| e.to_string())?
-        .map_err(|e| e.to_string())?;
-    Ok(Credentials {
-        sha1,
-        sha256,
-        sha512,
-    })
+        .map_err(|e| e.to_string())
 }
 
 fn no_account(account: &BareJid) -> String {

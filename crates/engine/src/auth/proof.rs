@@ -95,7 +95,9 @@ impl Proof {
             (Evidence::Password(hash, stored_key), _) => {
                 let kept = store.account(account.clone()).await;
                 kept.map(|kept| {
-                    kept.is_some_and(|kept| kept.credentials.get(*hash).stored_key == *stored_key)
+                    let credentials = kept.map(|kept| kept.credentials);
+                    let verifier = credentials.as_ref().and_then(|kept| kept.get(*hash));
+                    verifier.is_some_and(|verifier| verifier.stored_key == *stored_key)
                 })
             }
             (Evidence::Token(verifier), Some(id)) => {

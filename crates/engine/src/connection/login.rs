@@ -11,7 +11,7 @@ use crate::{
 };
 use waxwing_proto::{
     BareJid, FullJid, csi,
-    sasl::{FastMechanism, Mechanism, Method},
+    sasl::{FastMechanism, Hash, Mechanism, Method},
     sm,
     stanza::{Condition, StanzaError},
     stream::{
@@ -44,6 +44,15 @@ impl Connection {
                 Reply::Credentials { verifier, known }
             }
             auth::Login::Refuse(failure) => Reply::Refused(failure),
+        };
+        self.stream.answer(reply);
+    }
+
+    /// Answers whether a verifier is missing that the client can bring (XEP-0480).
+    pub(super) async fn upgrade(&mut self, account: BareJid, hash: Hash) {
+        let reply = match self.engine.verifier_missing(account, hash).await {
+            Ok(salt) => Reply::Upgrade(salt),
+            Err(failure) => Reply::Refused(failure),
         };
         self.stream.answer(reply);
     }

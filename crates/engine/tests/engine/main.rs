@@ -11,3 +11,4 @@ mod revocation;
 mod roster;
 mod server;
 mod sessions;
+mod upgrade;

@@ -70,7 +70,7 @@ impl Hash {
     }
 
     /// `Hi(password, salt, iterations)`, which is PBKDF2 (RFC 5802 § 2.2).
-    pub(super) fn salted(self, password: &[u8], salt: &[u8], iterations: u32) -> Vec<u8> {
+    pub fn salted(self, password: &[u8], salt: &[u8], iterations: u32) -> Vec<u8> {
         let mut out = vec![0; self.output_bytes()];
         with_digest!(
             self,

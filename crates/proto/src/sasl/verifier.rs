@@ -31,15 +31,16 @@ pub struct Verifier {
     pub server_key: Vec<u8>,
 }
 
-/// The verifiers of one password, so that any mechanism works.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// The verifiers of one password. All are made when a password is set, so that any mechanism works;
+/// an account that comes from another server may lack some until its client brings them (XEP-0480).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Verifiers {
     /// For SCRAM-SHA-1.
-    pub sha1: Verifier,
+    pub sha1: Option<Verifier>,
     /// For SCRAM-SHA-256.
-    pub sha256: Verifier,
+    pub sha256: Option<Verifier>,
     /// For SCRAM-SHA-512.
-    pub sha512: Verifier,
+    pub sha512: Option<Verifier>,
 }
 
 /// The password cannot be prepared with `OpaqueString` (RFC 8265 § 4.2): it is empty, too long,
@@ -60,7 +61,7 @@ impl Verifiers {
     /// [`Verifier::fake`] has. Costs `iterations` rounds of each hash: some 20 milliseconds with
     /// the default, so not on a thread that serves connections.
     pub fn derive(password: &str, salt: &[u8], iterations: u32) -> Result<Self, PasswordError> {
-        let derive = |hash| Verifier::derive(hash, password, salt, iterations);
+        let derive = |hash| Verifier::derive(hash, password, salt, iterations).map(Some);
         Ok(Self {
             sha1: derive(Hash::Sha1)?,
             sha256: derive(Hash::Sha256)?,
@@ -69,11 +70,20 @@ impl Verifiers {
     }
 
     /// The verifier for a hash.
-    pub fn get(&self, hash: Hash) -> &Verifier {
+    pub fn get(&self, hash: Hash) -> Option<&Verifier> {
         match hash {
-            Hash::Sha1 => &self.sha1,
-            Hash::Sha256 => &self.sha256,
-            Hash::Sha512 => &self.sha512,
+            Hash::Sha1 => self.sha1.as_ref(),
+            Hash::Sha256 => self.sha256.as_ref(),
+            Hash::Sha512 => self.sha512.as_ref(),
+        }
+    }
+
+    /// The place for the verifier of a hash.
+    pub fn get_mut(&mut self, hash: Hash) -> &mut Option<Verifier> {
+        match hash {
+            Hash::Sha1 => &mut self.sha1,
+            Hash::Sha256 => &mut self.sha256,
+            Hash::Sha512 => &mut self.sha512,
         }
     }
 }
@@ -232,8 +242,8 @@ mod tests {
     fn one_password_for_all_hashes() {
         let all = Verifiers::derive("pencil", b"0123456789abcdef", 2).expect("password");
         for hash in Hash::ALL {
-            assert!(all.get(hash).check_password(hash, "pencil"));
-            assert_eq!(all.get(hash).stored_key.len(), hash.output_bytes());
+            assert!(all.get(hash).unwrap().check_password(hash, "pencil"));
+            assert_eq!(all.get(hash).unwrap().stored_key.len(), hash.output_bytes());
         }
         let fake = Verifier::fake(Hash::Sha1, &[1; 32], "nobody", 2);
         assert_eq!((fake.salt.len(), fake.stored_key.len()), (SALT_BYTES, 20));

@@ -1,7 +1,7 @@
 use super::{DAY, create, credentials, error, fill_archive, item, jid, message, parts};
-use crate::Store;
+use crate::{ClientSeen, Credentials, Store, Token};
 use bytes::Bytes;
-use waxwing_proto::BareJid;
+use waxwing_proto::{BareJid, sasl::Hash};
 
 pub(crate) async fn accounts_are_made_once_and_listed_by_domain(store: &impl Store) {
     for name in ["carol", "alice", "bob"] {
@@ -14,8 +14,11 @@ pub(crate) async fn accounts_are_made_once_and_listed_by_domain(store: &impl Sto
     assert_eq!(error(again), "Exists");
     let bob = store.account(jid("bob@a.example")).await.unwrap().unwrap();
     assert_eq!(
-        (bob.created, parts(&bob.credentials.sha1).1),
-        (DAY, 4097),
+        (
+            bob.created,
+            bob.credentials.sha1.map(|sha1| sha1.iterations)
+        ),
+        (DAY, Some(4097)),
         "the first stays"
     );
     assert!(store.account(jid("eve@a.example")).await.unwrap().is_none());
@@ -46,11 +49,66 @@ pub(crate) async fn verifiers_are_replaced(store: &impl Store) {
         .await
         .unwrap();
     let account = store.account(alice).await.unwrap().unwrap();
-    let (kept, wanted) = (&account.credentials, &credentials(7));
-    assert_eq!(parts(&kept.sha1), parts(&wanted.sha1));
-    assert_eq!(parts(&kept.sha256), parts(&wanted.sha256));
-    assert_eq!(parts(&kept.sha512), parts(&wanted.sha512));
+    assert_same(&account.credentials, &credentials(7));
     assert_eq!(account.created, DAY);
+}
+
+pub(crate) async fn a_missing_verifier_is_added_and_a_present_one_stays(store: &impl Store) {
+    let alice = jid("alice@a.example");
+    let only_sha1 = Credentials {
+        sha1: credentials(1).sha1,
+        ..Credentials::default()
+    };
+    let added = async |hash, seed| {
+        let verifier = credentials(seed).get(hash).unwrap().clone();
+        store
+            .account_add_verifier(alice.clone(), hash, verifier)
+            .await
+    };
+    assert_eq!(error(added(Hash::Sha256, 1).await), "NoAccount");
+    let created = store.account_create(alice.clone(), only_sha1.clone(), DAY);
+    created.await.unwrap();
+    give_token(store, &alice).await;
+    let kept = async || store.account(alice.clone()).await.unwrap().unwrap();
+    assert_same(&kept().await.credentials, &only_sha1);
+    assert!(added(Hash::Sha256, 2).await.unwrap());
+    assert!(!added(Hash::Sha256, 3).await.unwrap(), "there is one");
+    assert!(!added(Hash::Sha1, 3).await.unwrap(), "there is one");
+    let wanted = Credentials {
+        sha256: credentials(2).sha256,
+        ..only_sha1.clone()
+    };
+    assert_same(&kept().await.credentials, &wanted);
+    let clients = store.clients(alice.clone()).await.unwrap();
+    assert!(clients[0].fresh.is_some(), "the password is the same");
+    // A new password replaces all, also by fewer.
+    let set = store.account_set_credentials(alice.clone(), only_sha1.clone());
+    set.await.unwrap();
+    assert_same(&kept().await.credentials, &only_sha1);
+}
+
+async fn give_token(store: &impl Store, account: &BareJid) {
+    let client = ClientSeen {
+        id: "c".into(),
+        software: String::new(),
+        device: String::new(),
+        at: DAY,
+    };
+    store.client_seen(account.clone(), client, 9).await.unwrap();
+    let token = Token {
+        verifier: Bytes::from_static(b"v"),
+        mechanism: "HT-SHA-256-NONE".into(),
+        expires: DAY,
+        counter: 0,
+    };
+    let put = store.token_put(account.clone(), "c".into(), token);
+    put.await.unwrap();
+}
+
+fn assert_same(kept: &Credentials, wanted: &Credentials) {
+    for hash in Hash::ALL {
+        assert_eq!(kept.get(hash).map(parts), wanted.get(hash).map(parts));
+    }
 }
 
 pub(crate) async fn a_removed_account_leaves_nothing(store: &impl Store) {

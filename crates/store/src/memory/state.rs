@@ -8,7 +8,10 @@ use crate::{
 };
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
-use waxwing_proto::{BareJid, Jid};
+use waxwing_proto::{
+    BareJid, Jid,
+    sasl::{Hash, Verifier},
+};
 
 /// The whole store.
 #[derive(Default)]
@@ -90,6 +93,18 @@ impl State {
         entry.account.credentials = credentials;
         entry.access.revoke(None);
         Ok(())
+    }
+
+    pub(super) fn account_add_verifier(
+        &mut self,
+        account: &BareJid,
+        hash: Hash,
+        verifier: Verifier,
+    ) -> Result<bool> {
+        let place = self.entry(account)?.account.credentials.get_mut(hash);
+        let is_missing = place.is_none();
+        place.get_or_insert(verifier);
+        Ok(is_missing)
     }
 
     pub(super) fn account_delete(&mut self, account: &BareJid) -> bool {

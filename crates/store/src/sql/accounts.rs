@@ -2,15 +2,17 @@
 
 use super::{Executor, Param, access, address, bound, damaged, message};
 use crate::{Account, Credentials, Micros, Result, StoreError, credentials::coarse};
-use waxwing_proto::{BareJid, sasl::Verifier};
+use waxwing_proto::{
+    BareJid,
+    sasl::{Hash, Verifier},
+};
 
 const CREATE: &str = "INSERT INTO account (jid, domain, created, number) \
      VALUES (?1, ?2, ?3, (SELECT coalesce(max(number), 0) + 1 FROM account)) ON CONFLICT (jid) DO NOTHING";
 const PUT_CREDENTIAL: &str = "INSERT INTO credential \
      (account, hash, salt, iterations, stored_key, server_key) VALUES (?1, ?2, ?3, ?4, ?5, ?6) \
-     ON CONFLICT (account, hash) DO UPDATE SET salt = excluded.salt, \
-     iterations = excluded.iterations, stored_key = excluded.stored_key, \
-     server_key = excluded.server_key";
+     ON CONFLICT (account, hash) DO NOTHING";
+const REMOVE_CREDENTIALS: &str = "DELETE FROM credential WHERE account = ?1";
 const ACCOUNT: &str = "SELECT a.created, c.hash, c.salt, c.iterations, c.stored_key, c.server_key \
      FROM account a JOIN credential c ON c.account = a.jid WHERE a.jid = ?1 ORDER BY c.hash";
 const NUMBER: &str = "SELECT number FROM account WHERE jid = ?1";
@@ -43,7 +45,7 @@ pub(super) fn account(db: &mut dyn Executor, account: &BareJid) -> Result<Option
         return Ok(None);
     }
     let mut created = 0;
-    let (mut sha1, mut sha256, mut sha512) = (None, None, None);
+    let mut credentials = Credentials::default();
     for mut row in rows {
         created = row.int()?;
         let hash = row.int()?;
@@ -54,21 +56,14 @@ pub(super) fn account(db: &mut dyn Executor, account: &BareJid) -> Result<Option
             server_key: row.bytes()?,
         };
         match hash {
-            1 => sha1 = Some(verifier),
-            2 => sha256 = Some(verifier),
-            3 => sha512 = Some(verifier),
+            1 => credentials.sha1 = Some(verifier),
+            2 => credentials.sha256 = Some(verifier),
+            3 => credentials.sha512 = Some(verifier),
             _ => return Err(damaged("a verifier has an unknown hash")),
         }
     }
-    let (Some(sha1), Some(sha256), Some(sha512)) = (sha1, sha256, sha512) else {
-        return Err(damaged("an account lacks a verifier"));
-    };
     Ok(Some(Account {
-        credentials: Credentials {
-            sha1,
-            sha256,
-            sha512,
-        },
+        credentials,
         created,
     }))
 }
@@ -80,7 +75,18 @@ pub(super) fn set_credentials(
 ) -> Result<()> {
     let number = number(db, account)?;
     access::revoke(db, number, None)?;
+    db.execute(REMOVE_CREDENTIALS, &[account.as_str().into()])?;
     put_credentials(db, account, credentials)
+}
+
+pub(super) fn add_verifier(
+    db: &mut dyn Executor,
+    account: &BareJid,
+    hash: Hash,
+    verifier: &Verifier,
+) -> Result<bool> {
+    number(db, account)?;
+    put_verifier(db, account, hash, verifier)
 }
 
 pub(super) fn delete(db: &mut dyn Executor, account: &BareJid) -> Result<bool> {
@@ -166,26 +172,38 @@ pub(super) fn find(db: &mut dyn Executor, account: &BareJid) -> Result<Option<i6
     row.map(|mut row| row.int()).transpose()
 }
 
+/// The number is in databases: it never changes.
+fn put_verifier(
+    db: &mut dyn Executor,
+    account: &BareJid,
+    hash: Hash,
+    verifier: &Verifier,
+) -> Result<bool> {
+    let hash = match hash {
+        Hash::Sha1 => 1,
+        Hash::Sha256 => 2,
+        Hash::Sha512 => 3,
+    };
+    let params = [
+        account.as_str().into(),
+        Param::Int(hash),
+        verifier.salt.as_slice().into(),
+        i64::from(verifier.iterations).into(),
+        verifier.stored_key.as_slice().into(),
+        verifier.server_key.as_slice().into(),
+    ];
+    Ok(db.execute(PUT_CREDENTIAL, &params)? > 0)
+}
+
 fn put_credentials(
     db: &mut dyn Executor,
     account: &BareJid,
     credentials: &Credentials,
 ) -> Result<()> {
-    let verifiers = [
-        (1, &credentials.sha1),
-        (2, &credentials.sha256),
-        (3, &credentials.sha512),
-    ];
-    for (hash, verifier) in verifiers {
-        let params = [
-            account.as_str().into(),
-            Param::Int(hash),
-            verifier.salt.as_slice().into(),
-            i64::from(verifier.iterations).into(),
-            verifier.stored_key.as_slice().into(),
-            verifier.server_key.as_slice().into(),
-        ];
-        db.execute(PUT_CREDENTIAL, &params)?;
+    for hash in Hash::ALL {
+        if let Some(verifier) = credentials.get(hash) {
+            put_verifier(db, account, hash, verifier)?;
+        }
     }
     Ok(())
 }

@@ -7,7 +7,10 @@ use crate::{
 };
 use bytes::Bytes;
 use tokio::sync::oneshot;
-use waxwing_proto::{BareJid, Jid};
+use waxwing_proto::{
+    BareJid, Jid,
+    sasl::{Hash, Verifier},
+};
 
 /// What one database must offer for the domain traits to work on it.
 pub(crate) trait Backend: Send + Sync + 'static {
@@ -75,6 +78,17 @@ impl<B: Backend> Accounts for B {
     ) -> BoxFuture<'_, Result<()>> {
         self.write(0, move |db| {
             accounts::set_credentials(db, &account, &credentials)
+        })
+    }
+
+    fn account_add_verifier(
+        &self,
+        account: BareJid,
+        hash: Hash,
+        verifier: Verifier,
+    ) -> BoxFuture<'_, Result<bool>> {
+        self.write(0, move |db| {
+            accounts::add_verifier(db, &account, hash, &verifier)
         })
     }
 

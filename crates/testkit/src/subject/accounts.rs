@@ -24,11 +24,6 @@ pub(super) fn credentials(password: &str) -> Result<Credentials, String> {
     }
     let made =
         Verifiers::derive(password, b"sixteen bytes of", ITERATIONS).map_err(|e| e.to_string())?;
-    let made = Credentials {
-        sha1: made.sha1,
-        sha256: made.sha256,
-        sha512: made.sha512,
-    };
     known.insert(password.to_owned(), made.clone());
     Ok(made)
 }

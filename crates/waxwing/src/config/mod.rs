@@ -119,6 +119,16 @@ impl Config {
                 return Err(ConfigError::at_key(path, text, &key, &message));
             }
         }
+        for (name, host) in &config.hosts {
+            if host.mechanisms.as_ref().is_some_and(Vec::is_empty) {
+                return Err(ConfigError::at_key(
+                    path,
+                    text,
+                    "mechanisms",
+                    &format!("nobody could log in at {name}; leave the line out to offer all"),
+                ));
+            }
+        }
         let plain = &config.listen.plain_on_loopback;
         if let Some(address) = plain.iter().find(|address| !address.ip().is_loopback()) {
             return Err(ConfigError::at_key(

@@ -1,7 +1,7 @@
 //! Every setting, its default and why.
 
 use super::section::section;
-use super::values::{AtLeastOne, ContactUri, LogFormat, LogLevel, SecretText};
+use super::values::{AtLeastOne, ContactUri, LogFormat, LogLevel, MechanismName, SecretText};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
@@ -218,6 +218,11 @@ section! {
     struct Host in "domain.\"example.org\"" {
         /// Whether anybody may make an account at this domain; `registration.open` if not set.
         registration_open: Option<bool> = None, example "false";
+        /// SASL mechanisms that are offered for passwords. All of them if not set: it is for accounts
+        /// that came from another server and lack a verifier, such as `["SCRAM-SHA-1-PLUS",
+        /// "SCRAM-SHA-1"]` where that kept SHA-1 only. Clients then bring the others (XEP-0480), and
+        /// each new password makes all.
+        mechanisms: Option<Vec<MechanismName>> = None, example "[\"SCRAM-SHA-1-PLUS\", \"SCRAM-SHA-1\"]";
         /// Certificate chain (PEM) for this domain, if it is not in the folder `tls.certificates`.
         certificate: Option<PathBuf> = None, example "\"/etc/ssl/example.org/fullchain.pem\"";
         /// Private key (PEM) of that certificate.

@@ -1,9 +1,10 @@
 //! The configuration as the engine wants it.
 
-use super::values::SecretText;
+use super::values::{MechanismName, SecretText};
 use super::{Component, Config, ContactUri, Domain};
 use std::time::Duration;
 use waxwing_engine::{Clients, ComponentSettings, Contacts, DomainSettings, Limits, Settings};
+use waxwing_proto::sasl::Mechanism;
 use waxwing_proto::stream::component::Secret;
 
 impl Config {
@@ -48,6 +49,7 @@ impl Config {
         DomainSettings {
             name: domain.as_str().to_owned(),
             registration: self.registration_open(domain),
+            mechanisms: mechanisms(host.mechanisms.as_deref()),
             contacts: Contacts {
                 abuse: texts(&host.contact_abuse),
                 admin: texts(&host.contact_admin),
@@ -125,4 +127,13 @@ impl Component {
         text.map(|text| text.secret())
             .map_err(|e| format!("{}: {e}", path.display()))
     }
+}
+
+/// Those wished for, in our order: it is the server that says which is best.
+fn mechanisms(wished: Option<&[MechanismName]>) -> Vec<Mechanism> {
+    let is_offered = |mechanism: &Mechanism| match wished {
+        None => true,
+        Some(wished) => wished.iter().any(|wish| wish.mechanism() == *mechanism),
+    };
+    Mechanism::ALL.into_iter().filter(is_offered).collect()
 }

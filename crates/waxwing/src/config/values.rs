@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use waxwing_proto::BareJid;
+use waxwing_proto::sasl::Mechanism;
 use waxwing_proto::stream::component::Secret;
 
 /// A domain that this server answers for, prepared as RFC 7622 § 3.2 asks.
@@ -162,6 +163,37 @@ impl TryFrom<String> for ContactUri {
 impl From<ContactUri> for String {
     fn from(uri: ContactUri) -> Self {
         uri.0
+    }
+}
+
+/// The name of a SASL mechanism.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(try_from = "String", into = "String")]
+pub(crate) struct MechanismName(Mechanism);
+
+impl MechanismName {
+    /// The mechanism.
+    pub(crate) const fn mechanism(self) -> Mechanism {
+        self.0
+    }
+}
+
+impl TryFrom<String> for MechanismName {
+    type Error = String;
+    fn try_from(name: String) -> Result<Self, String> {
+        Mechanism::from_name(&name).map(Self).ok_or_else(|| {
+            let all = Mechanism::ALL.map(Mechanism::name).join(", ");
+            format!(
+                "`{}` is no mechanism; there are {all}",
+                name.escape_default()
+            )
+        })
+    }
+}
+
+impl From<MechanismName> for String {
+    fn from(name: MechanismName) -> Self {
+        name.0.name().to_owned()
     }
 }
 
