@@ -398,10 +398,7 @@ impl Pattern {
                 Part::AnyOrAbsent => "{any?}".into(),
                 Part::DateTime => "{datetime}".into(),
                 Part::Number => "{number}".into(),
-                Part::Token {
-                    mechanism,
-                    variable,
-                } => format!("{{{mechanism} {variable}}}"),
+                Part::Token { mechanism, .. } => format!("{{{mechanism}}}"),
             })
             .collect();
         format!("{text:?}")

@@ -100,33 +100,14 @@ impl Config {
             }
         }
         for (name, host) in &config.hosts {
-            if host.certificate.is_some() != host.key.is_some() {
-                return Err(ConfigError::at_key(
-                    path,
-                    text,
-                    if host.key.is_some() {
-                        "key"
-                    } else {
-                        "certificate"
-                    },
-                    &format!("[domain.\"{name}\"] needs both `certificate` and `key`, or neither"),
-                ));
+            if let Err((key, message)) = host.is_sound(name) {
+                return Err(ConfigError::at_key(path, text, key, &message));
             }
         }
         for (name, component) in &config.components {
             if let Err(message) = config.is_sound(name, component) {
                 let key = format!("component.\"{name}\"");
                 return Err(ConfigError::at_key(path, text, &key, &message));
-            }
-        }
-        for (name, host) in &config.hosts {
-            if host.mechanisms.as_ref().is_some_and(Vec::is_empty) {
-                return Err(ConfigError::at_key(
-                    path,
-                    text,
-                    "mechanisms",
-                    &format!("nobody could log in at {name}; leave the line out to offer all"),
-                ));
             }
         }
         let plain = &config.listen.plain_on_loopback;
@@ -253,6 +234,27 @@ impl Config {
     }
 }
 
+impl Host {
+    /// What stands in the way of using it: the key, and what to do about it.
+    fn is_sound(&self, name: &Domain) -> Result<(), (&'static str, String)> {
+        if self.certificate.is_some() != self.key.is_some() {
+            let key = if self.key.is_some() {
+                "key"
+            } else {
+                "certificate"
+            };
+            let message =
+                format!("[domain.\"{name}\"] needs both `certificate` and `key`, or neither");
+            return Err((key, message));
+        }
+        if self.mechanisms.as_ref().is_some_and(Vec::is_empty) {
+            let message = format!("nobody could log in at {name}; leave the line out to offer all");
+            return Err(("mechanisms", message));
+        }
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -350,6 +352,18 @@ mod tests {
             &format!("{HEAD}\n[domain.\"example.org\"]\nkey = \"k\""),
             expect![[
                 r#"w.toml:5:1: [domain."example.org"] needs both `certificate` and `key`, or neither"#
+            ]],
+        );
+        check(
+            &format!("{HEAD}\n[domain.\"example.org\"]\nmechanisms = []"),
+            expect![[
+                r#"w.toml:5:1: nobody could log in at example.org; leave the line out to offer all"#
+            ]],
+        );
+        check(
+            &format!("{HEAD}\n[domain.\"example.org\"]\nmechanisms = [\"MD5\"]"),
+            expect![[
+                r#"w.toml:5:15: `MD5` is no mechanism; there are SCRAM-SHA-512-PLUS, SCRAM-SHA-256-PLUS, SCRAM-SHA-1-PLUS, SCRAM-SHA-512, SCRAM-SHA-256, SCRAM-SHA-1, PLAIN"#
             ]],
         );
         check(
