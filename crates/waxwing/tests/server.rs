@@ -282,6 +282,20 @@ fn accounts_change_while_people_are_connected() {
         run(&["user", "list"], ""),
         (true, "alice@example.org\n".to_owned())
     );
+    let (ok, text) = run(&["user", "devices", "alice@example.org"], "");
+    assert!(ok && text.lines().count() == 2, "{text}");
+    let id = text.lines().nth(1).and_then(|line| line.split(' ').next());
+    let sign_out = ["user", "sign-out", "alice@example.org", id.unwrap()];
+    let (ok, text) = run(&sign_out, "");
+    assert!(ok && text.contains("Signed out: 1."), "{text}");
+    assert!(alice.rest().contains("</stream:stream>"));
+    let (ok, text) = run(&sign_out, "");
+    assert!(!ok && text.contains("has no device"), "{text}");
+    let (ok, text) = run(&["user", "devices", "nobody@example.org"], "");
+    assert!(!ok && text.contains("there is no account"), "{text}");
+
+    let mut alice = dial();
+    alice.log_in("alice", "two");
     let (ok, text) = run(&["user", "del", "alice@example.org"], "");
     assert!(!ok && text.contains("nothing was deleted"), "{text}");
     assert!(run(&["user", "del", "alice@example.org", "--yes"], "").0);

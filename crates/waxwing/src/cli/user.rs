@@ -92,10 +92,8 @@ pub(super) fn user(source: &Source, command: Command) -> Result<ExitCode, String
         Command::Add { address, password } => {
             let account = account(&config, &address)?;
             let (password, generated) = password.obtain(&env)?;
-            runtime.block_on(perform(
-                &config,
-                &Request::Add(account.clone(), password.clone()),
-            ))?;
+            let request = Request::Add(account.clone(), password.clone());
+            runtime.block_on(perform(&config, &request))?;
             println!("{account} can log in now.");
             if generated {
                 println!("Password (not shown again): {password}");
@@ -104,10 +102,8 @@ pub(super) fn user(source: &Source, command: Command) -> Result<ExitCode, String
         Command::Passwd { address, password } => {
             let account = account(&config, &address)?;
             let (password, generated) = password.obtain(&env)?;
-            runtime.block_on(perform(
-                &config,
-                &Request::Passwd(account.clone(), password.clone()),
-            ))?;
+            let request = Request::Passwd(account.clone(), password.clone());
+            runtime.block_on(perform(&config, &request))?;
             println!("{account} has a new password.");
             if generated {
                 println!("Password (not shown again): {password}");
@@ -122,14 +118,12 @@ pub(super) fn user(source: &Source, command: Command) -> Result<ExitCode, String
             println!("{account} is deleted.");
         }
         Command::Devices { address } => {
-            let account = account(&config, &address)?;
-            let list = runtime.block_on(perform(&config, &Request::Devices(account)))?;
-            print!("{list}");
+            let request = Request::Devices(account(&config, &address)?);
+            print!("{}", runtime.block_on(perform(&config, &request))?);
         }
         Command::SignOut { address, id } => {
-            let account = account(&config, &address)?;
-            let done = runtime.block_on(perform(&config, &Request::SignOut(account, id)))?;
-            print!("{done}");
+            let request = Request::SignOut(account(&config, &address)?, id);
+            print!("{}", runtime.block_on(perform(&config, &request))?);
         }
         Command::PurgeArchive {
             address,
@@ -144,12 +138,7 @@ pub(super) fn user(source: &Source, command: Command) -> Result<ExitCode, String
             print!("{}", runtime.block_on(perform(&config, &request))?);
         }
         Command::List { domain } => {
-            let domains = config
-                .domains
-                .iter()
-                .map(|domain| domain.as_str().to_owned());
-            let domains = domain.map_or_else(|| domains.collect(), |domain| vec![domain]);
-            runtime.block_on(list(&config, &domains))?;
+            runtime.block_on(list(&config, domain))?;
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -175,9 +164,12 @@ async fn engine_at_rest(config: &Config) -> Result<Engine, String> {
     data::engine(config, env::system(), store).await
 }
 
-async fn list(config: &Config, domains: &[String]) -> Result<(), String> {
+async fn list(config: &Config, domain: Option<String>) -> Result<(), String> {
+    let all = config.domains.iter();
+    let all = all.map(|domain| domain.as_str().to_owned());
+    let domains = domain.map_or_else(|| all.collect(), |domain| vec![domain]);
     let engine = engine_at_rest(config).await?;
-    for domain in domains {
+    for domain in &domains {
         for account in accounts::list(&engine, domain).await? {
             println!("{account}");
         }

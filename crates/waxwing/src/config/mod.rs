@@ -362,7 +362,9 @@ mod tests {
         );
         check(
             &format!("{HEAD}\n[domain.\"example.org\"]\nmechanisms = [\"MD5\"]"),
-            expect!["w.toml:5:14: `MD5` is no mechanism; there are SCRAM-SHA-512-PLUS, SCRAM-SHA-256-PLUS, SCRAM-SHA-1-PLUS, SCRAM-SHA-512, SCRAM-SHA-256, SCRAM-SHA-1, PLAIN"],
+            expect![
+                "w.toml:5:14: `MD5` is no mechanism; there are SCRAM-SHA-512-PLUS, SCRAM-SHA-256-PLUS, SCRAM-SHA-1-PLUS, SCRAM-SHA-512, SCRAM-SHA-256, SCRAM-SHA-1, PLAIN"
+            ],
         );
         check(
             &format!("{HEAD}\n[domain.\"example.org\"]\ncontact_abuse = [\"abuse\"]"),
