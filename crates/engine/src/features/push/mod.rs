@@ -15,16 +15,13 @@ mod worth;
 pub(crate) use pusher::Wakes;
 
 use crate::{
-    Engine,
-    account::View,
-    error,
+    Engine, error,
     feature::{Coverage, Disco, Feature, IqCx, IqHandler, IqKind, IqRoute, Place, Reply, Who, Xep},
     registry::Resource,
     route::Handover,
 };
 use bytes::Bytes;
 use pusher::{News, Wake};
-use std::sync::Arc;
 use waxwing_proto::{
     BareJid, Jid, ns,
     stanza::{Condition, StanzaError},
@@ -167,21 +164,12 @@ pub(crate) fn nameless(resource: &str) -> String {
 /// A message to `account` was handed over, or is kept for it: wakes those of its clients that are
 /// away. Costs next to nothing for who has registered none.
 pub(crate) fn wake(engine: &Engine, account: &BareJid, message: &Handover) {
-    let Some(view) = registered(engine, account) else {
-        return;
-    };
-    if message.from.bare_str() == account.as_str() {
+    let concerns = |push: &Push| !is_here(engine, account, &push.client);
+    if !is_worth_a_note(engine, account, concerns) || message.from.bare_str() == account.as_str() {
         return;
     }
     let worth = worth::worth(&message.stanza);
     if worth == Worth::Nothing {
-        return;
-    }
-    let all_here = view
-        .pushes
-        .iter()
-        .all(|push| is_here(engine, account, &push.client));
-    if all_here {
         return;
     }
     let may_tell = engine.settings().push.body && !worth::is_encrypted(&message.stanza);
@@ -203,7 +191,8 @@ pub(crate) fn is_back(engine: &Engine, account: &BareJid, resource: &Resource) {
 }
 
 /// A session has ended without having taken all its messages, and its client may not know: the
-/// network had swallowed it before anybody noticed. Called when the session has left the table.
+/// network had swallowed it before anybody noticed. Called when the session has left the table, or
+/// has fallen asleep.
 pub(crate) fn left_behind(engine: &Engine, account: &BareJid, resource: &Resource) {
     about(engine, account, resource, |owner| News::Unread { owner });
 }
@@ -221,11 +210,8 @@ fn about(
     resource: &Resource,
     news: impl FnOnce(String) -> News,
 ) {
-    let Some(view) = registered(engine, account) else {
-        return;
-    };
     let owner = owner(resource);
-    if view.pushes.iter().any(|push| push.client == owner) {
+    if is_worth_a_note(engine, account, |push| push.client == owner) {
         engine.wakes().push(Wake {
             account: account.clone(),
             news: news(owner),
@@ -233,11 +219,13 @@ fn about(
     }
 }
 
-/// The account's view if it has registrations. One that is not in memory belongs to an account for
-/// which nothing happens.
-fn registered(engine: &Engine, account: &BareJid) -> Option<Arc<View>> {
-    let view = engine.registry().view(account).ok()?;
-    (!view.pushes.is_empty()).then_some(view)
+/// Whether a registration of the account is concerned. If its snapshot is not in memory, because
+/// something of it has just changed, the task that takes the note will see.
+fn is_worth_a_note(engine: &Engine, account: &BareJid, concerns: impl Fn(&Push) -> bool) -> bool {
+    match engine.registry().view(account) {
+        Ok(view) => view.pushes.iter().any(concerns),
+        Err(_) => true,
+    }
 }
 
 /// Whether a client has a session whose connection is there.

@@ -161,6 +161,10 @@ impl Pusher {
         let Ok(view) = engine.view(&account).await else {
             return;
         };
+        if view.pushes.is_empty() {
+            self.accounts.remove(&account);
+            return;
+        }
         let mut known = self.accounts.remove(&account).unwrap_or_default();
         known.retain(|known| view.pushes.iter().any(|push| known.is(push)));
         match news {
