@@ -18,11 +18,12 @@ import login
 import messaging
 import pep
 import profanity
+import push
 import services
 import xmppjs
 from servers import start
 
-MODULES = [login, messaging, services, pep, component, account, profanity, xmppjs]
+MODULES = [login, messaging, services, pep, component, push, account, profanity, xmppjs]
 
 
 def tests():

@@ -14,7 +14,6 @@ use bytes::{Bytes, BytesMut};
 use std::{
     collections::VecDeque,
     future::{Future, poll_fn},
-    net::IpAddr,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -55,7 +54,6 @@ pub enum ComponentEvent {
 /// A component's connection.
 pub struct ComponentConnection {
     engine: Engine,
-    peer: IpAddr,
     stream: ComponentStream,
     /// Since it has authenticated.
     route: Option<Arc<Route>>,
@@ -65,15 +63,14 @@ pub struct ComponentConnection {
 }
 
 impl ComponentConnection {
-    /// A connection that has just been accepted from `peer`.
-    pub fn new(engine: &Engine, peer: IpAddr) -> Self {
+    /// A connection that has just been accepted.
+    pub fn new(engine: &Engine) -> Self {
         let env = engine.env().clone();
         let ids: Ids = Arc::new(move || env.token());
         let timeout = engine.settings().limits.login_timeout;
         Self {
             stream: ComponentStream::new(Arc::clone(engine.component_streams()), ids),
             engine: engine.clone(),
-            peer,
             route: None,
             output: VecDeque::new(),
             status: Status::Open,
@@ -184,7 +181,7 @@ impl ComponentConnection {
             ComponentEffect::Authenticated { domain } => self.enter(domain),
             ComponentEffect::AuthFailed { domain } => {
                 self.engine.metrics().component_failures.inc();
-                tracing::warn!(%domain, peer = %self.peer, "a component has not proven its secret");
+                tracing::warn!(%domain, "a component has not proven its secret");
             }
             ComponentEffect::Stanza(stanza) => {
                 if let Err(error) = self.take(stanza).await {

@@ -375,6 +375,28 @@ fn check_explains_what_is_wrong() {
 }
 
 #[test]
+fn check_looks_at_components() {
+    let mut server = Server::start("");
+    server.signal("TERM");
+    server.wait();
+    server.write_settings(
+        "components = [\"0.0.0.0:5998\"]\n[component.\"irc.example.org\"]\nsecret = \
+         \"0123456789abcdef\"\n[component.\"sms.example.org\"]\nsecret_file = \"missing\"",
+    );
+    let checked = server.command(&["check"], "");
+    let text = String::from_utf8(checked.stdout).unwrap();
+    assert!(!checked.status.success());
+    for line in [
+        "ok    component irc.example.org: has a secret",
+        "FAIL  component sms.example.org: missing: ",
+        "warn  listen.components: 0.0.0.0:5998 can be reached by others",
+    ] {
+        assert!(text.contains(line), "{line} in {text}");
+    }
+    assert!(!text.contains("0123456789abcdef"), "{text}");
+}
+
+#[test]
 fn secrets_and_addresses_stay_out_of_the_log() {
     let mut server = Server::start("[log]\nlevel = \"trace\"");
     server.command(&["user", "add", "alice@example.org"], "hunter2hunter2\n");

@@ -110,7 +110,7 @@ impl Memory {
     pub(super) fn connect_component(&self) -> Connected {
         let (ours, theirs) = tokio::io::duplex(PIPE_BYTES);
         let mut running = self.running.borrow_mut();
-        let connection = ComponentConnection::new(&running.engine, PEER);
+        let connection = ComponentConnection::new(&running.engine);
         running.serve(connection, theirs);
         Connected {
             wire: Box::new(ours),

@@ -54,7 +54,7 @@ pub(crate) async fn run(
             }
         },
         Kind::Components => {
-            let connection = ComponentConnection::new(&shared.engine, peer.ip());
+            let connection = ComponentConnection::new(&shared.engine);
             return serve(shared, connection, transport, input, slot, stop).await;
         }
     };
