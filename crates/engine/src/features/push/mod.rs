@@ -200,8 +200,8 @@ pub(crate) fn left_behind(engine: &Engine, account: &BareJid, resource: &Resourc
 /// Whether the client of a session wants to be woken when it is away.
 pub(crate) fn is_wanted(engine: &Engine, account: &BareJid, resource: &Resource) -> bool {
     let owner = owner(resource);
-    registered(engine, account)
-        .is_some_and(|view| view.pushes.iter().any(|push| push.client == owner))
+    let view = engine.registry().view(account);
+    view.is_ok_and(|view| view.pushes.iter().any(|push| push.client == owner))
 }
 
 fn about(
