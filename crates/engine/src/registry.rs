@@ -210,6 +210,7 @@ impl Resource {
     /// Remembers what its client can do.
     pub fn set_caps(&self, caps: Option<Features>) {
         *self.caps.lock() = caps;
+        self.changed();
     }
     /// Remembers with which capabilities it is being sent the newest items of nodes, and gives those
     /// before in this presence session.

@@ -3,7 +3,7 @@
 
 use crate::{
     clients::ClientId,
-    features::offline,
+    features::{caps::Features, offline},
     registry::{Resource, Setting},
 };
 use bytes::Bytes;
@@ -14,6 +14,8 @@ use waxwing_proto::{
     xml::{Element, Limits, Tree, Writer},
 };
 
+/// How a feature ends by which a client says that it is interested in a node.
+const INTEREST: &str = "+notify";
 /// Namespace of what only this server reads.
 const NS: &str = "waxwing:session:1";
 
@@ -28,6 +30,9 @@ pub(crate) struct State {
     pub(crate) presence: Option<Bytes>,
     /// To whom it has sent directed presence.
     pub(crate) directed: Vec<Jid>,
+    /// The nodes that its client is interested in (XEP-0163 § 4.2): it does not say so again when it
+    /// resumes, and is not asked.
+    pub(crate) interests: Vec<String>,
     /// Where its stream ended; nothing while it has one, or after a crash.
     pub(crate) end: Option<End>,
 }
@@ -64,6 +69,7 @@ impl State {
             client: resource.client().map(|client| client.as_str().to_owned()),
             presence: resource.presence().map(|presence| presence.to_bytes()),
             directed: resource.directed(),
+            interests: interests(resource),
             end: None,
         }
     }
@@ -86,6 +92,16 @@ impl State {
         for to in &self.directed {
             resource.remember_directed(to, directed_max);
         }
+        if !self.interests.is_empty() {
+            let features = self
+                .interests
+                .iter()
+                .map(|node| format!("{node}{INTEREST}"));
+            let features: Features = features.map(String::into_boxed_str).collect();
+            // What its client has been sent it has.
+            resource.replace_served(features.clone());
+            resource.set_caps(Some(features));
+        }
     }
 
     /// As it is kept.
@@ -101,6 +117,9 @@ impl State {
         }
         for jid in &self.directed {
             xml.start("directed").text(jid.as_str()).end();
+        }
+        for node in &self.interests {
+            xml.start("interest").text(node).end();
         }
         if let Some(end) = &self.end {
             end.write(&mut xml);
@@ -131,6 +150,7 @@ impl State {
                 "set" => state.settings.extend(Setting::named(&text)),
                 "presence" => state.presence = content(bytes, child),
                 "directed" => state.directed.extend(Jid::parse(&text)),
+                "interest" => state.interests.push(text.into_owned()),
                 "end" => state.end = Some(End::read(bytes, child)),
                 _ => {}
             }
@@ -202,6 +222,15 @@ impl Unacknowledged {
     }
 }
 
+fn interests(resource: &Resource) -> Vec<String> {
+    let features = resource.caps();
+    let features = features.iter().flat_map(|features| features.iter());
+    features
+        .filter_map(|feature| feature.strip_suffix(INTEREST))
+        .map(str::to_owned)
+        .collect()
+}
+
 /// A stanza within an element, where its own namespace is inherited.
 fn stanza(xml: &mut Writer, name: &str, stanza: &Bytes) {
     xml.start_ns(name, ns::CLIENT).raw(stanza);
@@ -230,6 +259,7 @@ mod tests {
             client: Some("0123456789abcdef".into()),
             presence: Some("<presence from='a@b/c'><show>away</show></presence>".into()),
             directed: vec![Jid::parse("room@rooms.example/a&b").unwrap()],
+            interests: vec!["urn:x".into(), "urn:y?<".into()],
             end: Some(End {
                 acknowledged: u32::MAX,
                 seen: u64::MAX,

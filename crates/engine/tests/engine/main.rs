@@ -6,6 +6,7 @@ mod archive;
 mod commit;
 mod delivery;
 mod login;
+mod pubsub;
 mod resumption;
 mod revocation;
 mod roster;
