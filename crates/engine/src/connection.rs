@@ -151,6 +151,9 @@ impl Connection {
             let acknowledges = self.output.is_acknowledged();
             session.state.offline.written(acknowledges);
             session.written();
+            if !acknowledges {
+                session.received(self.output.seen());
+            }
         }
     }
 

@@ -47,11 +47,22 @@ impl Engine {
         let expires = self.env().now() + micros(self.settings().limits.hibernation);
         self.store().sessions_release(expires).await?;
         let all = self.store().sessions_expired(Micros::MAX, u32::MAX).await?;
+        let mut cursors = Vec::new();
         for (account, key) in all {
             let row = self.store().session(account.clone(), key.id).await?;
-            if let Some(row) = row {
-                self.find_again(&account, &row).await?;
+            match row {
+                Some(row) if row.state.is_empty() => cursors.push((account, row.key())),
+                Some(row) => self.find_again(&account, &row).await?,
+                None => {}
             }
+        }
+        for (account, key) in cursors {
+            // A session that is found again has the messages; else they wait.
+            let others = self.registry().takes_messages(&account);
+            let waiting = (!others).then(|| offline::waiting(self, &account));
+            self.store()
+                .session_end(account, key, None, waiting)
+                .await?;
         }
         Ok(())
     }

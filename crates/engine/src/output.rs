@@ -189,7 +189,8 @@ impl Output {
         for sent in unacknowledged.acknowledge(h)? {
             self.unacknowledged_bytes -= sent.bytes();
             match sent {
-                Sent::Nothing | Sent::Stanza(_) | Sent::Message(_) => {}
+                Sent::Nothing | Sent::Stanza(_) => {}
+                Sent::Message(message) => covered.archived = message.archived.or(covered.archived),
                 Sent::Archived(id) => covered.archived = Some(id),
                 Sent::Waiting(id) => covered.waiting = Some(id),
             }

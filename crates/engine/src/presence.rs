@@ -108,6 +108,9 @@ async fn available(
     let before = resource.priority();
     // It stays as long as the session does.
     let stanza = draft.seal().detached();
+    if priority >= 0 {
+        session.put_cursor().await;
+    }
     // First, so that whoever becomes available meanwhile either finds it or is found.
     resource.set_presence(Some((stanza.clone(), priority)));
     if !is_current(&engine, &account, &resource) {

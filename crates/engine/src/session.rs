@@ -271,7 +271,7 @@ impl Session {
     /// take. `output` is what was on its way to it.
     pub async fn end(mut self, mut output: Output, ending: Ending) {
         self.settle(&mut output).await;
-        if ending == Ending::Lost && self.resumable.is_some() {
+        if ending == Ending::Lost && self.is_resumable() {
             return self.hibernate(output).await;
         }
         let engine = self.engine.clone();

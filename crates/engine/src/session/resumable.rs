@@ -13,6 +13,7 @@ use crate::{
     output::{Output, Sent},
     registry::Resource,
 };
+use bytes::Bytes;
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 use tokio::time::timeout;
 use waxwing_proto::{
@@ -37,6 +38,23 @@ pub(super) struct Resumable {
     durable: u32,
     /// [`crate::registry::Resource::changes`] when the state was last written.
     written: u64,
+    /// The newest message of the archive that the client has received, as it was written.
+    received: u64,
+    /// The session cannot be resumed: only how far its client has received is written, so that the
+    /// rest waits for it after a crash.
+    cursor_only: bool,
+}
+
+impl Resumable {
+    fn new(row: &SmSession) -> Self {
+        Self {
+            key: row.key(),
+            durable: row.handled,
+            written: 0,
+            received: row.acknowledged,
+            cursor_only: false,
+        }
+    }
 }
 
 impl Session {
@@ -49,20 +67,10 @@ impl Session {
     }
 
     async fn put(&mut self) -> Option<String> {
-        let engine = self.engine.clone();
-        let account = self.state.account.clone();
+        let (engine, account) = (self.engine.clone(), self.state.account.clone());
         let resource = self.state.resource.clone();
         let changes = resource.changes();
-        let ends = engine.store().archive_ends(account.clone()).await.ok()?;
-        let row = SmSession {
-            id: engine.env().token(),
-            generation: 1,
-            resource: resource.jid.resource().to_owned(),
-            handled: 0,
-            acknowledged: ends.map_or(0, |(_, last)| last),
-            expires: None,
-            state: State::of(&resource).to_bytes(),
-        };
+        let row = self.row(State::of(&resource).to_bytes()).await?;
         let sessions_max = engine.settings().limits.resumable_sessions_max;
         let put = || {
             engine
@@ -77,13 +85,61 @@ impl Session {
             tracing::debug!(%error, "a session cannot be made resumable");
             return None;
         }
+        if let Some(cursor) = self.resumable.take() {
+            drop(engine.store().session_remove(account, cursor.key));
+        }
         resource.set_session_id(&row.id);
         self.resumable = Some(Box::new(Resumable {
-            key: row.key(),
-            durable: 0,
             written: changes,
+            ..Resumable::new(&row)
         }));
         Some(row.id)
+    }
+
+    /// Begins to note how far the client has received its messages; to be called before anybody
+    /// may send it some, whose records then come after. Where that cannot be noted, the session
+    /// does without.
+    pub(crate) async fn put_cursor(&mut self) {
+        if self.resumable.is_some() {
+            return;
+        }
+        let Some(row) = self.row(Bytes::new()).await else {
+            return;
+        };
+        self.resumable = Some(Box::new(Resumable {
+            cursor_only: true,
+            ..Resumable::new(&row)
+        }));
+        let limits = &self.engine.settings().limits;
+        let sessions = u32::try_from(limits.sessions_per_account_max).unwrap_or(u32::MAX);
+        let sessions_max = limits.resumable_sessions_max.saturating_add(sessions);
+        let account = self.state.account.clone();
+        // Nobody waits: a slow disk must not keep people from being here.
+        drop(self.engine.store().session_put(account, row, sessions_max));
+    }
+
+    async fn row(&self, state: Bytes) -> Option<SmSession> {
+        let (engine, account) = (&self.engine, &self.state.account);
+        let ends = engine.store().archive_ends(account.clone()).await.ok()?;
+        Some(SmSession {
+            id: engine.env().token(),
+            generation: 1,
+            resource: self.state.resource.jid.resource().to_owned(),
+            handled: 0,
+            acknowledged: ends.map_or(0, |(_, last)| last),
+            expires: None,
+            state,
+        })
+    }
+
+    /// Whether the client can come back to the session.
+    pub(super) fn is_resumable(&self) -> bool {
+        self.resumable().is_some()
+    }
+
+    fn resumable(&self) -> Option<&Resumable> {
+        let resumable = self.resumable.as_deref()?;
+        (!resumable.cursor_only).then_some(resumable)
     }
 
     /// Takes over a session (§ 5): its counts, its address and what it missed. Gives how many of
@@ -177,7 +233,10 @@ impl Session {
             return;
         };
         let account = self.state.account.clone();
-        let waiting = hibernation::heir(&self.engine, &account, &self.state.resource);
+        // What such a session was not sent waits already.
+        let waiting = (!resumable.cursor_only)
+            .then(|| hibernation::heir(&self.engine, &account, &self.state.resource))
+            .flatten();
         let ended = self
             .engine
             .store()
@@ -196,7 +255,7 @@ impl Session {
 
     /// The count that a record carries.
     pub(super) fn counts(&self, count: u32) -> Option<Handled> {
-        let resumable = self.resumable.as_ref()?;
+        let resumable = self.resumable()?;
         Some(Handled {
             account: self.state.account.clone(),
             session: resumable.key.clone(),
@@ -213,7 +272,7 @@ impl Session {
 
     /// Writes a count that is not on disk; nothing if it is, or need not be.
     pub(super) fn write_count(&self, h: u32) -> Option<Ticket> {
-        let resumable = self.resumable.as_ref()?;
+        let resumable = self.resumable()?;
         // A distance of more than half the range is one backwards (XEP-0198 § 4).
         let ahead = h.wrapping_sub(resumable.durable);
         (ahead != 0 && ahead <= u32::MAX / 2).then(|| {
@@ -228,20 +287,25 @@ impl Session {
     }
 
     /// The client has received all of the archive up to here that is for it.
-    pub(crate) fn received(&self, archived: u64) {
-        if let Some(resumable) = &self.resumable {
+    pub(crate) fn received(&mut self, archived: u64) {
+        let Some(mut resumable) = self.resumable.take() else {
+            return;
+        };
+        if resumable.received < archived {
+            resumable.received = archived;
             let update = SessionUpdate {
                 acknowledged: Some(archived),
                 ..SessionUpdate::default()
             };
             // Nobody waits: if it is lost, the client gets the messages once more.
-            drop(self.change(resumable, update));
+            drop(self.change(&resumable, update));
         }
+        self.resumable = Some(resumable);
     }
 
     /// Writes what the client has set, if that has changed.
     pub(super) fn save(&mut self) {
-        let Some(resumable) = &self.resumable else {
+        let Some(resumable) = self.resumable() else {
             return;
         };
         let changes = self.state.resource.changes();
@@ -358,10 +422,9 @@ async fn take_over(
     let mut session = Session::new(engine, account, resource);
     session.inbound = Some(Inbound::restore(row.handled));
     session.resumable = Some(Box::new(Resumable {
-        key: row.key(),
-        durable: row.handled,
         // Written at once, without the list, of which only this stream knows what became.
         written: u64::MAX,
+        ..Resumable::new(&row)
     }));
     session.replay = Some(Box::new(Replay::new(listed, after, missed)));
     session.save();
