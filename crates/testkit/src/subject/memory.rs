@@ -276,6 +276,10 @@ fn apply(settings: &mut Settings, name: &str, value: &str) -> Option<()> {
         "clients_per_account_max" => {
             settings.clients.per_account_max = value.parse().ok()?;
         }
+        "clients_forgotten_after_days" => {
+            settings.clients.forgotten_after = days(value)?;
+        }
+        "token_lifetime_days" => settings.clients.token_lifetime = days(value)?,
         "client_names_kept" => settings.clients.names_kept = value.parse().ok()?,
         "blocked_max" => limits.blocked_max = value.parse().ok()?,
         "documents_bytes_max" => limits.documents_bytes_max = value.parse().ok()?,
@@ -283,6 +287,11 @@ fn apply(settings: &mut Settings, name: &str, value: &str) -> Option<()> {
         _ => return None,
     }
     Some(())
+}
+
+fn days(text: &str) -> Option<Duration> {
+    let days: u64 = text.parse().ok()?;
+    Some(Duration::from_hours(24 * days))
 }
 
 /// The wall clock that follows tokio's paused one.
