@@ -11,6 +11,9 @@ use waxwing_proto::{BareJid, Jid};
 
 /// Up to this many entries a count or an index is exact; beyond it there is none.
 pub const ARCHIVE_COUNT_MAX: u32 = 10_000;
+/// Entries that may be looked at for a count of those among them that pass a filter; where it takes
+/// more, there is none.
+pub const ARCHIVE_COUNTED_MAX: u32 = 20_000;
 /// Entries of one conversation that [`Archive::archive_find`] looks at, from the newest.
 pub const ARCHIVE_FIND_MAX: u32 = 10_000;
 /// Ids that one [`ArchiveFilter::ids`] may name.
@@ -117,8 +120,9 @@ pub struct PageRequest {
     pub from: PageFrom,
     /// Newest first (XEP-0313 § 4.3.4); which entries there are is not affected.
     pub flip: bool,
-    /// Whether [`ArchivePage::count`] and [`ArchivePage::index`] are wanted. It costs up to two
-    /// walks over [`ARCHIVE_COUNT_MAX`] entries.
+    /// Whether [`ArchivePage::count`] and [`ArchivePage::index`] are wanted. It costs a walk over
+    /// [`ARCHIVE_COUNT_MAX`] entries, with a filter over [`ARCHIVE_COUNTED_MAX`], and another for a
+    /// page that is not at an end.
     pub count: bool,
 }
 
@@ -143,10 +147,11 @@ pub struct ArchivePage {
     /// Nothing follows: later entries for a page from the start, earlier ones for one from the
     /// end.
     pub complete: bool,
-    /// How many entries pass the filter, if asked for and not more than [`ARCHIVE_COUNT_MAX`].
+    /// How many entries pass the filter, if asked for, not more than [`ARCHIVE_COUNT_MAX`], and
+    /// found out by looking at not more than [`ARCHIVE_COUNTED_MAX`].
     pub count: Option<u32>,
-    /// How many of them are older than the oldest of this page, if asked for, not more than
-    /// [`ARCHIVE_COUNT_MAX`], and the page is not empty.
+    /// How many of them are older than the oldest of this page, if the count is known and the page
+    /// is not empty.
     pub index: Option<u32>,
 }
 
@@ -330,7 +335,7 @@ impl PageRequest {
             entries,
             complete: length == to - from,
             count: known(passing.len()),
-            index: known(first).filter(|_| length > 0),
+            index: known(passing.len()).and_then(|_| known(first).filter(|_| length > 0)),
         };
         if self.flip {
             page.entries.reverse();

@@ -20,8 +20,9 @@ mod sqlite;
 
 pub use access::{Client, ClientSeen, Push, Pushes, Token, TokenUse, Tokens};
 pub use archive::{
-    ARCHIVE_COUNT_MAX, ARCHIVE_FIND_MAX, ARCHIVE_IDS_MAX, Archive, ArchiveDefault, ArchiveFilter,
-    ArchivePage, ArchivePreferences, Archived, Keep, PageFrom, PageRequest, Retention,
+    ARCHIVE_COUNT_MAX, ARCHIVE_COUNTED_MAX, ARCHIVE_FIND_MAX, ARCHIVE_IDS_MAX, Archive,
+    ArchiveDefault, ArchiveFilter, ArchivePage, ArchivePreferences, Archived, Keep, PageFrom,
+    PageRequest, Retention,
 };
 pub use credentials::{Account, Credentials};
 pub use hibernation::{Hibernation, KeptStanza, SessionKey, SessionUpdate, SmSession, Stanzas};

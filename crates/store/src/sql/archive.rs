@@ -2,8 +2,9 @@
 
 use super::{Executor, Row, accounts, address, bound, damaged, message, offline};
 use crate::{
-    ARCHIVE_COUNT_MAX, ARCHIVE_FIND_MAX, ARCHIVE_IDS_MAX, ArchiveFilter, ArchivePage, Archived,
-    Micros, PageFrom, PageRequest, Result, StoreError, archive::origin_hash, quota,
+    ARCHIVE_COUNT_MAX, ARCHIVE_COUNTED_MAX, ARCHIVE_FIND_MAX, ARCHIVE_IDS_MAX, ArchiveFilter,
+    ArchivePage, Archived, Micros, PageFrom, PageRequest, Result, StoreError, archive::origin_hash,
+    quota,
 };
 use bytes::Bytes;
 use waxwing_proto::{BareJid, Jid};
@@ -53,15 +54,19 @@ const WITH_BACKWARDS: &str = entries!(
     "archive_span s CROSS JOIN archive_entry e",
     conversation!("ORDER BY s.span DESC, e.id DESC LIMIT ?6")
 );
-const COUNT: &str = concat!(
-    "SELECT count(*) FROM (SELECT 1 FROM archive_entry e WHERE e.account = ?1 AND ",
-    passing!("LIMIT ?6) AS passing")
-);
-const WITH_COUNT: &str = concat!(
-    "SELECT count(*) FROM (SELECT 1 FROM archive_span s CROSS JOIN archive_entry e \
-     WHERE e.account = ?1 AND ",
-    conversation!("LIMIT ?6) AS passing")
-);
+/// How many entries are looked at, and how many of them pass: those that do not cost time as well.
+const COUNT: &str = "SELECT count(*), coalesce(sum(CASE WHEN (seen.flags & ?4) = ?4 \
+     AND (seen.flags & ?5) = 0 THEN 1 ELSE 0 END), 0) \
+     FROM (SELECT e.flags FROM archive_entry e \
+     WHERE e.account = ?1 AND e.id > ?2 AND e.id < ?3 LIMIT ?6) AS seen";
+const WITH_COUNT: &str = "SELECT count(*), coalesce(sum(CASE WHEN seen.contact = ?7 \
+     AND (?8 = '' OR seen.resource = ?8) AND (seen.flags & ?4) = ?4 \
+     AND (seen.flags & ?5) = 0 THEN 1 ELSE 0 END), 0) \
+     FROM (SELECT e.contact, e.resource, e.flags FROM archive_span s CROSS JOIN archive_entry e \
+     WHERE e.account = ?1 AND s.account = ?1 AND s.contact = ?7 \
+     AND s.span >= (?2 >> 36) AND s.span <= (?3 >> 36) \
+     AND e.id >= (s.span << 36) AND e.id < ((s.span + 1) << 36) \
+     AND e.id > ?2 AND e.id < ?3 LIMIT ?6) AS seen";
 const BY_ID: &str = entries!("archive_entry e", "e.id = ?2");
 const EXISTS: &str = "SELECT 1 FROM archive_entry WHERE account = ?1 AND id = ?2";
 const FIRST: &str = "SELECT id FROM archive_entry WHERE account = ?1 ORDER BY id LIMIT 1";
@@ -192,10 +197,15 @@ fn page_of_span(
     let (mut count, mut index) = (None, None);
     if request.count {
         count = whole.count(db)?;
-        if let Some(oldest) = oldest {
-            let before = whole.before.min(bound(oldest.id));
-            index = Span { before, ..whole }.count(db)?;
-        }
+        index = match (count, oldest, request.from) {
+            (None, ..) | (_, None, _) => None,
+            (_, _, PageFrom::First) => Some(0),
+            (Some(count), _, PageFrom::Last) => count.checked_sub(length(&entries)),
+            (_, Some(oldest), _) => {
+                let before = whole.before.min(bound(oldest.id));
+                Span { before, ..whole }.count(db)?
+            }
+        };
     }
     if request.flip != request.is_backwards() {
         entries.reverse();
@@ -206,6 +216,10 @@ fn page_of_span(
         count,
         index,
     })
+}
+
+fn length(entries: &[Archived]) -> u32 {
+    u32::try_from(entries.len()).unwrap_or(u32::MAX)
 }
 
 /// The entries of an archive that pass, but for single ids.
@@ -246,15 +260,22 @@ impl<'a> Span<'a> {
             .collect()
     }
 
-    /// How many, up to [`ARCHIVE_COUNT_MAX`].
+    /// How many, if few enough pass and few enough are to be looked at for it.
     fn count(&self, db: &mut dyn Executor) -> Result<Option<u32>> {
-        let limit = i64::from(ARCHIVE_COUNT_MAX) + 1;
+        let all_pass = self.with.is_none() && self.flags_all == 0 && self.flags_none == 0;
+        let seen_max = if all_pass {
+            ARCHIVE_COUNT_MAX
+        } else {
+            ARCHIVE_COUNTED_MAX
+        };
+        let limit = i64::from(seen_max) + 1;
         let row = self
             .query(db, (COUNT, WITH_COUNT), limit, usize::MAX)?
             .into_iter()
             .next();
-        let count: u32 = row.ok_or_else(|| damaged("no count"))?.number()?;
-        Ok(Some(count).filter(|count| *count <= ARCHIVE_COUNT_MAX))
+        let mut row = row.ok_or_else(|| damaged("no count"))?;
+        let (seen, passing): (u32, u32) = (row.number()?, row.number()?);
+        Ok((seen <= seen_max && passing <= ARCHIVE_COUNT_MAX).then_some(passing))
     }
 
     fn query(

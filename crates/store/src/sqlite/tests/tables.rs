@@ -284,7 +284,7 @@ async fn no_query_of_an_archive_reads_it_whole() {
         .chain(crate::sql::RESEND_QUERIES)
     {
         for step in plan(&connection, sql) {
-            let derived = step == "SCAN passing" || step == "SCAN old";
+            let derived = step == "SCAN seen" || step == "SCAN old";
             assert!(
                 derived || !(step.contains("SCAN") || step.contains("TEMP B-TREE")),
                 "{step}: {sql}"
