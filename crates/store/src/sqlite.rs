@@ -121,6 +121,27 @@ impl SqliteStore {
         file::backup(&self.path, to)
     }
 
+    /// [`SqliteStore::backup`] of a database that other processes may have open. Nothing of it is
+    /// changed, not even an old schema.
+    pub fn copy(from: impl AsRef<Path>, to: impl AsRef<Path>) -> Result<()> {
+        file::judge(from.as_ref())?;
+        file::backup(from.as_ref(), to.as_ref())
+    }
+
+    /// Whether [`SqliteStore::open`] would take the database, which others may have open, and with
+    /// `whole` what [`SqliteStore::integrity`] finds in it. Nothing of it is changed. Blocks.
+    pub fn check(path: impl AsRef<Path>, whole: bool) -> Result<Vec<String>> {
+        let path = path.as_ref();
+        file::judge(path)?;
+        let mut connection = Connection::open(path)?;
+        schema::judge(&mut connection, schema::MIGRATIONS)?;
+        if whole {
+            connection.integrity()
+        } else {
+            Ok(Vec::new())
+        }
+    }
+
     /// Looks for damage in the whole file, which takes about a second per few hundred megabytes;
     /// gives what was found, in SQLite's words. Blocks.
     pub fn integrity(&self) -> Result<Vec<String>> {

@@ -397,6 +397,63 @@ fn check_looks_at_components() {
 }
 
 #[test]
+fn a_backup_of_a_running_server_can_be_restored() {
+    let mut server = Server::start("");
+    let run = |server: &Server, arguments: &[&str]| {
+        let done = server.command(arguments, "hunter2hunter2\n");
+        let text = [done.stdout, done.stderr].concat();
+        (done.status.success(), String::from_utf8(text).unwrap())
+    };
+    run(&server, &["user", "add", "alice@example.org"]);
+    let copy = server.config().with_file_name("copy");
+    let copy_name = copy.to_str().unwrap();
+    let (done, text) = run(&server, &["backup", copy_name]);
+    assert!(
+        done && text.contains("has a copy of the database"),
+        "{text}"
+    );
+    run(&server, &["user", "add", "later@example.org"]);
+    let (done, text) = run(&server, &["backup", copy_name]);
+    assert!(!done && text.contains("replaces nothing"), "{text}");
+    let nowhere = server.config().with_file_name("none").join("copy");
+    let (done, text) = run(&server, &["backup", nowhere.to_str().unwrap()]);
+    assert!(!done && text.contains("No such file"), "{text}");
+
+    server.signal("TERM");
+    server.wait();
+    let database = server
+        .config()
+        .with_file_name("data")
+        .join("waxwing.sqlite");
+    let (_, list) = run(&server, &["user", "list"]);
+    assert_eq!(list, "alice@example.org\nlater@example.org\n");
+    std::fs::rename(&copy, &database).unwrap();
+    let (done, text) = run(&server, &["check"]);
+    assert!(done && text.contains("waxwing.sqlite: whole"), "{text}");
+    let (_, list) = run(&server, &["user", "list"]);
+    assert_eq!(list, "alice@example.org\n");
+
+    // A page in the middle: of what, only looking through it tells.
+    let mut bytes = std::fs::read(&database).unwrap();
+    let middle = bytes.len() / 2 / 4096 * 4096;
+    bytes[middle..middle + 4096].fill(0xff);
+    std::fs::write(&database, bytes).unwrap();
+    let (done, text) = run(&server, &["check"]);
+    assert!(!done && text.contains("FAIL  database"), "{text}");
+    let (done, text) = run(&server, &["backup", copy_name]);
+    assert!(!done && text.contains("no backup was made"), "{text}");
+    assert!(!copy.exists());
+    std::fs::remove_file(&database).unwrap();
+    let (done, text) = run(&server, &["backup", copy_name]);
+    assert!(!done && text.contains("there is no database yet"), "{text}");
+    let (done, text) = run(&server, &["check", "--quick"]);
+    assert!(
+        done && text.contains("will be made at the first start"),
+        "{text}"
+    );
+}
+
+#[test]
 fn secrets_and_addresses_stay_out_of_the_log() {
     let mut server = Server::start("[log]\nlevel = \"trace\"");
     server.command(&["user", "add", "alice@example.org"], "hunter2hunter2\n");

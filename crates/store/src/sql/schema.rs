@@ -43,6 +43,18 @@ pub(crate) fn migrate(db: &mut dyn Executor, migrations: &[&str]) -> Result<()> 
 /// Does the next migration; false when there is none left.
 fn step(db: &mut dyn Executor, migrations: &[&str]) -> Result<bool> {
     db.execute(CREATE_VERSIONS, &[])?;
+    let done = judge(db, migrations)?;
+    let Some(migration) = migrations.get(done) else {
+        return Ok(false);
+    };
+    db.script(migration)?;
+    db.execute(SET_VERSION, &[super::bound(done + 1).into()])?;
+    kill_point(KillPoint::Migration);
+    Ok(true)
+}
+
+/// How many migrations were done; refuses a schema newer than `migrations`.
+pub(crate) fn judge(db: &mut dyn Executor, migrations: &[&str]) -> Result<usize> {
     let mut row = db
         .query_first(VERSION, &[])?
         .ok_or_else(|| damaged("no schema version"))?;
@@ -57,11 +69,5 @@ fn step(db: &mut dyn Executor, migrations: &[&str]) -> Result<bool> {
             .into(),
         ));
     }
-    let Some(migration) = migrations.get(done) else {
-        return Ok(false);
-    };
-    db.script(migration)?;
-    db.execute(SET_VERSION, &[super::bound(done + 1).into()])?;
-    kill_point(KillPoint::Migration);
-    Ok(true)
+    Ok(done)
 }

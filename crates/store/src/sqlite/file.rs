@@ -21,10 +21,7 @@ const LOG_MAGIC: [[u8; 4]; 2] = [[0x37, 0x7f, 0x06, 0x82], [0x37, 0x7f, 0x06, 0x
 /// The writer's connection to the database at `path`.
 pub(super) fn open_or_create(path: &Path) -> Result<Connection> {
     match fs::metadata(path) {
-        Ok(found) if found.len() == 0 => {
-            return Err(refused(path, "is empty, though a database never is"));
-        }
-        Ok(found) => judge(path, found.len())?,
+        Ok(_) => judge(path)?,
         Err(error) if error.kind() == ErrorKind::NotFound => {
             if beside(path, "-wal").exists() {
                 return Err(refused(path, "is missing, but its log (-wal) is there"));
@@ -45,7 +42,12 @@ pub(super) fn open_or_create(path: &Path) -> Result<Connection> {
 }
 
 /// Refuses a file that is damaged or not ours, before anything is written to it.
-fn judge(path: &Path, bytes: u64) -> Result<()> {
+pub(super) fn judge(path: &Path) -> Result<()> {
+    let found = fs::metadata(path).map_err(|error| io_error(path, &error))?;
+    let bytes = found.len();
+    if bytes == 0 {
+        return Err(refused(path, "is empty, though a database never is"));
+    }
     judge_log(path)?;
     let look = || {
         let connection = Connection::open(path)?;

@@ -1,5 +1,6 @@
 //! The command line.
 
+mod backup;
 mod check;
 mod generate;
 mod run;
@@ -35,7 +36,17 @@ enum Command {
     /// Run the server
     Run,
     /// Look for mistakes in configuration, certificates, data folder and ports
-    Check,
+    Check {
+        /// Do not look through the whole database for damage: it takes a second for some hundred
+        /// megabytes
+        #[arg(long)]
+        quick: bool,
+    },
+    /// Copy the database to a new file; works whether the server runs or not
+    Backup {
+        /// The new file, readable by its owner only
+        file: PathBuf,
+    },
     /// Handle accounts; works whether the server runs or not
     #[command(subcommand)]
     User(user::Command),
@@ -62,7 +73,8 @@ pub(crate) fn main() -> ExitCode {
     let cli = Cli::parse();
     let done = match cli.command {
         Command::Run => run::run(&cli.source),
-        Command::Check => check::check(&cli.source),
+        Command::Check { quick } => check::check(&cli.source, quick),
+        Command::Backup { file } => backup::backup(&cli.source, &file),
         Command::User(command) => user::user(&cli.source, command),
         Command::Gen { document } => generate::generate(document),
     };
