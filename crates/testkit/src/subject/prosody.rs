@@ -49,8 +49,9 @@ component_ports = {{ {component_port} }}
 modules_disabled = {{ "s2s" }}
 modules_enabled = {{ "roster"; "saslauth"; "tls"; "disco"; "private"; "vcard";
   "blocklist"; "carbons"; "ping"; "time"; "version"; "uptime"; "register"; "lastactivity";
-  "offline"; "stream_limits" }}
+  "offline"; "mam"; "stream_limits" }}
 authentication = "internal_plain"
+archive_expires_after = "never"
 c2s_require_encryption = true
 ssl = {{ key = "{at}/key.pem"; certificate = "{at}/cert.pem" }}
 VirtualHost "{DOMAIN}"
