@@ -13,6 +13,7 @@ import traceback
 from pathlib import Path
 
 import account
+import archive
 import component
 import login
 import messaging
@@ -23,7 +24,9 @@ import services
 import xmppjs
 from servers import start
 
-MODULES = [login, messaging, services, pep, component, push, account, profanity, xmppjs]
+MODULES = [
+    login, messaging, archive, services, pep, component, push, account, profanity, xmppjs,
+]
 
 
 def tests():

@@ -120,7 +120,7 @@ legacy_ssl_ports = {{ }}
 component_ports = {{ {ports[3]} }}
 modules_enabled = {{
   "roster", "saslauth", "tls", "disco", "ping", "version", "time", "uptime", "lastactivity",
-  "private", "vcard_legacy", "pep", "blocklist", "register", "register_ibr", "offline", "carbons",
+  "private", "vcard_legacy", "pep", "blocklist", "register", "register_ibr", "offline", "carbons", "mam",
 }}
 modules_disabled = {{ "s2s", "posix" }}
 allow_registration = true

@@ -72,8 +72,10 @@ impl Query {
             bytes_max: PAGE_BYTES_MAX,
             from,
             flip: query.child("flip-page", ns::MAM).is_some(),
-            // Counting costs a walk. Who goes on from page to page has been told.
-            count: max == 0 || matches!(from, PageFrom::First | PageFrom::Last),
+            // Counting costs a walk. Who goes on from page to page has been told, and who begins at
+            // the end must not be: COMPAT(slixmpp, 1.17.0): it takes a page whose index and length
+            // make the count for the last one, backwards too.
+            count: max == 0 || from == PageFrom::First,
         };
         Ok(Self {
             id,
@@ -277,7 +279,7 @@ mod tests {
             (set("<max>4000000000</max>"), max(PAGE_MAX, whole)),
             (set("<after>{2}</after>"), from(PageFrom::After(2), on)),
             (set("<before>{2}</before>"), from(PageFrom::Before(2), on)),
-            (set("<before/>"), from(PageFrom::Last, whole)),
+            (set("<before/>"), from(PageFrom::Last, on)),
             (set("<after/>"), whole),
             (
                 "<flip-page/>".to_owned(),
