@@ -13,8 +13,7 @@ async fn interested(server: &Server, name: &str, resource: &str) -> Client {
     let caps = format!("<c xmlns='{caps}' hash='sha-1' node='urn:test' ver='x'/>");
     client.send(&format!("<presence>{caps}</presence>")).await;
     let asked = client.take();
-    let (_, id) = asked.split_once("<iq type='get' id='").unwrap();
-    let (id, _) = id.split_once('\'').unwrap();
+    let id = after(&asked, "<iq type='get' id='");
     let info = "http://jabber.org/protocol/disco#info";
     let info = format!("<query xmlns='{info}'><feature var='urn:x+notify'/></query>");
     let answer = format!("<iq type='result' id='{id}' to='localhost'>{info}</iq>");
@@ -27,6 +26,14 @@ fn publish(id: &str) -> String {
     let item = format!("<item id='{id}'><x xmlns='urn:x'/></item>");
     let publish = format!("<publish node='urn:x'>{item}</publish>");
     format!("<iq type='set' id='pub-{id}'><pubsub xmlns='{PUBSUB}'>{publish}</pubsub></iq>")
+}
+
+/// The rest of an attribute's value.
+fn after<'a>(received: &'a str, beginning: &str) -> &'a str {
+    let rest = received.split(beginning).nth(1).unwrap_or_default();
+    let value = rest.split('\'').next().unwrap_or_default();
+    assert!(!value.is_empty(), "{received}");
+    value
 }
 
 /// The ids of the items that a client was told of, in order.
@@ -135,8 +142,7 @@ async fn interests_outlive_the_server() {
     server.crash().await;
     let mut tablet = server.available("alice", "tablet").await;
     tablet.send(&publish("1")).await;
-    let (_, id) = enabled.split_once(" id='").unwrap();
-    let (id, _) = id.split_once('\'').unwrap();
+    let id = after(&enabled, " id='");
     let mut phone = server.connect();
     phone.authenticate("alice").await;
     phone
