@@ -49,7 +49,7 @@ component_ports = {{ {component_port} }}
 modules_disabled = {{ "s2s" }}
 modules_enabled = {{ "roster"; "saslauth"; "tls"; "disco"; "private"; "vcard";
   "blocklist"; "carbons"; "ping"; "time"; "version"; "uptime"; "register"; "lastactivity";
-  "offline"; "mam"; "stream_limits" }}
+  "offline"; "pep"; "mam"; "stream_limits" }}
 authentication = "internal_plain"
 archive_expires_after = "never"
 c2s_require_encryption = true
