@@ -357,7 +357,7 @@ mod tests {
         check(
             &format!("{HEAD}\n[domain.\"example.org\"]\nmechanisms = []"),
             expect![[
-                r#"w.toml:5:1: nobody could log in at example.org; leave the line out to offer all"#
+                r"w.toml:5:1: nobody could log in at example.org; leave the line out to offer all"
             ]],
         );
         check(
