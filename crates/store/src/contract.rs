@@ -9,6 +9,7 @@ mod model;
 mod model_archive;
 mod model_pubsub;
 mod offline;
+mod ownership;
 mod pubsub;
 mod roster;
 mod sessions;
@@ -21,6 +22,7 @@ pub(crate) use {
     archive_records::*,
     model::{agrees_with_memory, calls as model_calls},
     offline::*,
+    ownership::{only_the_owner_is_heard, steps as ownership_steps},
     pubsub::*,
     roster::*,
     sessions::*,

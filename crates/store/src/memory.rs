@@ -349,6 +349,16 @@ mod tests {
             .unwrap();
     }
 
+    proptest::proptest! {
+        #[test]
+        fn only_the_owner_of_a_session_is_heard(steps in contract::ownership_steps()) {
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            let store = MemoryStore::new();
+            let hold = |held| if held { store.hold() } else { store.release() };
+            runtime.block_on(contract::only_the_owner_is_heard(&store, &steps, hold));
+        }
+    }
+
     fn futures_poll<F: Future + Unpin>(future: &mut F) -> std::task::Poll<F::Output> {
         let mut context = std::task::Context::from_waker(std::task::Waker::noop());
         std::pin::Pin::new(future).poll(&mut context)

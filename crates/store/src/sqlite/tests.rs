@@ -6,10 +6,13 @@ mod tables;
 use super::*;
 use crate::{
     Accounts, Commits, Offline, Store,
-    contract::{DAY, agrees_with_memory, create, credentials, error, jid, message, model_calls},
+    contract::{
+        DAY, agrees_with_memory, create, credentials, error, jid, message, model_calls,
+        only_the_owner_is_heard, ownership_steps,
+    },
 };
 use proptest::prelude::*;
-use std::{fs, sync::mpsc};
+use std::{cell::RefCell, fs, sync::mpsc};
 use tempfile::TempDir;
 
 mod contract_of_sqlite {
@@ -62,6 +65,19 @@ proptest! {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let (store, _folder) = fresh();
         runtime.block_on(agrees_with_memory(&store, calls));
+    }
+
+    #[test]
+    fn only_the_owner_of_a_session_is_heard(steps in ownership_steps()) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let (store, _folder) = fresh();
+        let busy = RefCell::new(None);
+        let hold = |held: bool| {
+            if held != busy.borrow().is_some() {
+                *busy.borrow_mut() = held.then(|| occupy_writer(&store));
+            }
+        };
+        runtime.block_on(only_the_owner_is_heard(&store, &steps, hold));
     }
 }
 
