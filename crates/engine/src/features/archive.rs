@@ -1,4 +1,5 @@
-//! What of a message goes into archives, and how a resend of it is known.
+//! What of a message goes into archives
+//! ([XEP-0313](https://xmpp.org/extensions/xep-0313.html) § 6.1), and how a resend of it is known.
 //!
 //! Which messages those are is [`super::mam::rules`]; how clients read them is [`super::mam`].
 
@@ -124,6 +125,6 @@ mod tests {
             "may be a counter"
         );
         assert_eq!(key("bob@localhost", "", body), None);
-        assert_eq!(key("bob@localhost", long, &origin("")).is_some(), true);
+        assert!(key("bob@localhost", long, &origin("")).is_some());
     }
 }

@@ -130,11 +130,7 @@ pub(super) fn user(source: &Source, command: Command) -> Result<ExitCode, String
             before,
             yes,
         } => {
-            let account = account(&config, &address)?;
-            if !yes && !confirmed("The archive of this account", &account)? {
-                return Err("nothing was removed; say --yes to remove without being asked".into());
-            }
-            let request = Request::PurgeArchive(account, before);
+            let request = purge_archive(account(&config, &address)?, before, yes)?;
             print!("{}", runtime.block_on(perform(&config, &request))?);
         }
         Command::List { domain } => {
@@ -142,6 +138,15 @@ pub(super) fn user(source: &Source, command: Command) -> Result<ExitCode, String
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The request to remove messages, if that is what the person wants.
+fn purge_archive(account: BareJid, before: Option<String>, sure: bool) -> Result<Request, String> {
+    if sure || confirmed("The archive of this account", &account)? {
+        Ok(Request::PurgeArchive(account, before))
+    } else {
+        Err("nothing was removed; say --yes to remove without being asked".into())
+    }
 }
 
 /// Through the server if it runs, so that sessions end when they must; else on the database.
