@@ -5,6 +5,10 @@
 //! sees it. Here it is read: a query gets one page, each message by itself and then the result, and
 //! the client asks for the next. A page ends at a number of messages or of bytes, whichever comes
 //! first.
+//!
+//! Reading the archive does not empty the offline queue (§ 6.1.1 leaves that open): a query does not
+//! prove that its answer arrived, and other servers lose messages for clients that do not read
+//! archives by taking it for a proof. Who reads both gets a message twice, under the same id.
 
 mod page;
 mod preferences;
