@@ -8,7 +8,8 @@ use crate::{
 use std::path::{Path, PathBuf};
 
 const USAGE: &str = "crash [--cycles N] [--seed S] [--profile release|dev] \
-     [--peer waxwing|prosody|ejabberd|ejabberd-sqlite] [--times strict|told] [--folder DIR]";
+     [--peer waxwing|prosody|ejabberd|ejabberd-sqlite] [--cycles-per-epoch N] \
+     [--times strict|told] [--after-violation stop|go-on] [--folder DIR]";
 
 /// What a release build needs to die at named places; a debug build needs nothing.
 const POINTS: &str = "waxwing/kill-points";
@@ -24,10 +25,7 @@ pub(crate) fn command(arguments: &[String]) -> Result {
         };
         match name.as_str() {
             "--profile" if ["release", "dev"].contains(&value.as_str()) => profile = value,
-            "--cycles" | "--cycles-per-epoch" | "--seed" | "--peer" | "--times" | "--folder" => {
-                words.extend([name.as_str(), value]);
-            }
-            _ => return Err(Fault::new(USAGE)),
+            _ => words.extend([name.as_str(), value]),
         }
         if name == "--peer" {
             peer = value;

@@ -1,13 +1,13 @@
 //! Some cycles on the same data, and the audit at their end.
 
 use crate::{
-    archive::Auditor,
+    archive::{Auditor, Listing},
     device::{Device, Kind},
     entry::{DeviceId, Entry},
     journal::{self, Journal},
     oracle::{CHECKS, Evidence, Outcome},
     plan::{Dice, LOAD, Plan, Shape},
-    server::{Binaries, Brand, Death, Server, Started},
+    server::{Binaries, Brand, Connector, Death, Server, Started},
     session::{Break, Step, register},
     tally::Tally,
     values::Values,
@@ -249,12 +249,12 @@ impl Run {
         }
         self.wait_for_all(world, back, path, &evidence).await?;
         if evidence.abilities.archive {
-            for account in (0..).take(CLIENTS.len()) {
-                let listings = async {
-                    let mut auditor = Auditor::log_in(server.connector(), account).await?;
-                    auditor.listings().await
-                };
-                match listings.await {
+            let tasks: Vec<_> = (0..)
+                .take(CLIENTS.len())
+                .map(|account| (account, spawn_local(listings(server.connector(), account))))
+                .collect();
+            for (account, task) in tasks {
+                match task.await.map_err(|error| error.to_string())? {
                     Ok(listings) => {
                         evidence.listings.insert(account, listings);
                     }
@@ -304,6 +304,12 @@ impl Run {
         }
         Ok(())
     }
+}
+
+/// An archive read in all ways.
+async fn listings(connector: Connector, account: u32) -> Step<Vec<Listing>> {
+    let mut auditor = Auditor::log_in(connector, account).await?;
+    auditor.listings().await
 }
 
 async fn return_of(mut device: Device) -> (Device, Option<Client>) {

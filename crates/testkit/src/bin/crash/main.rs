@@ -40,6 +40,7 @@ crash OPTIONS
   --binary FILE              the server of ours to kill from outside
   --binary-with-points FILE  one with kill points, to die by itself at each of them in turn
   --times strict|told        whether a slow return is a violation (default told)
+  --after-violation stop|go-on  whether the run ends with the first (default stop)
   --folder DIR               where to put data and journals (default: a temporary one)";
 
 fn main() -> ExitCode {
@@ -95,7 +96,8 @@ async fn run() -> Result<bool, String> {
         good &= clean;
         done += count;
         println!("{done} of {cycles} cycles, {}", tally.line());
-        if !clean && brand == Brand::Waxwing {
+        let goes_on = options.text("after-violation", "stop") == "go-on";
+        if !clean && brand == Brand::Waxwing && !goes_on {
             // It has said where its journal is.
             let _kept = scratch.keep();
             break;
