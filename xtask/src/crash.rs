@@ -45,18 +45,18 @@ pub(crate) fn command(arguments: &[String]) -> Result {
 }
 
 fn need(peer: &str) -> Result {
-    let package = match peer {
-        "prosody" => Package {
-            name: "prosody",
-            program: "prosody",
-        },
-        "ejabberd" | "ejabberd-sqlite" => Package {
-            name: "ejabberd",
-            program: "erl",
-        },
+    let package = |name, program| Package { name, program };
+    let packages = match peer {
+        "prosody" => vec![package("prosody", "prosody")],
+        "ejabberd" => vec![package("ejabberd", "ejabberdctl")],
+        // The driver has no program by which it could be known.
+        "ejabberd-sqlite" => vec![
+            package("ejabberd", "ejabberdctl"),
+            package("erlang-p1-sqlite3", "erlang-p1-sqlite3"),
+        ],
         _ => return Err(Fault::new(USAGE)),
     };
-    packages::debian(&[package])?.map_err(Fault::new)
+    packages::debian(&packages)?.map_err(Fault::new)
 }
 
 /// The release binary for kills from outside, and one with kill points beside it: the same code but

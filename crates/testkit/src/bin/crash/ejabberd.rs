@@ -1,7 +1,7 @@
 //! ejabberd (Debian package `ejabberd`): message archive, stream management and offline messages,
 //! kept in Mnesia or SQLite; everything else is its default.
 
-use std::{fs, path::Path};
+use std::{fs, io, path::Path};
 use tokio::process::Command;
 use waxwing_testkit::subject::DOMAIN;
 
@@ -13,6 +13,9 @@ pub(crate) fn write_settings(folder: &Path, port: u16, database: &str) -> std::i
         _ => String::new(),
     };
     fs::create_dir_all(folder.join("mnesia"))?;
+    if database == "sql" {
+        make_tables(&folder.join("ejabberd.sqlite"))?;
+    }
     fs::write(
         folder.join("ejabberd.yml"),
         format!(
@@ -52,6 +55,13 @@ modules:
 "#
         ),
     )
+}
+
+/// The tables of the package, which this version does not make by itself.
+fn make_tables(path: &Path) -> io::Result<()> {
+    let tables = fs::read_to_string("/usr/share/ejabberd/sql/lite.sql")?;
+    let made = rusqlite::Connection::open(path).and_then(|db| db.execute_batch(&tables));
+    made.map_err(io::Error::other)
 }
 
 /// Starts the Erlang machine itself, so that the process is the server and no script around it.
