@@ -161,6 +161,7 @@ impl Device {
     /// Takes what comes until nothing has for `silence`; what was got is acknowledged.
     pub(crate) async fn settle(&mut self, client: &mut Client, silence: Duration) -> Step {
         while let Some(element) = next(client, silence).await? {
+            self.world.note_arrival();
             self.take(client, &element).await?;
         }
         self.world.journal.sync().await;

@@ -34,8 +34,10 @@ const CLIENTS: &[&[Kind]] = &[
     &[Kind::Offline],
     &[Kind::Resuming, Kind::Resuming],
 ];
-/// How often the devices may be given more time for what has not come yet.
-const ROUNDS_MAX: u32 = 8;
+/// How long it may take until nothing comes any more, and how many times in a row nothing must have
+/// come before what is missing is taken to be lost.
+const QUIET_MAX: Duration = Duration::from_secs(30);
+const QUIET_ROUNDS: u32 = 4;
 /// How long a kill waits for a first login.
 const FIRST_LOGIN_MAX: Duration = Duration::from_secs(3);
 /// Lines of the journal shown for each violation.
@@ -280,10 +282,13 @@ impl Run {
         start: &Evidence,
     ) -> Result<(), String> {
         let silence = match self.brand {
-            Brand::Waxwing => Duration::from_millis(200),
+            Brand::Waxwing => Duration::from_millis(300),
             _ => Duration::from_secs(1),
         };
-        for _ in 0..ROUNDS_MAX {
+        let deadline = Instant::now() + QUIET_MAX;
+        let mut quiet = 0;
+        while quiet < QUIET_ROUNDS && Instant::now() < deadline {
+            let arrivals = world.arrivals.get();
             let settling: Vec<_> = devices
                 .into_iter()
                 .map(|(device, client)| spawn_local(settled(device, client, silence)))
@@ -301,6 +306,10 @@ impl Run {
             if !reached.map(|check| (check.judge)(&evidence)).any(missing) {
                 break;
             }
+            quiet = match world.arrivals.get() {
+                now if now == arrivals => quiet + 1,
+                _ => 0,
+            };
         }
         Ok(())
     }

@@ -98,10 +98,12 @@ async fn run() -> Result<bool, String> {
         println!("{done} of {cycles} cycles, {}", tally.line());
         let goes_on = options.text("after-violation", "stop") == "go-on";
         if !clean && brand == Brand::Waxwing && !goes_on {
-            // It has said where its journal is.
-            let _kept = scratch.keep();
             break;
         }
+    }
+    if !good && brand == Brand::Waxwing {
+        // It was said where the journals are.
+        let _kept = scratch.keep();
     }
     tally.print();
     Ok(good || brand != Brand::Waxwing)

@@ -2,10 +2,15 @@
 
 use crate::entry::{Channel, Digest, Key, Word as _, account_name};
 use waxwing_proto::ns;
-use waxwing_testkit::{subject::DOMAIN, xml::Element};
+use waxwing_testkit::{
+    subject::DOMAIN,
+    xml::{Element, Node},
+};
 
 /// Stands at the beginning of each body, before the key.
 const MARK: &str = "crash-test";
+/// Characters of a body that are of the odd kind; long ones only need to be long.
+const ODD_MAX: usize = 300;
 /// Put on archived messages by ejabberd, beside the stanza-id.
 const ARCHIVED: &str = "urn:xmpp:mam:tmp";
 
@@ -18,10 +23,12 @@ pub(crate) fn bare(account: u32) -> String {
 pub(crate) fn message(key: Key, to: u32, bytes: usize) -> (String, Digest) {
     let (name, to_jid) = (key.to_string(), bare(to));
     // Every character that must be escaped, and some that need more than one byte.
-    let filler: String = "a <b> & 'c' \"d\" äöü 🐦 "
+    let odd = "a <b> & 'c' \"d\" äöü 🐦 "
         .chars()
         .cycle()
-        .take(bytes)
+        .take(bytes.min(ODD_MAX));
+    let filler: String = odd
+        .chain("x".repeat(bytes.saturating_sub(ODD_MAX)).chars())
         .collect();
     let body = format!("{MARK} {name} {} {filler}.", account_name(to));
     let body = waxwing_testkit::xml::Escaped(&body);
@@ -124,14 +131,35 @@ fn digest(message: &Element) -> Digest {
             || child.is("delay", ns::DELAY)
             || child.is("archived", ARCHIVED)
     };
-    let hash = |child: &Element| {
-        let text = child.to_string();
-        text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-        })
-    };
     let children = message.children().filter(|child| !added(child));
-    Digest(children.map(hash).fold(0, u64::wrapping_add))
+    let digests = children.map(|child| of_element(child, FNV_OFFSET));
+    Digest(digests.fold(0, u64::wrapping_add))
+}
+
+const FNV_OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
+
+fn of_element(element: &Element, start: u64) -> u64 {
+    let of_text = |hash: u64, text: &str| {
+        let hash = text.bytes().fold(hash, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        });
+        // Where it ends is part of it.
+        (hash ^ 0xff).wrapping_mul(0x0100_0000_01b3)
+    };
+    let (ns, name) = &element.name;
+    let mut hash = of_text(of_text(start, ns), name);
+    for ((ns, name), value) in &element.attrs {
+        hash = [ns, name, value]
+            .into_iter()
+            .fold(hash, |hash, text| of_text(hash, text));
+    }
+    for node in &element.nodes {
+        hash = match node {
+            Node::Element(child) => of_element(child, hash),
+            Node::Text(text) => of_text(hash, text),
+        };
+    }
+    of_text(hash, "")
 }
 
 #[cfg(test)]

@@ -16,6 +16,8 @@ pub(crate) struct World {
     /// When the server was started, until somebody has logged in.
     started: Cell<Option<Instant>>,
     logged_in: Notify,
+    /// Stanzas that came while nothing was asked for.
+    pub(crate) arrivals: Cell<u64>,
 }
 
 impl World {
@@ -26,7 +28,13 @@ impl World {
             abilities: Cell::default(),
             started: Cell::default(),
             logged_in: Notify::new(),
+            arrivals: Cell::default(),
         }
+    }
+
+    /// Something came to a client that only listens.
+    pub(crate) fn note_arrival(&self) {
+        self.arrivals.set(self.arrivals.get() + 1);
     }
 
     /// The server listens again.

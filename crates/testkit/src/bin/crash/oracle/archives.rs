@@ -5,7 +5,7 @@ use crate::{
     archive::Item,
     entry::{DeviceId, Key},
 };
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// 5: of one stream to one account, later messages are later, in every archive and on every device.
 pub(super) fn order(evidence: &Evidence) -> Outcome {
@@ -21,10 +21,8 @@ pub(super) fn order(evidence: &Evidence) -> Outcome {
         judge(keys.collect(), format!("in the archive of a{account}"));
     }
     for device in evidence.kinds.keys() {
-        let mut seen = BTreeSet::new();
-        let keys = evidence.pushes(*device).map(|push| push.key);
-        let first = keys.filter(|key| seen.insert(*key));
-        judge(first.collect(), format!("on {device}"));
+        let first = evidence.first_pushes(*device).into_iter();
+        judge(first.map(|push| push.key).collect(), format!("on {device}"));
     }
     Outcome::Judged(judged, violations)
 }
@@ -121,7 +119,6 @@ fn out_of_place(
     places: &BTreeMap<&str, usize>,
 ) -> Vec<Violation> {
     let mut violations = Vec::new();
-    let mut seen = BTreeSet::new();
     for receipt in evidence.received.get(&device).into_iter().flatten() {
         let id = receipt.id.as_deref();
         if id.is_some_and(|id| !places.contains_key(id)) {
@@ -130,9 +127,9 @@ fn out_of_place(
         }
     }
     let mut last: BTreeMap<u32, (usize, Key)> = BTreeMap::new();
-    for push in evidence.pushes(device) {
+    for push in evidence.first_pushes(device) {
         let place = push.id.as_deref().and_then(|id| places.get(id));
-        let Some(place) = place.copied().filter(|_| seen.insert(push.key)) else {
+        let Some(place) = place.copied() else {
             continue;
         };
         match last.insert(push.connection, (place, push.key)) {

@@ -124,6 +124,23 @@ impl Evidence {
             .max_by_key(|listing| listing.size)
     }
 
+    /// The places of messages in an account's archive.
+    pub(crate) fn places(&self, account: u32) -> BTreeMap<Key, usize> {
+        let items = self.archive(account).map(|listing| &listing.items);
+        let keys = items.into_iter().flatten().map(|item| item.key);
+        keys.zip(0..).collect()
+    }
+
+    /// The first copies of messages that a device got, as far as they were sent without its asking.
+    pub(crate) fn first_pushes(&self, device: DeviceId) -> Vec<&Receipt> {
+        let mut seen = BTreeSet::new();
+        let receipts = self.received.get(&device).into_iter().flatten();
+        let first = receipts.filter(|receipt| seen.insert(receipt.key));
+        first
+            .filter(|receipt| receipt.channel != Channel::Archive)
+            .collect()
+    }
+
     /// The accounts whose archives hold a message: the sender's and the recipient's.
     pub(crate) fn parties(&self, key: Key) -> Vec<u32> {
         let to = self.sent.get(&key).map(|sending| sending.to);

@@ -120,7 +120,8 @@ fn repeats(evidence: &Evidence, again: bool) -> (usize, Vec<Violation>) {
     for device in evidence.kinds.keys() {
         let pushes: Vec<&Receipt> = evidence.pushes(*device).collect();
         judged += pushes.iter().filter(|push| meant(&push.key)).count();
-        let needless = needless_repeats(&pushes).into_iter();
+        let places = evidence.places(device.account);
+        let needless = needless_repeats(&pushes, &places).into_iter();
         violations.extend(needless.filter(|(key, _)| meant(key)).map(|(key, when)| {
             let what = format!("was sent to {device} again, in {when}");
             Violation::of(key, what)
@@ -129,21 +130,25 @@ fn repeats(evidence: &Evidence, again: bool) -> (usize, Vec<Violation>) {
     (judged, violations)
 }
 
-/// A copy may come again in the next connection that brings any, because the acknowledgement of the
-/// first may have been lost with the connection. It must not come twice in one connection, nor after
-/// one that brought others.
-fn needless_repeats(pushes: &[&Receipt]) -> Vec<(Key, String)> {
-    let bringing: BTreeSet<u32> = pushes.iter().map(|push| push.connection).collect();
+/// A copy may come again in a later connection, because the acknowledgement of the first may have
+/// been lost with its connection. It must not come twice in one connection, nor after one that
+/// brought what is behind it: that one knew that it had arrived.
+fn needless_repeats(pushes: &[&Receipt], places: &BTreeMap<Key, usize>) -> Vec<(Key, String)> {
     let mut last: BTreeMap<Key, u32> = BTreeMap::new();
+    // By connection, the last place of what it brought.
+    let mut reached: BTreeMap<u32, usize> = BTreeMap::new();
     let mut needless = Vec::new();
     for push in pushes {
-        let Some(before) = last.insert(push.key, push.connection) else {
-            continue;
-        };
-        if bringing.range(before..push.connection).count() != 1 {
-            let when = format!("connection {} after {before}", push.connection);
-            needless.push((push.key, when));
+        let place = places.get(&push.key).copied().unwrap_or(0);
+        let now = push.connection;
+        if let Some(before) = last.insert(push.key, now) {
+            let mut between = reached.range(before + 1..now.max(before + 1));
+            if before == now || between.any(|(_, reached)| *reached > place) {
+                needless.push((push.key, format!("connection {now} after {before}")));
+            }
         }
+        let reached = reached.entry(now).or_default();
+        *reached = place.max(*reached);
     }
     needless
 }
