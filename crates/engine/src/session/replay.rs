@@ -316,9 +316,13 @@ impl Session {
     }
 }
 
-/// What the client has not received of what was noted when the stream ended, and up to where the
-/// archive was read for it. Nothing after a crash, or if the client cannot have received so many.
-pub(super) fn missing(state: &State, h: u32) -> Option<(VecDeque<Unacknowledged>, u64)> {
+/// Of what was noted when the stream ended: the last message of the archive that the client has
+/// received, what it has not, and up to where the archive was read for it. Nothing after a crash, or
+/// if the client cannot have received so many.
+pub(super) fn missing(
+    state: &State,
+    h: u32,
+) -> Option<(Option<u64>, VecDeque<Unacknowledged>, u64)> {
     let End {
         acknowledged,
         seen,
@@ -329,7 +333,11 @@ pub(super) fn missing(state: &State, h: u32) -> Option<(VecDeque<Unacknowledged>
     if received > sent.len() {
         return None;
     }
-    sent.drain(..received);
+    let received = sent.drain(..received).filter_map(|sent| match sent {
+        Unacknowledged::Archived(id) => Some(id),
+        Unacknowledged::Nothing | Unacknowledged::Stanza(_) => None,
+    });
+    let received = received.last();
     sent.extend(queued);
-    Some((sent, seen))
+    Some((received, sent, seen))
 }

@@ -405,9 +405,9 @@ async fn take_over(
     let row = engine.store().session_take(account.clone(), key);
     let row = row.await.map_err(failed)?;
     let state = State::read(&row.state);
-    let (listed, after) = match (missing(&state, resume.h), &state.end) {
+    let (received, listed, after) = match (missing(&state, resume.h), &state.end) {
         (Some(missing), _) => missing,
-        (None, None) => (VecDeque::new(), row.acknowledged),
+        (None, None) => (None, VecDeque::new(), row.acknowledged),
         // The client speaks of another session than we do.
         (None, Some(_)) => {
             hibernation::finish(engine, account, &row).await;
@@ -428,6 +428,10 @@ async fn take_over(
     }));
     session.replay = Some(Box::new(Replay::new(listed, after, missed)));
     session.save();
+    // What it says to have received it must not get again after a crash either.
+    if let Some(id) = received {
+        session.received(id);
+    }
     Ok((session, row.handled))
 }
 

@@ -102,6 +102,54 @@ async fn a_session_survives_the_server() {
     assert_eq!(bob.ids().await, ["4"]);
 }
 
+/// Seen as messages that were acknowledged to their sender and never reached a client that relies on
+/// what waits for it.
+#[tokio::test]
+async fn what_a_client_that_cannot_resume_has_not_acknowledged_waits_after_a_crash() {
+    let mut server = Server::start().await;
+    let mut alice = server.available("alice", "pc").await;
+    let mut bob = server.available("bob", "pc").await;
+    bob.send(&format!("<enable xmlns='{SM}'/>")).await;
+    let enabled = bob.take();
+    assert!(
+        enabled.contains("<enabled") && !enabled.contains(" id="),
+        "{enabled}"
+    );
+    for id in ["1", "2", "3"] {
+        alice.chat("bob@localhost", id).await;
+    }
+    assert_eq!(bob.ids().await, ["1", "2", "3"]);
+    bob.send(&format!("<a xmlns='{SM}' h='1'/>")).await;
+    alice.forget();
+    bob.forget();
+    server.crash().await;
+    assert_eq!(server.waiting("bob").await, ["2", "3"]);
+    let mut bob = server.bind("bob", "other").await;
+    bob.take();
+    bob.send("<presence/>").await;
+    assert_eq!(bob.ids().await, ["2", "3"]);
+}
+
+#[tokio::test]
+async fn what_was_said_to_have_arrived_on_resuming_does_not_come_again_after_a_crash() {
+    let mut server = Server::start().await;
+    let mut alice = server.available("alice", "pc").await;
+    let mut bob = server.available("bob", "phone").await;
+    let id = enable(&mut bob).await;
+    for id in ["1", "2"] {
+        alice.chat("bob@localhost", id).await;
+    }
+    assert_eq!(bob.ids().await, ["1", "2"]);
+    bob.end().await;
+    let (bob, received) = resume(&server, "bob", &id, 1).await;
+    assert_eq!(messages(&received), ["2"], "{received}");
+    alice.forget();
+    bob.forget();
+    server.crash().await;
+    let (_, received) = resume(&server, "bob", &id, 1).await;
+    assert_eq!(messages(&received), ["2"], "{received}");
+}
+
 #[tokio::test]
 async fn an_address_and_what_was_set_come_back() {
     let mut server = Server::start().await;

@@ -27,6 +27,10 @@ pub(crate) enum Kind {
 }
 
 /// A client.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent facts about a client, not the states of one machine"
+)]
 pub(crate) struct Device {
     pub(crate) id: DeviceId,
     pub(crate) kind: Kind,
@@ -43,6 +47,8 @@ pub(crate) struct Device {
     /// The newest id seen while catching up, or since.
     newest: Option<String>,
     catching_up: bool,
+    /// It has not yet asked for all that the archive has.
+    behind: bool,
     pub(crate) values: Values,
     lazy: bool,
     dice: Dice,
@@ -100,6 +106,7 @@ impl Device {
             caught_up: None,
             newest: None,
             catching_up: false,
+            behind: false,
             values: Values::new(id.account),
             lazy: false,
             dice,

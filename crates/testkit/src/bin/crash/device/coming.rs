@@ -20,7 +20,8 @@ impl Device {
         self.world.note_login();
         let resumable = self.sm.as_ref().is_some_and(|sm| sm.id.is_some());
         let beginning = if resumable && self.resume(&mut client).await? {
-            self.catching_up = false;
+            // A connection before may have ended while it was catching up.
+            self.catching_up = self.behind;
             Beginning::Resumed
         } else {
             let beginning = if resumable {
@@ -37,7 +38,7 @@ impl Device {
             beginning,
             after_crash: std::mem::take(&mut self.after_crash),
         });
-        if beginning != Beginning::Resumed && self.kind != Kind::Offline {
+        if self.behind && self.kind != Kind::Offline {
             self.catch_up(&mut client).await?;
         }
         if self.id.index == 0 {
@@ -81,6 +82,7 @@ impl Device {
     /// A new session: binding, acknowledgements, carbons, presence.
     async fn begin(&mut self, client: &mut Client, features: &Element) -> Step {
         self.end_stream();
+        self.behind = true;
         self.stream += 1;
         self.seq = 0;
         let resource = self.id.resource();
@@ -121,6 +123,7 @@ impl Device {
     async fn catch_up(&mut self, client: &mut Client) -> Step {
         if !self.world.abilities.get().archive {
             self.catching_up = false;
+            self.behind = false;
             return Ok(());
         }
         let mut after = self.caught_up.clone();
@@ -144,6 +147,7 @@ impl Device {
         self.world.journal.sync().await;
         self.caught_up = self.newest.take().or(after);
         self.catching_up = false;
+        self.behind = false;
         Ok(())
     }
 
