@@ -72,8 +72,9 @@ pub(crate) async fn replay_on(session: &mut Session, out: &mut Output) -> Result
     let Some(mut replay) = session.replay.take() else {
         return Ok(());
     };
-    replay.unwritten = true;
     let step = step(session, &mut replay, out).await;
+    // A part that was not for this session leaves nothing to be written, and nobody to say so.
+    replay.unwritten = !out.bytes().is_empty();
     if !matches!(step, Ok(true)) {
         session.replay = Some(replay);
         return step.map(|_| ()).map_err(|error| {

@@ -241,3 +241,22 @@ async fn a_resend_after_a_crash_is_taken_once() {
     alice.run().await;
     assert_eq!(server.waiting("bob").await, ["1"]);
 }
+
+/// The archive has more than a page of what another resource was sent alone.
+#[tokio::test]
+async fn what_is_for_others_does_not_stop_what_is_missed() {
+    let server = Server::start().await;
+    let mut alice = server.available("alice", "pc").await;
+    let _tablet = server.available("bob", "tablet").await;
+    let mut bob = server.available("bob", "phone").await;
+    let id = enable(&mut bob).await;
+    bob.end().await;
+    for number in 0..120 {
+        alice
+            .chat("bob@localhost/tablet", &number.to_string())
+            .await;
+    }
+    alice.chat("bob@localhost", "last").await;
+    let (_, received) = resume(&server, "bob", &id, 0).await;
+    assert_eq!(messages(&received), ["last"], "{received}");
+}

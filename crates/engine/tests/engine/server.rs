@@ -213,6 +213,10 @@ impl Client {
     }
 
     fn write(&mut self) {
+        // As the shell does: what writes nothing has nothing written.
+        if self.connection.output().is_empty() {
+            return;
+        }
         for bytes in self.connection.output().drain(..) {
             self.received.push_str(&String::from_utf8_lossy(&bytes));
         }
