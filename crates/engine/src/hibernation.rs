@@ -33,7 +33,7 @@ use waxwing_proto::{
 use waxwing_store::{KeptStanza, Micros, SessionKey, SmSession, StoreError};
 
 /// How often expired sessions are looked for.
-const EXPIRY_TURN: Duration = Duration::from_secs(60);
+const EXPIRY_TURN: Duration = Duration::from_mins(1);
 /// Sessions that one round of [`Engine::expire_sessions`] reads at a time.
 const EXPIRED_MAX: u32 = 100;
 /// Kept stanzas that are read at a time.
@@ -145,9 +145,9 @@ pub(crate) fn asleep(
     account: &BareJid,
     key: SessionKey,
     presence: Presence,
-) -> Box<Asleep> {
+) -> Asleep {
     let limits = &engine.settings().limits;
-    Box::new(Asleep {
+    Asleep {
         store: engine.shared_store(),
         account: account.clone(),
         key,
@@ -155,7 +155,7 @@ pub(crate) fn asleep(
         stanzas_max: limits.hibernated_stanzas_max,
         bytes_max: limits.hibernated_bytes_max,
         presence,
-    })
+    }
 }
 
 /// For how long a session may be without a stream: clients on phones, which say when nobody looks

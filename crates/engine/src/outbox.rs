@@ -208,7 +208,7 @@ impl Outbox {
 
     /// The session has no stream for now. Gives what it was not sent yet, without what the archive
     /// has and without presence.
-    pub(crate) fn sleep(&self, mut asleep: Box<Asleep>) -> Vec<Bytes> {
+    pub(crate) fn sleep(&self, mut asleep: Asleep) -> Vec<Bytes> {
         let mut queue = self.queue.lock();
         queue.bytes = 0;
         let mut left = Vec::new();
@@ -229,7 +229,7 @@ impl Outbox {
                 | Delivery::End(_) => {}
             }
         }
-        queue.asleep = Some(asleep);
+        queue.asleep = Some(Box::new(asleep));
         left
     }
 

@@ -80,9 +80,11 @@ impl Asleep {
             }
             Delivery::Message(message) if message.archived.is_some() => Ok(()),
             Delivery::Copy(..) => Ok(()),
-            // It must wait in a place of which its sender knows.
-            Delivery::Message(_) => Err(Refused::Closed),
-            Delivery::OfflineWaiting | Delivery::Detach | Delivery::End(_) => Err(Refused::Closed),
+            // A message in no archive must wait in a place of which its sender knows.
+            Delivery::Message(_)
+            | Delivery::OfflineWaiting
+            | Delivery::Detach
+            | Delivery::End(_) => Err(Refused::Closed),
         }
     }
 

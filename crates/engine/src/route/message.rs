@@ -109,6 +109,7 @@ pub async fn route(
 }
 
 /// Whose archives and queues a message may have to be put into.
+#[derive(Clone, Copy)]
 struct Parties<'a> {
     sender: Option<(&'a BareJid, &'a View)>,
     recipient: Option<(&'a BareJid, &'a View)>,
