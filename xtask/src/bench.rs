@@ -4,13 +4,17 @@
 //! server share the machine. Repetitions of server and relay alternate, so that a change of the
 //! machine's mood meets both.
 
+mod archive;
+mod durable;
+mod peers;
+mod server;
+
 use crate::process::{Fault, Result, at, build_programs, output, program, target};
+use server::Peer;
 use std::{
     io::{BufRead as _, BufReader},
-    net::{SocketAddr, TcpListener, TcpStream},
-    path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
-    time::{Duration, Instant},
+    path::PathBuf,
+    process::{Command, Stdio},
 };
 
 /// How much to do.
@@ -44,19 +48,34 @@ impl Plan {
     };
 }
 
-/// `cargo xtask bench [--smoke]`.
+const USAGE: &str = "bench [--smoke] | bench --durable [--peer PEER]… | bench --archive";
+
+/// `cargo xtask bench [--smoke]`, `cargo xtask bench --durable [--peer PEER]…` and
+/// `cargo xtask bench --archive`.
 pub(crate) fn command(arguments: &[String]) -> Result {
-    match arguments {
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match words.as_slice() {
         [] => bench(&Plan::FULL),
-        [only] if only == "--smoke" => bench(&Plan::SMOKE),
-        _ => Err(Fault::new("bench [--smoke]")),
+        ["--smoke"] => bench(&Plan::SMOKE),
+        ["--durable", peers @ ..] => durable::bench(&durable::Plan::FULL, &named(peers)?),
+        ["--archive"] => archive::bench(&archive::Plan::FULL),
+        _ => Err(Fault::new(USAGE)),
     }
+}
+
+/// The servers of `--peer PEER` words.
+fn named(words: &[&str]) -> Result<Vec<peers::Brand>> {
+    let named = words.chunks(2).map(|pair| match pair {
+        ["--peer", name] => peers::Brand::parse(name),
+        _ => Err(Fault::new(USAGE)),
+    });
+    named.collect()
 }
 
 /// Runs the plan and prints the figures.
 pub(crate) fn bench(plan: &Plan) -> Result {
     build_programs(plan.profile)?;
-    let bench = Bench::new(plan)?;
+    let bench = Bench::new(plan.profile)?;
     let chat = [
         "--window",
         "10",
@@ -75,6 +94,10 @@ pub(crate) fn bench(plan: &Plan) -> Result {
     println!("\nServer memory in KiB PSS for each idle session:");
     bench.compare("idle", "tls", &idle, 1)?;
     if plan.profile == "dev" {
+        durable::bench(&durable::Plan::SMOKE, &[])?;
+        archive::bench(&archive::Plan::SMOKE)?;
+    }
+    if plan.profile == "dev" {
         println!("\nA debug build and a tiny load: these figures only show that it runs.");
     }
     Ok(())
@@ -87,16 +110,13 @@ struct Bench {
 }
 
 impl Bench {
-    fn new(plan: &Plan) -> Result<Self> {
+    fn new(profile: &'static str) -> Result<Self> {
         let folder = target().join("bench");
         if folder.exists() {
             at(&folder, std::fs::remove_dir_all(&folder))?;
         }
         at(&folder, std::fs::create_dir_all(&folder))?;
-        let bench = Self {
-            profile: plan.profile,
-            folder,
-        };
+        let bench = Self { profile, folder };
         output(&mut bench.load("certificate", &[]))?;
         Ok(bench)
     }
@@ -137,17 +157,24 @@ impl Bench {
         transport: &str,
         words: &[&str],
     ) -> Result<f64> {
-        let (address, pid) = (peer.address.to_string(), peer.process.id().to_string());
-        let mut load = self.load(what, words);
-        load.args(["--kind", kind, "--transport", transport]);
-        load.args(["--address", &address, "--pid", &pid]);
-        let line = output(&mut load)?;
+        let mut load = self.against(peer, what, words);
+        let line = output(load.args(["--kind", kind, "--transport", transport]))?;
         println!("  {kind:5} {transport}: {}", line.trim());
-        let number = line
-            .split(' ')
-            .next()
-            .and_then(|number| number.parse().ok());
-        number.ok_or_else(|| Fault::new(format!("not a figure: {line}")))
+        figure(&line)
+    }
+
+    /// The load generator against an XMPP server without TLS.
+    fn load_of(&self, peer: &Peer, what: &str, words: &[&str]) -> Command {
+        let mut load = self.against(peer, what, words);
+        load.args(["--kind", "xmpp", "--transport", "plain"]);
+        load
+    }
+
+    fn against(&self, peer: &Peer, what: &str, words: &[&str]) -> Command {
+        let mut load = self.load(what, words);
+        load.args(["--address", &peer.address.to_string()]);
+        load.args(["--pid", &peer.process.id().to_string()]);
+        load
     }
 
     fn load(&self, what: &str, words: &[&str]) -> Command {
@@ -175,102 +202,15 @@ impl Bench {
             .map(peer)
             .ok_or_else(|| Fault::new("the relay does not start"))
     }
-
-    /// Waxwing with an ordinary configuration, but for limits that protect against just this.
-    fn server(&self, transport: &str) -> Result<Peer> {
-        let data = self.folder.join("data");
-        if data.exists() {
-            at(&data, std::fs::remove_dir_all(&data))?;
-        }
-        let certificates = data.join("certificates");
-        at(&certificates, std::fs::create_dir_all(&certificates))?;
-        for (from, to) in [
-            ("certificate.pem", "localhost.crt"),
-            ("key.pem", "localhost.key"),
-        ] {
-            let from = self.folder.join(from);
-            at(&from, std::fs::copy(&from, certificates.join(to)))?;
-        }
-        let address = free_port()?;
-        let settings = self.folder.join("waxwing.toml");
-        at(
-            &settings,
-            std::fs::write(&settings, configuration(&data, transport, address)),
-        )?;
-        let log = self.folder.join("server.log");
-        let log = at(&log, std::fs::File::create(&log))?;
-        let process = program(self.profile, "waxwing")
-            .args(["run", "--config"])
-            .arg(&settings)
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()?;
-        let mut peer = Peer { process, address };
-        peer.wait_until_open(&self.folder)?;
-        Ok(peer)
-    }
 }
 
-fn configuration(data: &Path, transport: &str, address: SocketAddr) -> String {
-    let listener = match transport {
-        "plain" => "plain_on_loopback",
-        _ => "direct_tls",
-    };
-    let others = match transport {
-        "plain" => "direct_tls = []",
-        _ => "",
-    };
-    format!(
-        "domains = [\"localhost\"]\n\
-         data = \"{}\"\n\
-         [listen]\n\
-         starttls = []\n\
-         {listener} = [\"{address}\"]\n\
-         {others}\n\
-         metrics = []\n\
-         [limits]\n\
-         unauthenticated_per_address_max = 1000\n\
-         sessions_per_account_max = 1000\n\
-         [registration]\n\
-         open = true\n\
-         per_address_hour_max = 100000\n\
-         [log]\n\
-         level = \"warn\"\n",
-        data.display()
-    )
-}
-
-/// A port of 127.0.0.1 that nobody uses now.
-fn free_port() -> Result<SocketAddr> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
-}
-
-/// A program that is stopped, and waited for, when this goes out of scope.
-struct Peer {
-    process: Child,
-    address: SocketAddr,
-}
-
-impl Peer {
-    fn wait_until_open(&mut self, folder: &Path) -> Result {
-        let start = Instant::now();
-        while TcpStream::connect(self.address).is_err() {
-            let gone = self.process.try_wait()?.is_some();
-            if gone || start.elapsed() > Duration::from_secs(30) {
-                let log = std::fs::read_to_string(folder.join("server.log")).unwrap_or_default();
-                return Err(Fault::new(format!("the server does not answer:\n{log}")));
-            }
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        Ok(())
-    }
-}
-
-impl Drop for Peer {
-    fn drop(&mut self) {
-        let _gone_already = self.process.kill();
-        let _status = self.process.wait();
-    }
+/// The number that a line of the load generator begins with.
+fn figure(line: &str) -> Result<f64> {
+    let number = line
+        .split(' ')
+        .next()
+        .and_then(|number| number.parse().ok());
+    number.ok_or_else(|| Fault::new(format!("not a figure: {line}")))
 }
 
 /// Repetitions of one measurement.

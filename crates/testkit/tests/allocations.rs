@@ -1,5 +1,5 @@
 //! The allocation budget of the routing path (`ARCHITECTURE.md`): one 1:1 message between two local
-//! sessions, from the sender's bytes to the recipient's, costs at most this many.
+//! sessions that nobody keeps, from the sender's bytes to the recipient's, costs at most this many.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test")]
 
 use allocation_counter::measure;
@@ -29,7 +29,8 @@ const MESSAGE: &str = "<message to='bob@localhost/desk' type='chat' id='5c0a1f'>
     <active xmlns='http://jabber.org/protocol/chatstates'/>\
     <origin-id xmlns='urn:xmpp:sid:0' id='5c0a1f'/>\
     <request xmlns='urn:xmpp:receipts'/>\
-    <markable xmlns='urn:xmpp:chat-markers:0'/></message>";
+    <markable xmlns='urn:xmpp:chat-markers:0'/>\
+    <no-store xmlns='urn:xmpp:hints'/></message>";
 
 #[test]
 fn a_message_between_two_local_sessions_stays_within_its_budget() {

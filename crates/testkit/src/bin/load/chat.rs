@@ -1,4 +1,5 @@
-//! One-to-one messages between pairs, each with a window of messages on their way.
+//! One-to-one messages that nobody keeps, between pairs, each with a window of messages on their
+//! way.
 
 use crate::{
     Options, Result,
@@ -49,12 +50,14 @@ impl Pair {
         Client::register(peer, &to).await?;
         let receiver = Client::ready(peer, &to, &from, 1).await?;
         let sender = Client::ready(peer, &from, &to, 1).await?;
-        // About 290 bytes: what a client sends with chat states and receipts.
+        // About 320 bytes: what a client sends with chat states and receipts, and a hint that nobody
+        // shall keep it, because this measures routing and not the archive.
         let message = format!(
             "<message type='chat' id='3a1f9c52-7d5e-4c1b-9a35-2f6f0f0c8d11' to='{to}@{DOMAIN}/load'>\
              <body>What light through yonder window breaks? It is the east.</body>\
              <active xmlns='http://jabber.org/protocol/chatstates'/>\
-             <request xmlns='urn:xmpp:receipts'/></message>"
+             <request xmlns='urn:xmpp:receipts'/>\
+             <no-store xmlns='urn:xmpp:hints'/></message>"
         );
         Ok(Self {
             sender,

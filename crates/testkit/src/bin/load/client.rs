@@ -27,6 +27,23 @@ pub(crate) struct Peer {
     pub(crate) relay: bool,
 }
 
+/// What came in one read.
+pub(crate) struct Heard {
+    /// Messages that ended.
+    pub(crate) messages: usize,
+    /// An acknowledgement is asked for.
+    pub(crate) asked: bool,
+    /// Stanzas that the server has handled.
+    pub(crate) acknowledged: Option<u32>,
+}
+
+/// The `h` of an `<a/>`, with whichever quotes the server writes.
+fn acknowledged(element: &[u8]) -> Option<u32> {
+    let (_, rest) = element.split_at_checked(memmem::find(element, b" h=")? + 4)?;
+    let digits = rest.split(|byte| !byte.is_ascii_digit()).next()?;
+    std::str::from_utf8(digits).ok()?.parse().ok()
+}
+
 trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
 
@@ -157,8 +174,66 @@ impl Client {
         Ok(count)
     }
 
+    /// Becomes available and asks for stream management with resumption (XEP-0198), so that what
+    /// comes from here on counts from zero.
+    pub(crate) async fn manage(&mut self) -> Result<()> {
+        self.send(b"<presence/>").await?;
+        // Its own presence comes back, whole before anything else is sent.
+        self.until(&[b"</presence>", b"/>"]).await?;
+        let enable = b"<enable xmlns='urn:xmpp:sm:3' resume='true'/>";
+        self.send(enable).await?;
+        if self.until(&[b"<enabled ", b"<failed "]).await? != 0 {
+            return Err(self.complaint("stream management"));
+        }
+        while !self.input.ends_with(b">") {
+            self.read().await?;
+        }
+        self.input.clear();
+        Ok(())
+    }
+
+    /// Waits for something and says what it was. Nothing is lost if it is not waited for to the end.
+    pub(crate) async fn hear(&mut self) -> Result<Heard> {
+        self.read().await?;
+        let whole = memchr::memrchr(b'>', &self.input).map_or(0, |at| at + 1);
+        let input = self.input.split_to(whole);
+        if memmem::find(&input, b"</stream:stream>").is_some() {
+            self.input = input;
+            return Err(self.complaint("the server closed the stream"));
+        }
+        Ok(Heard {
+            messages: memmem::find_iter(&input, b"</message>").count(),
+            asked: memmem::find(&input, b"<r xmlns").is_some(),
+            acknowledged: memmem::rfind(&input, b"<a xmlns")
+                .and_then(|at| acknowledged(input.get(at..)?)),
+        })
+    }
+
+    /// Asks and reads until the answer to this id has come whole; gives everything that came.
+    pub(crate) async fn ask(&mut self, request: &str, id: &str) -> Result<BytesMut> {
+        self.send(request.as_bytes()).await?;
+        let marks = [format!("id='{id}'"), format!("id=\"{id}\"")];
+        self.input.clear();
+        loop {
+            self.read().await?;
+            let answered = marks
+                .iter()
+                .any(|mark| memmem::find(&self.input, mark.as_bytes()).is_some());
+            if answered && self.input.ends_with(b"</iq>") {
+                return Ok(self.input.split());
+            }
+        }
+    }
+
+    async fn read(&mut self) -> Result<()> {
+        match self.stream.read_buf(&mut self.input).await? {
+            0 => Err(self.complaint("the server closed the stream")),
+            _ => Ok(()),
+        }
+    }
+
     /// Reads until one of these has come; says which. What came is kept for [`Self::text`].
-    async fn until(&mut self, ends: &[&[u8]]) -> Result<usize> {
+    pub(crate) async fn until(&mut self, ends: &[&[u8]]) -> Result<usize> {
         self.input.clear();
         loop {
             for (index, end) in ends.iter().enumerate() {

@@ -1,13 +1,17 @@
 //! Sessions that are logged in and do nothing.
 
-use crate::{Options, Result, client::Client, process};
+use crate::{
+    Options, Result,
+    client::{Client, Peer},
+    process,
+};
 use std::{sync::Arc, time::Duration};
 use tokio::{sync::Semaphore, task::JoinSet};
 
 /// Logins under way at a time: fewer than a server allows one address.
-const LOGINS_MAX: usize = 40;
+pub(crate) const LOGINS_MAX: usize = 40;
 /// Sessions from one source address; more come from the next address of 127.0.0.0/8.
-const PER_ADDRESS: usize = 1000;
+pub(crate) const PER_ADDRESS: usize = 1000;
 
 /// Logs everybody in, lets the server come to rest, and measures.
 pub(crate) async fn run(options: &Options) -> Result<()> {
@@ -15,19 +19,10 @@ pub(crate) async fn run(options: &Options) -> Result<()> {
     let sessions = options.number("sessions", 5000)?.max(1);
     let accounts = options.number("accounts", 1000)?.clamp(1, sessions);
     let pid = options.pid()?;
-    let gate = Arc::new(Semaphore::new(LOGINS_MAX));
-    let mut registering = JoinSet::new();
-    for account in 0..accounts {
-        let (peer, gate) = (peer.clone(), gate.clone());
-        registering.spawn(async move {
-            let _permit = gate.acquire_owned().await?;
-            Client::register(&peer, &format!("idle{account}")).await
-        });
-    }
-    while let Some(registered) = registering.join_next().await {
-        registered??;
-    }
+    let names = (0..accounts).map(|account| format!("idle{account}"));
+    register(&peer, names).await?;
     let before = process::pss_kib(pid)?;
+    let gate = Arc::new(Semaphore::new(LOGINS_MAX));
     let mut coming = JoinSet::new();
     for session in 0..sessions {
         let (peer, gate) = (peer.clone(), gate.clone());
@@ -49,5 +44,22 @@ pub(crate) async fn run(options: &Options) -> Result<()> {
     let grown = u32::try_from(after.saturating_sub(before))?;
     let each = f64::from(grown) / f64::from(count);
     println!("{each:.2} KiB of server memory each, {count} sessions of {accounts} accounts");
+    Ok(())
+}
+
+/// Makes the accounts that do not exist, some at a time.
+pub(crate) async fn register(peer: &Peer, names: impl Iterator<Item = String>) -> Result<()> {
+    let gate = Arc::new(Semaphore::new(LOGINS_MAX));
+    let mut registering = JoinSet::new();
+    for name in names {
+        let (peer, gate) = (peer.clone(), gate.clone());
+        registering.spawn(async move {
+            let _permit = gate.acquire_owned().await?;
+            Client::register(&peer, &name).await
+        });
+    }
+    while let Some(registered) = registering.join_next().await {
+        registered??;
+    }
     Ok(())
 }

@@ -10,7 +10,10 @@
 
 mod chat;
 mod client;
+mod durable;
+mod hibernate;
 mod idle;
+mod pages;
 mod process;
 mod relay;
 mod secure;
@@ -24,10 +27,15 @@ const HELP: &str = "\
 load certificate --folder F          writes certificate.pem and key.pem for `localhost`
 load relay --folder F                serves plain and over TLS until it is killed
 load chat OPTIONS                    one-to-one messages; prints microseconds of server CPU each
+load durable OPTIONS                 one-to-one messages that are archived, between clients that
+                                     acknowledge; prints microseconds of server CPU each
+load pages OPTIONS                   reads the archive of an account; prints pages a second
+load hibernate OPTIONS               sessions whose clients are away; prints KiB of memory each
 load idle OPTIONS                    idle sessions; prints KiB of server memory each
 
 options: --kind xmpp|relay --transport plain|tls --address A --pid P --folder F
          --pairs 50 --window 10 --messages 500000
+         --seconds 8 --account receiver0 --readers 1
          --sessions 5000 --accounts 1000";
 
 fn main() -> Result<()> {
@@ -46,6 +54,9 @@ async fn run() -> Result<()> {
         "certificate" => secure::make_certificate(&options.folder()),
         "relay" => relay::serve(&options.folder()).await,
         "chat" => chat::run(&options).await,
+        "durable" => durable::run(&options).await,
+        "pages" => pages::run(&options).await,
+        "hibernate" => hibernate::run(&options).await,
         "idle" => idle::run(&options).await,
         _ => Err(HELP.into()),
     }
@@ -70,6 +81,11 @@ impl Options {
             Some(text) => Ok(text.parse()?),
             None => Ok(default),
         }
+    }
+
+    /// A word, or its default.
+    pub(crate) fn text<'a>(&'a self, name: &str, default: &'a str) -> &'a str {
+        self.0.get(name).map_or(default, String::as_str)
     }
 
     /// The folder with the certificate.
