@@ -203,8 +203,8 @@ impl Client {
         }
         Ok(Heard {
             messages: memmem::find_iter(&input, b"</message>").count(),
-            asked: memmem::find(&input, b"<r xmlns").is_some(),
-            acknowledged: memmem::rfind(&input, b"<a xmlns")
+            asked: memmem::find(&input, b"<r ").is_some(),
+            acknowledged: memmem::rfind(&input, b"<a ")
                 .and_then(|at| acknowledged(input.get(at..)?)),
         })
     }

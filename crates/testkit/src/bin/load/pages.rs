@@ -67,7 +67,7 @@ async fn read(mut client: Client, until: Instant, backwards: bool) -> Result<(u3
              </query></iq>"
         );
         let answer = client.ask(&request, &id).await?;
-        let came = memmem::find_iter(&answer, b"</message>").count();
+        let came = memmem::find_iter(&answer, b"</result>").count();
         // A message in the answer's end would be a forgery of our own; the last is the server's.
         position = memmem::rfind(&answer, item)
             .and_then(|at| {
