@@ -196,7 +196,8 @@ impl Engine {
                 .account_set_credentials(account.clone(), credentials)
                 .await?;
         }
-        self.end_sessions(account, StreamCondition::Reset, keep);
+        self.end_sessions(account, StreamCondition::Reset, keep)
+            .await;
         Ok(())
     }
 
@@ -214,15 +215,21 @@ impl Engine {
             deleted.map_err(|e| error::from_store(self, &e))?
         };
         self.registry().changed(account);
-        self.end_sessions(account, StreamCondition::NotAuthorized, None);
+        self.end_sessions(account, StreamCondition::NotAuthorized, None)
+            .await;
         Ok(removed)
     }
 
     /// Ends every session of an account but `keep`.
-    pub fn end_sessions(&self, account: &BareJid, condition: StreamCondition, keep: Option<u64>) {
+    pub async fn end_sessions(
+        &self,
+        account: &BareJid,
+        condition: StreamCondition,
+        keep: Option<u64>,
+    ) {
         for resource in self.registry().resources(account) {
             if Some(resource.generation) != keep {
-                resource.end(self, StreamError::new(condition));
+                resource.end(self, StreamError::new(condition)).await;
             }
         }
     }

@@ -267,7 +267,9 @@ impl Engine {
                     let store = self.store();
                     store.push_remove_client(account.clone(), owner).await?;
                 }
-                resource.end(self, StreamError::new(StreamCondition::Reset));
+                resource
+                    .end(self, StreamError::new(StreamCondition::Reset))
+                    .await;
             }
         }
         if removed || ended {
@@ -291,10 +293,12 @@ impl Engine {
 
     /// Ends the sessions of a client but the one of this generation (XEP-0386 § 3.2): it has a new
     /// one.
-    pub(crate) fn end_older(&self, account: &BareJid, client: &ClientId, generation: u64) {
+    pub(crate) async fn end_older(&self, account: &BareJid, client: &ClientId, generation: u64) {
         for (found, resource) in self.connected(account) {
             if found == *client && resource.generation != generation {
-                resource.end(self, StreamError::new(StreamCondition::Conflict));
+                resource
+                    .end(self, StreamError::new(StreamCondition::Conflict))
+                    .await;
             }
         }
     }

@@ -247,6 +247,10 @@ impl Connection {
         let Some(session) = &mut self.session else {
             return Poll::Pending;
         };
+        if session.state.resource.outbox.poll_detached(cx).is_ready() {
+            // Not behind what this client may never take.
+            return Poll::Ready(Event::Delivery(Delivery::Detach));
+        }
         if let Poll::Ready(delivered) = session.poll_delivered(cx) {
             return Poll::Ready(Event::Delivered(delivered));
         }

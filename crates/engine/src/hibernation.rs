@@ -22,12 +22,11 @@ use crate::{
     registry::{Resource, Setting},
     route::{inbound, message},
 };
-use bytes::Bytes;
 use std::{sync::Arc, time::Duration};
 use tokio::time::MissedTickBehavior;
 use waxwing_proto::{
     BareJid, FullJid,
-    stanza::{Condition, Kind, Sealed, Stanza, StanzaError},
+    stanza::{Condition, Kind, Sealed, StanzaError},
     stream::{StreamCondition, StreamError},
 };
 use waxwing_store::{KeptStanza, Micros, SessionKey, SmSession, StoreError};
@@ -80,6 +79,7 @@ impl Engine {
         resource.set_session_id(&row.id);
         let asleep = asleep(self, account, row.key(), Presence::Unknown);
         resource.outbox.sleep(asleep);
+        resource.put_to_sleep.notify_one();
         let replaced = self.registry().add(account, resource, usize::MAX);
         if !matches!(replaced, Ok(Some(_))) {
             self.metrics().hibernated.inc();
@@ -113,14 +113,21 @@ impl Engine {
                 return;
             }
             for (account, key) in expired {
+                let resource = find(self, &account, &key.id);
+                if let Some(resource) = &resource {
+                    resource.outbox.hold();
+                }
                 match self.store().session_take(account.clone(), key).await {
                     Ok(row) => {
                         self.metrics().sessions_expired.inc();
-                        finish(self, &account, &row).await;
+                        finish(self, &account, &row, resource.as_deref()).await;
                     }
                     // Resumed at the last moment, or the account has gone.
                     Err(StoreError::Conflict | StoreError::NoItem | StoreError::NoAccount) => {}
                     Err(error) => {
+                        if let Some(resource) = resource {
+                            resource.outbox.release();
+                        }
                         self.metrics().store_failures.inc();
                         tracing::error!(%error, "an expired session could not be taken");
                         return;
@@ -155,6 +162,7 @@ pub(crate) fn asleep(
         stanzas_max: limits.hibernated_stanzas_max,
         bytes_max: limits.hibernated_bytes_max,
         presence,
+        held: None,
     }
 }
 
@@ -181,7 +189,7 @@ pub(crate) fn find(engine: &Engine, account: &BareJid, id: &str) -> Option<Arc<R
 
 /// Makes room for one more session of an account by ending the one that has slept longest; false
 /// if none sleeps.
-pub(crate) fn make_room(engine: &Engine, account: &BareJid) -> bool {
+pub(crate) async fn make_room(engine: &Engine, account: &BareJid) -> bool {
     let all = engine.registry().resources(account);
     let oldest = all
         .iter()
@@ -190,23 +198,40 @@ pub(crate) fn make_room(engine: &Engine, account: &BareJid) -> bool {
     let Some((_, oldest)) = oldest else {
         return false;
     };
-    oldest.end(engine, StreamError::new(StreamCondition::PolicyViolation));
+    let error = StreamError::new(StreamCondition::PolicyViolation);
+    oldest.end(engine, error).await;
     true
 }
 
 /// Ends a session that has no stream, because it was replaced or signed out: it leaves the table,
-/// those who saw it are told, and what it has missed waits if nobody else can have it. Nobody waits
-/// for the disk.
-pub(crate) fn forget(engine: &Engine, resource: &Resource, asleep: &Asleep) {
+/// those who saw it are told, and what it has missed is seen to.
+pub(crate) async fn forget(engine: &Engine, resource: &Resource, asleep: Asleep) {
     let account = &asleep.account;
-    engine.registry().remove(account, resource.generation);
     engine.metrics().hibernated.dec();
-    if let Ok(view) = engine.registry().view(account) {
+    leave(engine, account, resource).await;
+    let taken = engine.store().session_take(account.clone(), asleep.key);
+    match taken.await {
+        Ok(row) => finish(engine, account, &row, Some(resource)).await,
+        Err(StoreError::Conflict | StoreError::NoItem | StoreError::NoAccount) => {}
+        Err(error) => {
+            engine.metrics().store_failures.inc();
+            tracing::error!(%error, "a session that was replaced could not be ended");
+        }
+    }
+    for stanza in asleep.held.unwrap_or_default() {
+        bounce(engine, account, Unacknowledged::Stanza(stanza)).await;
+    }
+}
+
+/// Takes a session from the table and tells those who saw it; once.
+pub(crate) async fn leave(engine: &Engine, account: &BareJid, resource: &Resource) {
+    if let Ok(view) = engine.view(account).await {
+        if view.exists {
+            presence::remember_last(engine, account, resource).await;
+        }
         presence::went_away(engine, account, &view, resource);
     }
-    let waiting = heir(engine, account, resource);
-    let (account, key) = (account.clone(), asleep.key.clone());
-    drop(engine.store().session_end(account, key, None, waiting));
+    engine.registry().remove(account, resource.generation);
 }
 
 /// A place in the offline queue for what a session has missed, unless another one has it.
@@ -219,30 +244,41 @@ pub(crate) fn heir(
     (resource.has_taken_messages() && !others).then(|| offline::waiting(engine, account))
 }
 
-/// Ends a session that has been taken over for that, and sees to what it did not get: what is in the archive
-/// waits if nobody else has it, other messages wait, requests are answered with an error.
-pub(crate) async fn finish(engine: &Engine, account: &BareJid, row: &SmSession) {
-    let state = State::read(&row.state);
-    let mut left: Vec<Bytes> = state.end.map(End::stanzas).unwrap_or_default();
-    let kept = kept(engine, account, &row.id).await;
-    left.extend(kept.into_iter().map(|kept| kept.stanza));
-    let resource = find(engine, account, &row.id);
-    if let Some(resource) = &resource {
-        if resource.outbox.succeeded().is_some() {
+/// Ends a session that has been taken over for that, and sees to what it did not get: what is in
+/// the archive waits if nobody else has it, other messages wait, requests are answered with an
+/// error.
+pub(crate) async fn finish(
+    engine: &Engine,
+    account: &BareJid,
+    row: &SmSession,
+    resource: Option<&Resource>,
+) {
+    let mut left: Vec<_> = State::read(&row.state)
+        .end
+        .map(|end| end.left().collect())
+        .unwrap_or_default();
+    match kept(engine, account, &row.id).await {
+        Ok(kept) => left.extend(
+            kept.into_iter()
+                .map(|kept| Unacknowledged::Stanza(kept.stanza)),
+        ),
+        Err(error) => {
+            engine.metrics().store_failures.inc();
+            tracing::error!(%error, "what is kept for a session could not be read");
+        }
+    }
+    if let Some(resource) = resource {
+        if let Some(asleep) = resource.outbox.succeeded(None) {
             engine.metrics().hibernated.dec();
+            let held = asleep.held.unwrap_or_default();
+            left.extend(held.into_iter().map(Unacknowledged::Stanza));
         }
-        engine.registry().remove(account, resource.generation);
-        if let Ok(view) = engine.view(account).await {
-            presence::remember_last(engine, account, resource).await;
-            presence::went_away(engine, account, &view, resource);
-        }
+        leave(engine, account, resource).await;
     }
-    for stanza in left {
-        if let Some(stanza) = offline::read(stanza) {
-            bounce(engine, account, &stanza).await;
-        }
+    for one in left {
+        bounce(engine, account, one).await;
     }
-    let waiting = resource.and_then(|resource| heir(engine, account, &resource));
+    let waiting = resource.and_then(|resource| heir(engine, account, resource));
     let ended = engine
         .store()
         .session_end(account.clone(), row.key(), None, waiting);
@@ -259,49 +295,53 @@ pub(crate) async fn finish(engine: &Engine, account: &BareJid, row: &SmSession) 
 }
 
 /// All stanzas kept for a session.
-pub(crate) async fn kept(engine: &Engine, account: &BareJid, id: &str) -> Vec<KeptStanza> {
+pub(crate) async fn kept(
+    engine: &Engine,
+    account: &BareJid,
+    id: &str,
+) -> Result<Vec<KeptStanza>, StoreError> {
     let mut all = Vec::new();
     let mut after = 0;
     loop {
         let page = engine
             .store()
             .session_kept(account.clone(), id.to_owned(), after, KEPT_PAGE);
-        match page.await {
-            Ok(page) if !page.is_empty() => {
-                after = page.last().map_or(after, |kept| kept.id);
-                all.extend(page);
-            }
-            Ok(_) => return all,
-            Err(error) => {
-                engine.metrics().store_failures.inc();
-                tracing::error!(%error, "what is kept for a session could not be read");
-                return all;
-            }
-        }
+        let page = page.await?;
+        let Some(last) = page.last() else {
+            return Ok(all);
+        };
+        after = last.id;
+        all.extend(page);
     }
 }
 
-/// What becomes of a stanza in no archive that a session never got (XEP-0198 § 5): a message
+/// What becomes of something in no archive that a session never got (XEP-0198 § 5): a message
 /// waits, a request is answered as if nobody were here.
-async fn bounce(engine: &Engine, account: &BareJid, stanza: &Stanza) {
-    match stanza.kind() {
-        Kind::Message => {
-            let bytes = || stanza.tree().bytes().clone();
-            if let Some(record) = offline::record_of(engine, account, stanza, None, bytes)
+pub(crate) async fn bounce(engine: &Engine, account: &BareJid, left: Unacknowledged) {
+    match left {
+        Unacknowledged::Message(message) => {
+            let Some(stanza) = offline::read(message.clone()) else {
+                return;
+            };
+            if let Some(record) = offline::record_of(engine, account, &stanza, None, || message)
                 && let Err(error) = engine.store().submit(record).await
             {
-                tracing::warn!(%error, "a message for a session that expired could not be stored");
+                tracing::warn!(%error, "a message for a session that ended could not be stored");
             }
         }
-        Kind::Iq => {
-            let request = matches!(stanza.type_attr().as_deref(), Some("get" | "set"));
+        Unacknowledged::Stanza(bytes) => {
+            let Some(stanza) = offline::read(bytes.clone()) else {
+                return;
+            };
+            let request = stanza.kind() == Kind::Iq
+                && matches!(stanza.type_attr().as_deref(), Some("get" | "set"));
             let error = StanzaError::new(Condition::ServiceUnavailable);
             // Without a sender it is a push of the server's own.
             if request && stanza.root().attr("from").is_some() {
-                let sealed = Sealed::from_bytes(Kind::Iq, stanza.tree().bytes().clone());
+                let sealed = Sealed::from_bytes(Kind::Iq, bytes);
                 inbound::bounce(engine, &sealed, &error).await;
             }
         }
-        Kind::Presence => {}
+        Unacknowledged::Nothing | Unacknowledged::Archived(_) => {}
     }
 }

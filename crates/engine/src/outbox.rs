@@ -4,6 +4,7 @@ mod asleep;
 
 pub(crate) use asleep::{Asleep, Presence};
 
+use crate::registry::Resource;
 use bytes::Bytes;
 use futures_util::task::AtomicWaker;
 use parking_lot::Mutex;
@@ -11,7 +12,7 @@ use std::{
     collections::VecDeque,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     task::{Context, Poll},
 };
@@ -122,6 +123,8 @@ pub enum Refused {
 pub struct Outbox {
     queue: Mutex<Queue>,
     waker: AtomicWaker,
+    /// The consumer is asked to let go of the session ([`Delivery::Detach`]).
+    detached: AtomicBool,
     stanzas_max: usize,
     bytes_max: usize,
 }
@@ -132,6 +135,8 @@ struct Queue {
     bytes: usize,
     closed: bool,
     overflowed: bool,
+    /// Who has taken the session over: whoever found this queue just before means that one.
+    successor: Option<Arc<Resource>>,
     /// The session can be resumed: whatever happens to it, it finds again what is archived.
     resumable: bool,
     asleep: Option<Box<Asleep>>,
@@ -143,6 +148,7 @@ impl Outbox {
         Self {
             queue: Mutex::default(),
             waker: AtomicWaker::new(),
+            detached: AtomicBool::new(false),
             stanzas_max,
             bytes_max,
         }
@@ -155,6 +161,10 @@ impl Outbox {
         let bytes = delivery.bytes();
         {
             let mut queue = self.queue.lock();
+            if let Some(successor) = queue.successor.clone() {
+                drop(queue);
+                return successor.outbox.push(delivery);
+            }
             if let Some(asleep) = &mut queue.asleep {
                 return asleep.take(delivery);
             }
@@ -206,40 +216,75 @@ impl Outbox {
         self.queue.lock().resumable = true;
     }
 
-    /// The session has no stream for now. Gives what it was not sent yet, without what the archive
-    /// has and without presence.
-    pub(crate) fn sleep(&self, mut asleep: Asleep) -> Vec<Bytes> {
+    /// The session has no stream for now. Gives what it was not sent yet, in order and without
+    /// presence.
+    pub(crate) fn sleep(&self, mut asleep: Asleep) -> Vec<Delivery> {
         let mut queue = self.queue.lock();
         queue.bytes = 0;
         let mut left = Vec::new();
         for delivery in std::mem::take(&mut queue.items) {
             match delivery {
                 Delivery::Stanza(stanza) => {
-                    let other = asleep.presence.take(stanza);
-                    left.extend(other.map(|stanza| stanza.to_bytes()));
+                    left.extend(asleep.presence.take(stanza).map(Delivery::Stanza));
                 }
-                Delivery::Own(stanza) => left.push(stanza),
-                Delivery::Message(message) if message.archived.is_none() => {
-                    left.push(message.sealed.to_bytes());
-                }
-                Delivery::Message(_)
-                | Delivery::Copy(..)
-                | Delivery::OfflineWaiting
-                | Delivery::Detach
-                | Delivery::End(_) => {}
+                other => left.push(other),
             }
         }
-        queue.asleep = Some(Box::new(asleep));
+        // Somebody else may have it already.
+        if queue.successor.is_none() {
+            queue.asleep = Some(Box::new(asleep));
+        }
         left
     }
 
-    /// Another session has taken over what this one was; gives what it has missed, if it had no
+    /// Somebody is about to take the session over: what its row would refuse from then on is held
+    /// for whoever succeeds.
+    pub(crate) fn hold(&self) {
+        if let Some(asleep) = &mut self.queue.lock().asleep {
+            asleep.hold();
+        }
+    }
+
+    /// Nobody has taken the session over.
+    pub(crate) fn release(&self) {
+        if let Some(asleep) = &mut self.queue.lock().asleep {
+            asleep.release();
+        }
+    }
+
+    /// The session has ended, or somebody has taken it over; gives what it has missed, if it had no
     /// stream.
-    pub(crate) fn succeeded(&self) -> Option<Box<Asleep>> {
+    pub(crate) fn succeeded(&self, successor: Option<Arc<Resource>>) -> Option<Box<Asleep>> {
         let mut queue = self.queue.lock();
         queue.closed = true;
         queue.resumable = true;
+        queue.successor = successor;
         queue.asleep.take()
+    }
+
+    /// The session cannot be resumed; unless somebody has taken it over, whom its pushes are for.
+    pub(crate) fn gone(&self) -> Option<Box<Asleep>> {
+        let mut queue = self.queue.lock();
+        queue.closed = true;
+        queue.asleep.take()
+    }
+
+    /// Asks the consumer to let go of the session; before all that is queued, because it may take
+    /// nothing of that any more.
+    pub(crate) fn detach(&self) {
+        self.detached.store(true, Ordering::Release);
+        self.waker.wake();
+    }
+
+    /// Whether [`Outbox::detach`] was called (the consumer only).
+    pub(crate) fn poll_detached(&self, cx: &mut Context<'_>) -> Poll<()> {
+        // In this order, or a call in between would be missed.
+        self.waker.register(cx.waker());
+        if self.detached.load(Ordering::Acquire) {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
     }
 
     /// Since when the session has had no stream; nothing if it has one.

@@ -46,7 +46,8 @@ pub struct Resource {
     has_taken_messages: AtomicBool,
     settings: AtomicU8,
     session_id: OnceLock<Box<str>>,
-    /// Told when its stream has ended and the session is on disk.
+    /// Told once when its stream has let go of the session, which is then on disk or has ended.
+    /// Whoever waited for it tells the next.
     pub(crate) put_to_sleep: Notify,
     /// Rises with each change of what a resumed session must have again.
     changes: AtomicU64,
@@ -122,9 +123,9 @@ impl Resource {
         self.outbox.set_resumable();
     }
     /// Ends its session with an error, whether it has a stream or not.
-    pub fn end(&self, engine: &Engine, error: StreamError) {
+    pub async fn end(&self, engine: &Engine, error: StreamError) {
         if let Some(asleep) = self.outbox.end(error) {
-            hibernation::forget(engine, self, &asleep);
+            hibernation::forget(engine, self, *asleep).await;
         }
     }
     /// Whether it has no stream for now.

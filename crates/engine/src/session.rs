@@ -6,6 +6,7 @@ mod egress;
 mod pending;
 pub(crate) mod replay;
 mod resumable;
+mod take_over;
 
 use pending::Pending;
 use replay::Replay;
@@ -114,16 +115,14 @@ impl Session {
                 .registry()
                 .add(account, resource.clone(), sessions_max)
         };
-        let added = add().or_else(|refused| {
-            if hibernation::make_room(engine, account) {
-                add()
-            } else {
-                Err(refused)
-            }
-        });
+        let mut added = add();
+        if added.is_err() && hibernation::make_room(engine, account).await {
+            added = add();
+        }
         match added {
             Ok(Some(old)) => {
-                old.end(engine, StreamError::new(StreamCondition::Conflict));
+                old.end(engine, StreamError::new(StreamCondition::Conflict))
+                    .await;
                 presence::went_away(engine, account, &view, &old);
             }
             Ok(None) => {}
@@ -238,17 +237,13 @@ impl Session {
         let account = self.state.account.clone();
         let kept = self.keep_unread(&mut output);
         let has_unread = !kept.is_empty();
-        if let Ok(view) = engine.view(&account).await {
-            if view.exists {
-                presence::remember_last(&engine, &account, &self.state.resource).await;
-            }
-            self.unavailable(&view);
-        }
+        hibernation::leave(&engine, &account, &self.state.resource).await;
         if has_unread {
             push::left_behind(&engine, &account, &self.state.resource);
         }
         offline::kept(&engine, &account, kept).await;
         self.finish().await;
+        self.state.resource.put_to_sleep.notify_one();
     }
 
     /// What a resumed session has still to be given.
@@ -425,15 +420,14 @@ impl Drop for Session {
             return;
         }
         drop(self.keep_unread(&mut Output::default()));
+        self.give_up();
         if self.state.resource.outbox.overflowed() {
             self.engine.metrics().outbox_overflows.inc();
         }
         if let Ok(view) = self.engine.registry().view(&self.state.account) {
             self.unavailable(&view);
         }
-        let generation = self.state.resource.generation;
-        self.engine
-            .registry()
-            .remove(&self.state.account, generation);
+        let (account, generation) = (&self.state.account, self.state.resource.generation);
+        self.engine.registry().remove(account, generation);
     }
 }

@@ -204,6 +204,12 @@ impl Connection {
         let (session, h) = Session::resume(&self.engine, account, &resume).await?;
         let jid = session.jid().clone();
         if !self.proof_stands(account).await {
+            session
+                .end(
+                    crate::output::Output::default(),
+                    crate::session::Ending::Over,
+                )
+                .await;
             return Err(sm::Failed {
                 h: None,
                 condition: Some(Condition::NotAllowed),
@@ -234,7 +240,9 @@ impl Connection {
         };
         let resource = session.state.resource.clone();
         if let Some(client) = &client {
-            self.engine.end_older(account, client, resource.generation);
+            self.engine
+                .end_older(account, client, resource.generation)
+                .await;
         }
         resource.set(Setting::Carbons, request.carbons);
         if request.csi == csi::State::Inactive {

@@ -42,11 +42,12 @@ pub(crate) struct State {
 pub(crate) struct End {
     /// Stanzas that the client has acknowledged, modulo 2^32.
     pub(crate) acknowledged: u32,
-    /// The newest message of the archive that was sent to it or passed over for it.
+    /// The newest message of the archive that was sent to it, was passed over for it, or is in one
+    /// of the lists.
     pub(crate) seen: u64,
     /// What was sent after those acknowledged, in order.
     pub(crate) sent: VecDeque<Unacknowledged>,
-    /// What was not sent yet, in order, but for the messages of the archive after `seen`.
+    /// What was not sent yet, in order, up to `seen` of the archive.
     pub(crate) queued: VecDeque<Unacknowledged>,
 }
 
@@ -57,8 +58,10 @@ pub(crate) enum Unacknowledged {
     Nothing,
     /// The archive has it.
     Archived(u64),
-    /// The stanza.
+    /// A stanza that the session alone was meant for.
     Stanza(Bytes),
+    /// A message that no archive has, and that must not get lost.
+    Message(Bytes),
 }
 
 impl State {
@@ -160,14 +163,9 @@ impl State {
 }
 
 impl End {
-    /// The stanzas that are in no archive.
-    pub(crate) fn stanzas(self) -> Vec<Bytes> {
-        let all = self.sent.into_iter().chain(self.queued);
-        let stanzas = all.filter_map(|one| match one {
-            Unacknowledged::Stanza(bytes) => Some(bytes),
-            Unacknowledged::Nothing | Unacknowledged::Archived(_) => None,
-        });
-        stanzas.collect()
+    /// What the client has not acknowledged and what it was not sent, in order.
+    pub(crate) fn left(self) -> impl Iterator<Item = Unacknowledged> {
+        self.sent.into_iter().chain(self.queued)
     }
 
     fn write(&self, xml: &mut Writer) {
@@ -210,6 +208,7 @@ impl Unacknowledged {
                 xml.start("archived").text(&id.to_string()).end();
             }
             Self::Stanza(bytes) => stanza(xml, "stanza", bytes),
+            Self::Message(bytes) => stanza(xml, "message", bytes),
         }
     }
 
@@ -217,6 +216,7 @@ impl Unacknowledged {
         match element.name() {
             "archived" => Self::Archived(element.text().parse().unwrap_or_default()),
             "stanza" => content(bytes, element).map_or(Self::Nothing, Self::Stanza),
+            "message" => content(bytes, element).map_or(Self::Nothing, Self::Message),
             _ => Self::Nothing,
         }
     }

@@ -25,6 +25,8 @@ pub(crate) struct Asleep {
     pub(crate) stanzas_max: u32,
     pub(crate) bytes_max: u64,
     pub(crate) presence: Presence,
+    /// Stanzas that came while somebody was taking the session over; nothing at other times.
+    pub(crate) held: Option<Vec<Bytes>>,
 }
 
 /// The presence that a session without a stream has missed.
@@ -88,9 +90,25 @@ impl Asleep {
         }
     }
 
+    pub(super) fn hold(&mut self) {
+        self.held.get_or_insert_default();
+    }
+
+    pub(super) fn release(&mut self) {
+        for stanza in self.held.take().unwrap_or_default() {
+            self.keep(stanza);
+        }
+    }
+
     /// Past its bounds, or if the session has gone meanwhile, the stanza is lost: none of those
     /// is promised.
-    fn keep(&self, stanza: Bytes) {
+    fn keep(&mut self, stanza: Bytes) {
+        if let Some(held) = &mut self.held {
+            if u32::try_from(held.len()).is_ok_and(|count| count < self.stanzas_max) {
+                held.push(stanza);
+            }
+            return;
+        }
         let stanzas = Stanzas {
             at: 0,
             stanzas: vec![stanza],

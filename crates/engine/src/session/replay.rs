@@ -5,9 +5,9 @@ use super::Session;
 use crate::{
     Engine,
     feature::Side,
-    features::{carbons, offline},
+    features::{caps, carbons, offline, pubsub},
     hibernation::{End, State, Unacknowledged, kept},
-    outbox::Presence,
+    outbox::{Copies, Message, Presence},
     output::Output,
     presence,
     registry::{Resource, Setting},
@@ -20,7 +20,7 @@ use waxwing_proto::{
     stream::{StreamCondition, StreamError},
 };
 use waxwing_store::{
-    ArchiveFilter, Archived, KeptStanza, Micros, PageFrom, PageRequest, StoreError,
+    ArchiveFilter, Archived, KeptStanza, Micros, PageFrom, PageRequest, SessionKey, StoreError,
 };
 
 /// Messages read from the archive at a time.
@@ -38,19 +38,39 @@ pub(crate) struct Replay {
     pub(super) after: u64,
     /// What is in no archive and came while there was no stream; read once.
     kept: Option<VecDeque<KeptStanza>>,
+    /// Up to here, what is kept was given.
+    pub(super) given: u64,
+    /// What came while the session was being taken over.
+    held: Vec<Bytes>,
     /// Whose presence it has missed.
     pub(super) presence: Presence,
     /// Something was handed to the transport and is not yet known to be written.
     unwritten: bool,
 }
 
+/// What a session without a stream has missed that is not on disk.
+#[derive(Debug)]
+pub(super) struct Missed {
+    pub(super) presence: Presence,
+    pub(super) held: Vec<Bytes>,
+}
+
 impl Replay {
-    pub(super) fn new(listed: VecDeque<Unacknowledged>, after: u64, presence: Presence) -> Self {
+    /// What is neither in the archive nor kept on disk and was not given yet.
+    pub(super) fn not_on_disk(&mut self) -> VecDeque<Unacknowledged> {
+        let mut left = std::mem::take(&mut self.listed);
+        left.extend(self.held.drain(..).map(Unacknowledged::Stanza));
+        left
+    }
+
+    pub(super) fn new(listed: VecDeque<Unacknowledged>, after: u64, missed: Missed) -> Self {
         Self {
             listed,
             after,
             kept: None,
-            presence,
+            given: 0,
+            held: missed.held,
+            presence: missed.presence,
             unwritten: false,
         }
     }
@@ -85,6 +105,7 @@ pub(crate) async fn replay_on(session: &mut Session, out: &mut Output) -> Result
     }
     session.replayed = replay.after;
     presence_again(session, replay.presence, out).await;
+    caps_again(session, out).await;
     if session.state.resource.takes_messages() {
         session.state.offline.want();
     }
@@ -105,7 +126,7 @@ async fn step(
     }
     let mut stanzas = match replay.kept.take() {
         Some(stanzas) => stanzas,
-        None => session.kept_stanzas().await,
+        None => session.kept_stanzas().await?,
     };
     let page = engine
         .store()
@@ -114,6 +135,7 @@ async fn step(
     for entry in &page.entries {
         replay.after = entry.id;
         while let Some(stanza) = stanzas.pop_front_if(|stanza| stanza.id < entry.id) {
+            replay.given = stanza.id;
             out.sealed(&Sealed::from_bytes(Kind::Iq, stanza.stanza));
         }
         if let Some(sealed) = again(&engine, &account, &session.state.resource, entry) {
@@ -125,9 +147,15 @@ async fn step(
         return Ok(false);
     }
     for stanza in stanzas {
+        replay.given = stanza.id;
         out.sealed(&Sealed::from_bytes(Kind::Iq, stanza.stanza));
     }
-    session.forget_kept();
+    for stanza in replay.held.drain(..) {
+        out.sealed(&Sealed::from_bytes(Kind::Iq, stanza));
+    }
+    if let Some(resumable) = &session.resumable {
+        session.forget_kept(&resumable.key, replay.given);
+    }
     Ok(true)
 }
 
@@ -141,13 +169,18 @@ async fn listed(
     let part = list.len().min(usize::try_from(PAGE).unwrap_or(usize::MAX));
     let ids = list.iter().take(part).filter_map(|one| match one {
         Unacknowledged::Archived(id) => Some(*id),
-        Unacknowledged::Nothing | Unacknowledged::Stanza(_) => None,
+        Unacknowledged::Nothing | Unacknowledged::Stanza(_) | Unacknowledged::Message(_) => None,
     });
     let mut found = entries(engine, account, ids.collect()).await?;
     for one in list.drain(..part) {
         match one {
             Unacknowledged::Nothing => {}
             Unacknowledged::Stanza(bytes) => out.sealed(&Sealed::from_bytes(Kind::Iq, bytes)),
+            Unacknowledged::Message(bytes) => out.message(Message {
+                sealed: Sealed::from_bytes(Kind::Message, bytes),
+                copies: Copies::new(1),
+                archived: None,
+            }),
             Unacknowledged::Archived(id) => {
                 let entry = found.remove(&id);
                 let resource = &session.state.resource;
@@ -294,25 +327,37 @@ async fn presence_again(session: &mut Session, missed: Presence, out: &mut Outpu
     }
 }
 
+/// What the client can do is not on disk; it will not say so again by itself.
+async fn caps_again(session: &mut Session, out: &mut Output) {
+    let resource = session.state.resource.clone();
+    if resource.caps().is_some() {
+        return;
+    }
+    let presence = resource.presence().map(|presence| presence.to_bytes());
+    if let Some(presence) = presence.and_then(offline::read) {
+        let engine = session.engine.clone();
+        caps::on_presence(&engine, &mut session.state, &presence, out);
+        pubsub::on_caps(&engine, &session.state.account, &resource).await;
+    }
+}
+
 impl Session {
-    async fn kept_stanzas(&self) -> VecDeque<KeptStanza> {
+    async fn kept_stanzas(&self) -> Result<VecDeque<KeptStanza>, StoreError> {
         match &self.resumable {
-            Some(resumable) => kept(&self.engine, &self.state.account, &resumable.key.id)
-                .await
-                .into(),
-            None => VecDeque::new(),
+            Some(resumable) => {
+                let all = kept(&self.engine, &self.state.account, &resumable.key.id).await?;
+                Ok(all.into())
+            }
+            None => Ok(VecDeque::new()),
         }
     }
 
-    /// What was kept has been given to the client, and is among what it has not acknowledged.
-    fn forget_kept(&self) {
-        if let Some(resumable) = &self.resumable {
-            let (account, key) = (self.state.account.clone(), resumable.key.clone());
-            drop(
-                self.engine
-                    .store()
-                    .session_forget(account, key, i64::MAX.cast_unsigned()),
-            );
+    /// What was kept has been given to the client up to this id, and is among what it has not
+    /// acknowledged.
+    pub(super) fn forget_kept(&self, key: &SessionKey, last: u64) {
+        if last > 0 {
+            let (account, key) = (self.state.account.clone(), key.clone());
+            drop(self.engine.store().session_forget(account, key, last));
         }
     }
 }
@@ -336,7 +381,7 @@ pub(super) fn missing(
     }
     let received = sent.drain(..received).filter_map(|sent| match sent {
         Unacknowledged::Archived(id) => Some(id),
-        Unacknowledged::Nothing | Unacknowledged::Stanza(_) => None,
+        Unacknowledged::Nothing | Unacknowledged::Stanza(_) | Unacknowledged::Message(_) => None,
     });
     let received = received.last();
     sent.extend(queued);

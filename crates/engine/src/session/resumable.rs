@@ -1,52 +1,43 @@
 //! What a session that can be resumed (XEP-0198 § 5) writes while it has a stream: how many of the
 //! client's stanzas are handled, how far the client has received, and what it has set.
 
-use super::{
-    Session,
-    replay::{Replay, missing},
-};
+use super::{Session, take_over::take_over};
 use crate::{
     Engine,
     features::push,
     hibernation::{self, End, State, Unacknowledged},
     outbox::{Delivery, Presence},
     output::{Output, Sent},
-    registry::Resource,
 };
 use bytes::Bytes;
-use std::{collections::VecDeque, sync::Arc, time::Duration};
-use tokio::time::timeout;
+use std::collections::VecDeque;
 use waxwing_proto::{
     BareJid,
     sm::{Failed, Inbound, Resume},
-    stanza::{Condition, Kind, Sealed},
-    stream::{StreamCondition, StreamError},
+    stanza::{Kind, Sealed},
 };
 use waxwing_store::{
     Handled, Record, SessionChange, SessionKey, SessionUpdate, SmSession, StoreError, Ticket,
+    Waiting,
 };
-
-/// How long the old stream of a session may take to let go of it. Then it is taken from it: the
-/// client has come back, so that stream is dead.
-const LET_GO: Duration = Duration::from_secs(2);
 
 /// The session's row in the store, as its owner knows it.
 #[derive(Debug)]
 pub(super) struct Resumable {
     pub(super) key: SessionKey,
     /// A count that is on disk; what the client is told must not be more.
-    durable: u32,
+    pub(super) durable: u32,
     /// [`crate::registry::Resource::changes`] when the state was last written.
-    written: u64,
+    pub(super) written: u64,
     /// The newest message of the archive that the client has received, as it was written.
-    received: u64,
+    pub(super) received: u64,
     /// The session cannot be resumed: only how far its client has received is written, so that the
     /// rest waits for it after a crash.
-    cursor_only: bool,
+    pub(super) cursor_only: bool,
 }
 
 impl Resumable {
-    fn new(row: &SmSession) -> Self {
+    pub(super) fn new(row: &SmSession) -> Self {
         Self {
             key: row.key(),
             durable: row.handled,
@@ -71,14 +62,20 @@ impl Session {
         let resource = self.state.resource.clone();
         let changes = resource.changes();
         let row = self.row(State::of(&resource).to_bytes()).await?;
+        // Beside those that can be resumed, others may have rows for how far they have received.
+        let all = engine.registry().resources(&account);
+        let others = all.iter().filter(|one| one.session_id().is_none()).count();
         let sessions_max = engine.settings().limits.resumable_sessions_max;
+        let sessions_max = sessions_max.saturating_add(u32::try_from(others).unwrap_or(u32::MAX));
         let put = || {
             engine
                 .store()
                 .session_put(account.clone(), row.clone(), sessions_max)
         };
         let mut done = put().await;
-        if matches!(done, Err(StoreError::Quota(_))) && hibernation::make_room(&engine, &account) {
+        if matches!(done, Err(StoreError::Quota(_)))
+            && hibernation::make_room(&engine, &account).await
+        {
             done = put().await;
         }
         if let Err(error) = done {
@@ -166,30 +163,50 @@ impl Session {
         let engine = self.engine.clone();
         let account = self.state.account.clone();
         let resource = self.state.resource.clone();
-        let (mut presence, mut queued, seen) = match self.replay.take() {
-            Some(replay) => (replay.presence, replay.listed, replay.after),
+        let replayed = self.replayed;
+        let (mut presence, mut queued, mut seen, archive) = match self.replay.take() {
+            Some(mut replay) => {
+                self.forget_kept(&resumable.key, replay.given);
+                let left = replay.not_on_disk();
+                // What is newer is found in the archive, which is read from there on.
+                (replay.presence, left, replay.after, false)
+            }
             None => (
                 Presence::default(),
                 VecDeque::new(),
-                output.seen().max(self.replayed),
+                output.seen().max(replayed),
+                true,
             ),
         };
         let (acknowledged, sent) = output.take_unacknowledged();
         let sent = sent.into_iter().map(|sent| left(sent, &mut presence));
         let sent: VecDeque<_> = sent.collect();
+        let mut unsent_of = |deliveries: Vec<Delivery>, presence: &mut Presence| {
+            let all = deliveries.into_iter();
+            let all = all.filter_map(|delivery| unsent(delivery, presence));
+            queued.extend(all.filter(|one| match one {
+                Unacknowledged::Archived(id) => archive && *id > replayed,
+                _ => true,
+            }));
+        };
         if let Some(mut csi) = self.csi.take() {
             let mut held = Vec::new();
             csi.flush(&mut held);
-            queued.extend(
-                held.into_iter()
-                    .filter_map(|delivery| unsent(delivery, &mut presence)),
-            );
+            unsent_of(held, &mut presence);
+        }
+        let asleep = hibernation::asleep(&engine, &account, resumable.key.clone(), presence);
+        let rest = resource.outbox.sleep(asleep);
+        // There is no presence among it any more.
+        unsent_of(rest, &mut Presence::default());
+        let archived = queued.iter().filter_map(|one| match one {
+            Unacknowledged::Archived(id) => Some(*id),
+            _ => None,
+        });
+        if archive {
+            seen = archived.fold(seen, u64::max);
         }
         let is_message = |sent: &Unacknowledged| matches!(sent, Unacknowledged::Archived(_));
         let has_unread = sent.iter().any(is_message) || queued.iter().any(is_message);
-        let asleep = hibernation::asleep(&engine, &account, resumable.key.clone(), presence);
-        let rest = resource.outbox.sleep(asleep);
-        queued.extend(rest.into_iter().map(Unacknowledged::Stanza));
         engine
             .registry()
             .release_offline(&account, resource.generation);
@@ -210,15 +227,12 @@ impl Session {
             expires: Some(Some(engine.env().now().saturating_add(expires))),
             state: Some(state.to_bytes()),
         };
-        engine.metrics().hibernated.inc();
-        if let Err(error) = self.change(&resumable, update).await
-            && !matches!(
-                error,
-                StoreError::Conflict | StoreError::NoItem | StoreError::NoAccount
-            )
-        {
-            engine.metrics().store_failures.inc();
-            tracing::error!(%error, "the state of a session without a stream could not be written");
+        match self.change(&resumable, update).await {
+            Ok(_) => engine.metrics().hibernated.inc(),
+            Err(error) => {
+                let end = state.end.unwrap_or_default();
+                self.abandon(*resumable, end, error).await;
+            }
         }
         resource.put_to_sleep.notify_one();
         if has_unread {
@@ -226,17 +240,59 @@ impl Session {
         }
     }
 
+    /// The session cannot be left to its client: somebody else has it, or it cannot be written.
+    /// What is in no archive is seen to here, because nobody else knows of it.
+    async fn abandon(&self, resumable: Resumable, end: End, error: StoreError) {
+        let (engine, account) = (&self.engine, &self.state.account);
+        let resource = &self.state.resource;
+        let asleep = resource.outbox.gone();
+        let held = asleep.and_then(|asleep| asleep.held).unwrap_or_default();
+        hibernation::leave(engine, account, resource).await;
+        let held = held.into_iter().map(Unacknowledged::Stanza);
+        for one in end.left().chain(held) {
+            hibernation::bounce(engine, account, one).await;
+        }
+        crate::route::message::nudge(engine, account);
+        if matches!(
+            error,
+            StoreError::Conflict | StoreError::NoItem | StoreError::NoAccount
+        ) {
+            return;
+        }
+        engine.metrics().store_failures.inc();
+        tracing::error!(%error, "the state of a session without a stream could not be written");
+        self.finish_row(resumable).await;
+    }
+
     /// The session has ended with its stream: its row goes, and what it missed waits if nobody else
     /// has it.
     pub(super) async fn finish(&mut self) {
-        let Some(resumable) = self.resumable.take() else {
-            return;
-        };
+        if let Some(resumable) = self.resumable.take() {
+            self.finish_row(*resumable).await;
+        }
+    }
+
+    /// The session has ended without a word, by a fault: nobody waits for the disk.
+    pub(super) fn give_up(&mut self) {
+        if let Some(resumable) = self.resumable.take() {
+            let account = self.state.account.clone();
+            let waiting = self.missed(&resumable);
+            let store = self.engine.store();
+            drop(store.session_end(account, resumable.key, None, waiting));
+        }
+    }
+
+    /// Where what it missed waits, if nobody else has it.
+    fn missed(&self, resumable: &Resumable) -> Option<Waiting> {
+        // What a session that cannot be resumed was not sent waits already.
+        (!resumable.cursor_only)
+            .then(|| hibernation::heir(&self.engine, &self.state.account, &self.state.resource))
+            .flatten()
+    }
+
+    async fn finish_row(&self, resumable: Resumable) {
         let account = self.state.account.clone();
-        // What such a session was not sent waits already.
-        let waiting = (!resumable.cursor_only)
-            .then(|| hibernation::heir(&self.engine, &account, &self.state.resource))
-            .flatten();
+        let waiting = self.missed(&resumable);
         let ended = self
             .engine
             .store()
@@ -344,24 +400,22 @@ fn left(sent: Sent, presence: &mut Presence) -> Unacknowledged {
     match sent {
         Sent::Nothing | Sent::Waiting(_) => Unacknowledged::Nothing,
         Sent::Archived(id) => Unacknowledged::Archived(id),
-        Sent::Message(message) => Unacknowledged::Stanza(message.sealed.to_bytes()),
+        Sent::Message(message) => Unacknowledged::Message(message.sealed.to_bytes()),
         Sent::Stanza(stanza) => kept(stanza, presence).unwrap_or(Unacknowledged::Nothing),
     }
 }
 
-/// What is left of a delivery that was not sent; messages of the archive are found there.
+/// What is left of a delivery that was not sent.
 fn unsent(delivery: Delivery, presence: &mut Presence) -> Option<Unacknowledged> {
     match delivery {
         Delivery::Stanza(stanza) => kept(stanza, presence),
         Delivery::Own(stanza) => Some(Unacknowledged::Stanza(stanza)),
-        Delivery::Message(message) if message.archived.is_none() => {
-            Some(Unacknowledged::Stanza(message.sealed.to_bytes()))
-        }
-        Delivery::Message(_)
-        | Delivery::Copy(..)
-        | Delivery::OfflineWaiting
-        | Delivery::Detach
-        | Delivery::End(_) => None,
+        Delivery::Message(message) => Some(match message.archived {
+            Some(id) => Unacknowledged::Archived(id),
+            None => Unacknowledged::Message(message.sealed.to_bytes()),
+        }),
+        Delivery::Copy(_, id) => Some(Unacknowledged::Archived(id)),
+        Delivery::OfflineWaiting | Delivery::Detach | Delivery::End(_) => None,
     }
 }
 
@@ -372,98 +426,4 @@ fn kept(stanza: Sealed, presence: &mut Presence) -> Option<Unacknowledged> {
         stanza
     };
     Some(Unacknowledged::Stanza(stanza.to_bytes()))
-}
-
-async fn take_over(
-    engine: &Engine,
-    account: &BareJid,
-    resume: &Resume,
-) -> Result<(Session, u32), Failed> {
-    let gone = || Failed {
-        h: None,
-        condition: Some(Condition::ItemNotFound),
-    };
-    let failed = |error: StoreError| match error {
-        StoreError::Conflict | StoreError::NoItem | StoreError::NoAccount => gone(),
-        error => {
-            engine.metrics().store_failures.inc();
-            tracing::error!(%error, "a session could not be resumed");
-            Failed {
-                h: None,
-                condition: Some(Condition::InternalServerError),
-            }
-        }
-    };
-    let view = engine.view(account).await.map_err(|_| gone())?;
-    if let Some(old) = hibernation::find(engine, account, &resume.previd) {
-        let_go(&old).await;
-    }
-    let row = engine
-        .store()
-        .session(account.clone(), resume.previd.clone());
-    let key = row.await.map_err(failed)?.ok_or_else(gone)?.key();
-    let row = engine.store().session_take(account.clone(), key);
-    let row = row.await.map_err(failed)?;
-    let state = State::read(&row.state);
-    let (received, listed, after) = match (missing(&state, resume.h), &state.end) {
-        (Some(missing), _) => missing,
-        (None, None) => (None, VecDeque::new(), row.acknowledged),
-        // The client speaks of another session than we do.
-        (None, Some(_)) => {
-            hibernation::finish(engine, account, &row).await;
-            return Err(gone());
-        }
-    };
-    let jid = account.with_resource(&row.resource).map_err(|_| gone())?;
-    let resource = hibernation::resource(engine, jid, view.created);
-    state.restore(&resource, engine.settings().limits.directed_presence_max);
-    resource.set_session_id(&row.id);
-    let missed = succeed(engine, account, &resource);
-    let mut session = Session::new(engine, account, resource);
-    session.inbound = Some(Inbound::restore(row.handled));
-    session.resumable = Some(Box::new(Resumable {
-        // Written at once, without the list, of which only this stream knows what became.
-        written: u64::MAX,
-        ..Resumable::new(&row)
-    }));
-    session.replay = Some(Box::new(Replay::new(listed, after, missed)));
-    session.save();
-    // What it says to have received it must not get again after a crash either.
-    if let Some(id) = received {
-        session.received(id);
-    }
-    Ok((session, row.handled))
-}
-
-/// Waits until the session's old stream, if it has one, has let go of it.
-async fn let_go(old: &Arc<Resource>) {
-    if old.is_asleep() {
-        return;
-    }
-    let asleep = old.put_to_sleep.notified();
-    // A closed outbox means that it is ending already.
-    let _ = old.outbox.push(Delivery::Detach);
-    let _ = timeout(LET_GO, asleep).await;
-}
-
-/// Takes the place of the session in the table; gives the presence that it has missed.
-fn succeed(engine: &Engine, account: &BareJid, resource: &Arc<Resource>) -> Presence {
-    let added = engine.registry().add(account, resource.clone(), usize::MAX);
-    let Ok(Some(old)) = added else {
-        return Presence::Unknown;
-    };
-    // Nobody is told: to others it is the same session.
-    old.set_presence(None);
-    old.take_directed();
-    let asleep = old.outbox.succeeded();
-    if asleep.is_some() {
-        engine.metrics().hibernated.dec();
-    } else {
-        let conflict = StreamError::new(StreamCondition::Conflict);
-        old.outbox.end(conflict);
-    }
-    if let Some(caps) = old.caps() {
-        resource.set_caps(Some(caps));
-    }
-    asleep.map_or(Presence::Unknown, |asleep| asleep.presence)
 }

@@ -5,6 +5,7 @@ mod acknowledge;
 mod archive;
 mod commit;
 mod delivery;
+mod hibernation;
 mod login;
 mod pubsub;
 mod resumption;

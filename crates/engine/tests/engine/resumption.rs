@@ -5,7 +5,7 @@ use crate::server::{Client, Server, chat};
 const SM: &str = "urn:xmpp:sm:3";
 
 /// Makes the session resumable; gives its id.
-async fn enable(client: &mut Client) -> String {
+pub(crate) async fn enable(client: &mut Client) -> String {
     client
         .send(&format!("<enable xmlns='{SM}' resume='true'/>"))
         .await;
@@ -17,7 +17,7 @@ async fn enable(client: &mut Client) -> String {
 }
 
 /// A new connection that asks for the session; gives what it is answered, and what else comes.
-async fn resume(server: &Server, name: &str, id: &str, h: u32) -> (Client, String) {
+pub(crate) async fn resume(server: &Server, name: &str, id: &str, h: u32) -> (Client, String) {
     let mut client = server.connect();
     client.authenticate(name).await;
     client
@@ -29,7 +29,7 @@ async fn resume(server: &Server, name: &str, id: &str, h: u32) -> (Client, Strin
 }
 
 /// The ids of the messages in what was received, in order.
-fn messages(received: &str) -> Vec<String> {
+pub(crate) fn messages(received: &str) -> Vec<String> {
     let all = received.split("<message").skip(1);
     all.map(|message| {
         let id = message.split(" id=").nth(1).unwrap_or_default();

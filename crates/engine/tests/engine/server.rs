@@ -8,8 +8,9 @@ use std::{
     net::{IpAddr, Ipv4Addr},
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicI64, AtomicU64, Ordering},
     },
+    time::Duration,
 };
 use waxwing_engine::{Connection, Engine, Env, Limits, Settings, Status, env};
 use waxwing_proto::{
@@ -28,6 +29,7 @@ const START: Micros = 1_767_225_600_000_000;
 pub(crate) struct Server {
     pub(crate) engine: Engine,
     pub(crate) store: Arc<MemoryStore>,
+    clock: Arc<AtomicI64>,
     runner: tokio::task::AbortHandle,
 }
 
@@ -52,25 +54,43 @@ impl Server {
         let mut settings = Settings::for_domain("localhost");
         settings.limits.scram_iterations = 8;
         change(&mut settings);
-        let env = Env::new(FixedClock, CountingRandom(AtomicU64::new(1)));
+        let clock = Arc::new(AtomicI64::new(START));
+        let env = Env::new(FixedClock(clock.clone()), CountingRandom(AtomicU64::new(1)));
         let engine = Engine::new(env, store.clone(), settings).await.unwrap();
         let runner = tokio::spawn(engine.clone().run()).abort_handle();
         Self {
             engine,
             store,
+            clock,
             runner,
         }
+    }
+
+    /// The clock goes on, and what is due is done; for tests on a paused runtime.
+    pub(crate) async fn pass(&self, time: Duration) {
+        let micros = Micros::try_from(time.as_micros()).unwrap();
+        self.clock.fetch_add(micros, Ordering::Relaxed);
+        tokio::time::sleep(Duration::from_secs(61)).await;
+        rest().await;
     }
 
     /// The server dies and starts again: what is on disk is there, and nothing else.
     pub(crate) async fn crash(&mut self) {
         self.runner.abort();
         let settings = self.engine.settings().clone();
-        let env = Env::new(FixedClock, CountingRandom(AtomicU64::new(1 << 32)));
+        let env = Env::new(
+            FixedClock(self.clock.clone()),
+            CountingRandom(AtomicU64::new(1 << 32)),
+        );
         let store = self.store.clone();
         self.engine = Engine::new(env, store, settings).await.unwrap();
         self.engine.recover().await.unwrap();
         self.runner = tokio::spawn(self.engine.clone().run()).abort_handle();
+    }
+
+    /// A minute passes and nothing happens.
+    pub(crate) fn tick(&self) {
+        self.clock.fetch_add(60_000_000, Ordering::Relaxed);
     }
 
     /// A connection inside TLS on which nothing was sent.
@@ -152,6 +172,13 @@ impl Client {
         self.run().await;
     }
 
+    /// Gives the connection bytes, and writes what it answers at once.
+    pub(crate) async fn push(&mut self, xml: &str) {
+        self.input.extend_from_slice(xml.as_bytes());
+        self.connection.handle(&mut self.input).await;
+        self.write();
+    }
+
     /// A chat message.
     pub(crate) async fn chat(&mut self, to: &str, id: &str) {
         self.send(&chat(to, id)).await;
@@ -173,6 +200,17 @@ impl Client {
             self.connection.on_event(event).await;
             self.write();
         }
+    }
+
+    /// Does one thing that is ready, and writes; false if nothing was.
+    pub(crate) async fn step(&mut self) -> bool {
+        rest().await;
+        let Some(event) = self.connection.event().now_or_never() else {
+            return false;
+        };
+        self.connection.on_event(event).await;
+        self.write();
+        true
     }
 
     /// Waits for one event and carries it out.
@@ -249,7 +287,7 @@ pub(crate) fn plain(name: &str, password: &str) -> String {
 }
 
 /// The ids of all stanzas, in order.
-fn ids(xml: &str) -> Vec<String> {
+pub(crate) fn ids(xml: &str) -> Vec<String> {
     let inside = |tag: &&str| tag.starts_with("stanza-id") || tag.starts_with("origin-id");
     let tags = xml.split('<').filter(|tag| !inside(tag));
     tags.filter_map(|tag| tag.split_once(" id=")?.1.split(['\'', '"']).nth(1))
@@ -257,11 +295,12 @@ fn ids(xml: &str) -> Vec<String> {
         .collect()
 }
 
-struct FixedClock;
+/// Goes on by order only.
+struct FixedClock(Arc<AtomicI64>);
 
 impl env::Clock for FixedClock {
     fn now(&self) -> Micros {
-        START
+        self.0.load(Ordering::Relaxed)
     }
 }
 

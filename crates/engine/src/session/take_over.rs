@@ -1,0 +1,167 @@
+//! How a session comes to a new stream (XEP-0198 § 5): the old one lets go of it, its row is taken
+//! in one conditional write, and the new resource takes the old one's place in the table.
+
+use super::{
+    Session,
+    replay::{Missed, Replay, missing},
+    resumable::Resumable,
+};
+use crate::{
+    Engine,
+    hibernation::{self, State},
+    outbox::Presence,
+    registry::Resource,
+};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
+use tokio::time::timeout;
+use waxwing_proto::{
+    BareJid,
+    sm::{Failed, Inbound, Resume},
+    stanza::Condition,
+};
+use waxwing_store::{SmSession, StoreError};
+
+/// How long the old stream of a session may take to let go of it. Then it is taken from it: the
+/// client has come back, so that stream is dead.
+const LET_GO: Duration = Duration::from_secs(2);
+
+/// How often somebody who asks for a session tries to get it, while others do too.
+const TAKE_OVERS_MAX: usize = 4;
+
+pub(super) async fn take_over(
+    engine: &Engine,
+    account: &BareJid,
+    resume: &Resume,
+) -> Result<(Session, u32), Failed> {
+    let gone = || Failed {
+        h: None,
+        condition: Some(Condition::ItemNotFound),
+    };
+    let failed = |error: StoreError| match error {
+        StoreError::Conflict | StoreError::NoItem | StoreError::NoAccount => gone(),
+        error => {
+            engine.metrics().store_failures.inc();
+            tracing::error!(%error, "a session could not be resumed");
+            Failed {
+                h: None,
+                condition: Some(Condition::InternalServerError),
+            }
+        }
+    };
+    let view = engine.view(account).await.map_err(|_| gone())?;
+    let row = take(engine, account, &resume.previd).await;
+    let row = row.map_err(failed)?.ok_or_else(gone)?;
+    let state = State::read(&row.state);
+    let (received, listed, after) = match (missing(&state, resume.h), &state.end) {
+        // What the client had before it enabled resumption is not among what was sent.
+        (Some((received, listed, seen)), _) => (received, listed, seen.max(row.acknowledged)),
+        (None, None) => (None, VecDeque::new(), row.acknowledged),
+        // The client speaks of another session than we do.
+        (None, Some(_)) => {
+            let resource = hibernation::find(engine, account, &row.id);
+            hibernation::finish(engine, account, &row, resource.as_deref()).await;
+            return Err(gone());
+        }
+    };
+    let jid = account.with_resource(&row.resource).map_err(|_| gone())?;
+    let resource = hibernation::resource(engine, jid, view.created);
+    state.restore(&resource, engine.settings().limits.directed_presence_max);
+    resource.set_session_id(&row.id);
+    let missed = succeed(engine, account, &resource);
+    let mut session = Session::new(engine, account, resource);
+    session.inbound = Some(Inbound::restore(row.handled));
+    session.resumable = Some(Box::new(Resumable {
+        // Written at once, without the list, of which only this stream knows what became.
+        written: u64::MAX,
+        ..Resumable::new(&row)
+    }));
+    session.replay = Some(Box::new(Replay::new(listed, after, missed)));
+    session.save();
+    // What it says to have received it must not get again after a crash either.
+    if let Some(id) = received {
+        session.received(id);
+    }
+    Ok((session, row.handled))
+}
+
+/// Makes the caller the owner of a session; nothing if there is none.
+async fn take(
+    engine: &Engine,
+    account: &BareJid,
+    id: &str,
+) -> Result<Option<SmSession>, StoreError> {
+    let mut tries = TAKE_OVERS_MAX;
+    loop {
+        tries -= 1;
+        let mut old = hibernation::find(engine, account, id);
+        if let Some(resource) = &old {
+            let_go(resource).await;
+            // Somebody else may have been waiting as well, and have been quicker.
+            let now = hibernation::find(engine, account, id);
+            if tries > 0 && now.as_ref().map(|now| now.generation) != Some(resource.generation) {
+                continue;
+            }
+            old = now;
+        }
+        let Some(row) = engine
+            .store()
+            .session(account.clone(), id.to_owned())
+            .await?
+        else {
+            return Ok(None);
+        };
+        if let Some(resource) = &old {
+            resource.outbox.hold();
+        }
+        match engine
+            .store()
+            .session_take(account.clone(), row.key())
+            .await
+        {
+            Ok(row) => return Ok(Some(row)),
+            Err(StoreError::Conflict) if tries > 0 => {}
+            Err(error) => {
+                if let Some(resource) = old {
+                    resource.outbox.release();
+                }
+                return Err(error);
+            }
+        }
+    }
+}
+
+/// Waits until the session's old stream, if it has one, has let go of it.
+async fn let_go(old: &Resource) {
+    old.outbox.detach();
+    if timeout(LET_GO, old.put_to_sleep.notified()).await.is_ok() {
+        old.put_to_sleep.notify_one();
+    }
+}
+
+/// Takes the place of the session in the table; gives what it has missed.
+fn succeed(engine: &Engine, account: &BareJid, resource: &Arc<Resource>) -> Missed {
+    let mut missed = Missed {
+        presence: Presence::Unknown,
+        held: Vec::new(),
+    };
+    let added = engine.registry().add(account, resource.clone(), usize::MAX);
+    let Ok(Some(old)) = added else {
+        return missed;
+    };
+    // Nobody is told: to others it is the same session.
+    old.set_presence(None);
+    old.take_directed();
+    if let Some(caps) = old.caps() {
+        resource.set_caps(Some(caps));
+    }
+    match old.outbox.succeeded(Some(resource.clone())) {
+        Some(asleep) => {
+            engine.metrics().hibernated.dec();
+            missed.presence = asleep.presence;
+            missed.held = asleep.held.unwrap_or_default();
+        }
+        // It has not let go; when it does, it finds that the session is not its own.
+        None => old.outbox.detach(),
+    }
+    missed
+}
