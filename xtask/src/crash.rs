@@ -11,6 +11,12 @@ const USAGE: &str = "crash [--cycles N] [--seed S] [--profile release|dev] \
      [--peer waxwing|prosody|ejabberd|ejabberd-sqlite] [--cycles-per-epoch N] \
      [--times strict|told] [--after-violation stop|go-on] [--folder DIR]";
 
+/// A short run of the debug build that the tests made, as a tier. Times are told and not judged.
+pub(crate) fn slice() -> Result {
+    build_programs("dev")?;
+    run("dev", &["--cycles", "24", "--cycles-per-epoch", "8"])
+}
+
 /// What a release build needs to die at named places; a debug build needs nothing.
 const POINTS: &str = "waxwing/kill-points";
 

@@ -2,7 +2,7 @@
 //! counts them.
 
 use crate::{
-    bench, generate, interop,
+    bench, crash, generate, interop,
     process::{Fault, Result, cargo, succeed},
     suites, tidy,
 };
@@ -58,6 +58,11 @@ const TIERS: &[Tier] = &[
         name: "fuzz",
         what: "a short run of each fuzz target",
         run: || passed(suites::fuzz_all()),
+    },
+    Tier {
+        name: "crash",
+        what: "the binary is killed while clients write to it, and nothing promised is lost",
+        run: || passed(crash::slice()),
     },
     Tier {
         name: "interop",
