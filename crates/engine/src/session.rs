@@ -420,7 +420,6 @@ impl Drop for Session {
             return;
         }
         drop(self.keep_unread(&mut Output::default()));
-        self.give_up();
         if self.state.resource.outbox.overflowed() {
             self.engine.metrics().outbox_overflows.inc();
         }

@@ -272,16 +272,6 @@ impl Session {
         }
     }
 
-    /// The session has ended without a word, by a fault: nobody waits for the disk.
-    pub(super) fn give_up(&mut self) {
-        if let Some(resumable) = self.resumable.take() {
-            let account = self.state.account.clone();
-            let waiting = self.missed(&resumable);
-            let store = self.engine.store();
-            drop(store.session_end(account, resumable.key, None, waiting));
-        }
-    }
-
     /// Where what it missed waits, if nobody else has it.
     fn missed(&self, resumable: &Resumable) -> Option<Waiting> {
         // What a session that cannot be resumed was not sent waits already.
