@@ -205,7 +205,10 @@ pub(super) fn hand_over_stored(engine: &Engine, handover: &Handover) {
     let reader = nudge(engine, &account);
     let resources = engine.registry().resources(&account);
     push::wake(engine, &account, handover);
-    copy::copy(engine, handover, &resources, reader.as_slice());
+    // Who is not available yet reads the queue when it is, and must not get a copy besides.
+    let coming = resources.iter().filter(|found| found.priority().is_none());
+    let readers: Resources = coming.cloned().chain(reader).collect();
+    copy::copy(engine, handover, &resources, &readers);
 }
 
 /// Tells the best resource that messages were stored although somebody is here: the recipient came

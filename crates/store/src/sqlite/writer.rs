@@ -196,6 +196,7 @@ fn attempt(
     ids.save(connection)?;
     kill_point(KillPoint::BeforeCommit);
     connection.execute(COMMIT, &[])?;
+    kill_point(KillPoint::AfterCommit);
     Ok(true)
 }
 
