@@ -135,7 +135,7 @@ fn record(
         to: &handover.to,
         absent,
     };
-    let mut message = Box::new(waxwing_store::Message {
+    let mut message = waxwing_store::Message {
         at: engine.env().now(),
         stanza: bytes::Bytes::new(),
         origin: None,
@@ -144,14 +144,14 @@ fn record(
         waiting: None,
         resend: None,
         handled: None,
-    });
+    };
     engine
         .features()
         .record(&handover.stanza, &cx, &mut message);
     let kept = message.sender.is_some() || message.recipient.is_some() || message.waiting.is_some();
     kept.then(|| {
         message.stanza = handover.sealed.to_bytes();
-        message
+        Box::new(message)
     })
 }
 

@@ -33,6 +33,18 @@ pub(super) struct Pending {
     count: Option<u32>,
 }
 
+impl Pending {
+    /// Waits for this step, and so many stanzas with it, and perhaps a question behind them.
+    fn behind(step: Step, (stanzas, asked): (u32, bool)) -> Self {
+        Self {
+            step,
+            stanzas,
+            asked,
+            count: None,
+        }
+    }
+}
+
 /// What a stanza waits for.
 #[derive(Debug)]
 enum Step {
@@ -99,8 +111,12 @@ impl Session {
             ..
         }) = self.pending.front()
             && let Some(pending) = self.pending.pop_front()
+            && let Step::Ready(handover) = pending.step
         {
-            self.hand_over(pending, out, true);
+            let behind = (pending.stanzas, pending.asked);
+            if let Some(step) = self.hand_over(*handover, behind, out) {
+                self.pending.push_front(Pending::behind(step, behind));
+            }
         }
     }
 
@@ -137,18 +153,18 @@ impl Session {
                 count = record.handled.as_ref().map(|handled| handled.count);
                 self.submit(Record::Message(record), handover)
             }
+            None if self.pending.is_empty() => {
+                if let Some(step) = self.hand_over(handover, (1, false), out) {
+                    self.pending.push_back(Pending::behind(step, (1, false)));
+                }
+                return;
+            }
             None => Step::Ready(Box::new(handover)),
         };
-        let pending = Pending {
-            step,
-            stanzas: 1,
-            asked: false,
+        self.pending.push_back(Pending {
             count,
-        };
-        match pending.step {
-            Step::Ready(_) if self.pending.is_empty() => self.hand_over(pending, out, false),
-            _ => self.pending.push_back(pending),
-        }
+            ..Pending::behind(step, (1, false))
+        });
     }
 
     /// Counts the client's stanzas from now on (XEP-0198 § 3).
@@ -173,28 +189,24 @@ impl Session {
         Step::Submitted(sent, engine.deliverer().submit(engine, record, handover))
     }
 
-    /// Hands a stanza over that waits for no record.
-    fn hand_over(&mut self, mut pending: Pending, out: &mut Output, ahead: bool) {
-        let Step::Ready(mut handover) = pending.step else {
-            return;
-        };
+    /// Hands a stanza over that waits for no record. Gives what it has to wait for after all; it
+    /// stays where it was in the order.
+    fn hand_over(
+        &mut self,
+        mut handover: Handover,
+        (stanzas, asked): (u32, bool),
+        out: &mut Output,
+    ) -> Option<Step> {
         match handover.run(&self.engine) {
-            Ok(None) => self.handled(pending.stanzas, pending.asked, out),
-            Ok(Some(record)) => {
-                pending.step = self.submit(record, *handover);
-                // It stays where it was in the order.
-                if ahead {
-                    self.pending.push_front(pending);
-                } else {
-                    self.pending.push_back(pending);
-                }
-            }
+            Ok(None) => {}
+            Ok(Some(record)) => return Some(self.submit(record, handover)),
             Err(error) => {
-                let Handover { stanza, to, .. } = &*handover;
+                let Handover { stanza, to, .. } = &handover;
                 self.refuse(stanza, Some(to), &error, out);
-                self.handled(pending.stanzas, pending.asked, out);
             }
         }
+        self.handled(stanzas, asked, out);
+        None
     }
 
     /// The stanza at hand waits for nothing but those before it.
@@ -220,10 +232,8 @@ impl Session {
         kill_point(KillPoint::BeforeAcknowledgement);
         match self.write_count(h) {
             Some(ticket) => self.pending.push_front(Pending {
-                step: Step::Counting(ticket),
-                stanzas: 0,
-                asked: true,
                 count: Some(h),
+                ..Pending::behind(Step::Counting(ticket), (0, true))
             }),
             None => out.raw(Nonza::Answer(h).to_bytes()),
         }

@@ -106,6 +106,7 @@ impl Pair {
                 self.sender.send(&bytes).await?;
             }
             tokio::select! {
+                biased;
                 heard = self.sender.hear() => self.sender_heard(&heard?).await?,
                 heard = self.receiver.hear() => self.receiver_heard(&heard?).await?,
             }
