@@ -163,10 +163,45 @@ impl Session {
         let engine = self.engine.clone();
         let account = self.state.account.clone();
         let resource = self.state.resource.clone();
+        let end = self.fall_asleep(&resumable.key, &mut output);
+        let is_message = |sent: &Unacknowledged| matches!(sent, Unacknowledged::Archived(_));
+        let has_unread = end.sent.iter().chain(&end.queued).any(is_message);
+        engine
+            .registry()
+            .release_offline(&account, resource.generation);
+        let state = State {
+            end: Some(end),
+            ..State::of(&resource)
+        };
+        let expires = hibernation::micros(hibernation::patience(&engine, &account, &resource));
+        let update = SessionUpdate {
+            handled: self.inbound.as_ref().map(Inbound::h),
+            acknowledged: None,
+            expires: Some(Some(engine.env().now().saturating_add(expires))),
+            state: Some(state.to_bytes()),
+        };
+        match self.change(&resumable, update).await {
+            Ok(_) => engine.metrics().hibernated.inc(),
+            Err(error) => {
+                let end = state.end.unwrap_or_default();
+                self.abandon(*resumable, end, error).await;
+            }
+        }
+        resource.put_to_sleep.notify_one();
+        if has_unread {
+            push::left_behind(&engine, &account, &resource);
+        }
+    }
+
+    /// Closes the place where others put what is for the client, and says where its stream ended.
+    fn fall_asleep(&mut self, key: &SessionKey, output: &mut Output) -> End {
+        let engine = self.engine.clone();
+        let account = self.state.account.clone();
+        let resource = self.state.resource.clone();
         let replayed = self.replayed;
         let (mut presence, mut queued, mut seen, archive) = match self.replay.take() {
             Some(mut replay) => {
-                self.forget_kept(&resumable.key, replay.given);
+                self.forget_kept(key, replay.given);
                 let left = replay.not_on_disk();
                 // What is newer is found in the archive, which is read from there on.
                 (replay.presence, left, replay.after, false)
@@ -194,7 +229,7 @@ impl Session {
             csi.flush(&mut held);
             unsent_of(held, &mut presence);
         }
-        let asleep = hibernation::asleep(&engine, &account, resumable.key.clone(), presence);
+        let asleep = hibernation::asleep(&engine, &account, key.clone(), presence);
         let rest = resource.outbox.sleep(asleep);
         // There is no presence among it any more.
         unsent_of(rest, &mut Presence::default());
@@ -205,38 +240,11 @@ impl Session {
         if archive {
             seen = archived.fold(seen, u64::max);
         }
-        let is_message = |sent: &Unacknowledged| matches!(sent, Unacknowledged::Archived(_));
-        let has_unread = sent.iter().any(is_message) || queued.iter().any(is_message);
-        engine
-            .registry()
-            .release_offline(&account, resource.generation);
-        let end = End {
+        End {
             acknowledged,
             seen,
             sent,
             queued,
-        };
-        let state = State {
-            end: Some(end),
-            ..State::of(&resource)
-        };
-        let expires = hibernation::micros(hibernation::patience(&engine, &account, &resource));
-        let update = SessionUpdate {
-            handled: self.inbound.as_ref().map(Inbound::h),
-            acknowledged: None,
-            expires: Some(Some(engine.env().now().saturating_add(expires))),
-            state: Some(state.to_bytes()),
-        };
-        match self.change(&resumable, update).await {
-            Ok(_) => engine.metrics().hibernated.inc(),
-            Err(error) => {
-                let end = state.end.unwrap_or_default();
-                self.abandon(*resumable, end, error).await;
-            }
-        }
-        resource.put_to_sleep.notify_one();
-        if has_unread {
-            push::left_behind(&engine, &account, &resource);
         }
     }
 
