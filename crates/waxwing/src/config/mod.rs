@@ -342,6 +342,10 @@ mod tests {
             &format!("{HEAD}\n[log]\nformat = \"xml\""),
             expect!["w.toml:5:10: unknown variant `xml`, expected `text` or `json`"],
         );
+    }
+
+    #[test]
+    fn mistakes_about_domains_are_named_with_their_place() {
         check(
             &format!("{HEAD}\n[domain.\"other.org\"]\n"),
             expect![[
@@ -372,6 +376,10 @@ mod tests {
                 r#"w.toml:5:17: `abuse` is not a contact address; write a URI such as "mailto:abuse@example.org" or "xmpp:admin@example.org""#
             ]],
         );
+    }
+
+    #[test]
+    fn mistakes_of_syntax_are_named_with_their_place() {
         check(
             &format!("{HEAD}= 5"),
             expect![
