@@ -447,9 +447,9 @@ mod tests {
             "alice/phone connects with priority -1 over STARTTLS\nbob binds using PLAIN\n\
              bob fails to authenticate with password x: not-authorized",
             &expect![[r#"
-                3: Actor(Actor { user: "alice", resource: "phone" }, LogsIn(Login { depth: Available, priority: Some(-1), mechanism: None, password: None, starttls: true, fails: None }))
-                4: Actor(Actor { user: "bob", resource: "" }, LogsIn(Login { depth: Bound, priority: None, mechanism: Some("PLAIN"), password: None, starttls: false, fails: None }))
-                5: Actor(Actor { user: "bob", resource: "" }, LogsIn(Login { depth: Authenticated, priority: None, mechanism: None, password: Some("x"), starttls: false, fails: Some("not-authorized") }))
+                3: Actor(Actor { user: "alice", resource: "phone" }, LogsIn(Login { depth: Available, priority: Some(-1), mechanism: None, password: None, sasl2: false, starttls: true, fails: None }))
+                4: Actor(Actor { user: "bob", resource: "" }, LogsIn(Login { depth: Bound, priority: None, mechanism: Some("PLAIN"), password: None, sasl2: false, starttls: false, fails: None }))
+                5: Actor(Actor { user: "bob", resource: "" }, LogsIn(Login { depth: Authenticated, priority: None, mechanism: None, password: Some("x"), sasl2: false, starttls: false, fails: Some("not-authorized") }))
             "#]],
         );
     }
