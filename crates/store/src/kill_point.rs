@@ -11,6 +11,9 @@
 /// out): `after-commit:3`.
 pub const KILL_POINT_VARIABLE: &str = "WAXWING_KILL_POINT";
 
+/// Whether there are such places in this build.
+pub(crate) const KILL_POINTS: bool = cfg!(any(debug_assertions, feature = "kill-points"));
+
 /// A place where the process may be made to die.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum KillPoint {

@@ -54,6 +54,8 @@ pub struct Handover {
     archives: [bool; 2],
     /// Its id there, once it is on disk.
     id: Option<u64>,
+    /// Its copies were made already.
+    is_copied: bool,
 }
 
 /// Which rules of RFC 6121 § 8.5 apply.
@@ -82,6 +84,7 @@ impl Handover {
             rule,
             archives: [false; 2],
             id: None,
+            is_copied: false,
         }
     }
 

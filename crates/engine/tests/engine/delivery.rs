@@ -202,3 +202,30 @@ async fn a_session_that_is_dropped_leaves_the_table_and_loses_nothing() {
     assert_eq!(server.waiting("bob").await, ["m1", "m2"]);
     assert_eq!(server.engine.metrics().sessions.value(), 1);
 }
+
+/// bob goes while the message to him is on its way to the disk: it waits for him, and alice's other
+/// device sees it in the order of ids all the same.
+#[tokio::test]
+async fn a_message_that_finds_nobody_is_copied_in_its_turn() {
+    let server = Server::start().await;
+    let mut alice = server.available("alice", "phone").await;
+    let mut tablet = server.available("alice", "tablet").await;
+    tablet
+        .send("<iq type='set' id='c'><enable xmlns='urn:xmpp:carbons:2'/></iq>")
+        .await;
+    tablet.take();
+    let mut carol = server.available("carol", "desk").await;
+    let bob = server.available("bob", "laptop").await;
+    server.store.hold();
+    alice.chat("bob@localhost", "1").await;
+    carol.chat("alice@localhost/tablet", "2").await;
+    let release = async {
+        for _ in 0..3 {
+            tokio::task::yield_now().await;
+        }
+        server.store.release();
+    };
+    tokio::join!(bob.end(), release);
+    assert_eq!(tablet.ids().await, ["1", "2"]);
+    assert_eq!(server.waiting("bob").await, ["1"]);
+}

@@ -1,13 +1,14 @@
 //! Copies the log into the database file, away from commits.
 
 use super::connection::{Checkpoint, Connection};
-use crate::{KillPoint, Result, kill_point};
+use crate::{KillPoint, Result, kill_point, kill_point::KILL_POINTS};
 use parking_lot::{Condvar, Mutex};
 use std::time::Duration;
 
 /// Writes after which the log is copied. The page of an active archive is in the log once for each
-/// commit and is copied once for each checkpoint.
-const WRITES_PER_CHECKPOINT: usize = 4_000;
+/// commit and is copied once for each checkpoint. Builds with kill points copy it so often that the
+/// crash driver, which writes little, comes to the points there.
+const WRITES_PER_CHECKPOINT: usize = if KILL_POINTS { 100 } else { 4_000 };
 /// Bytes written after which the log is copied.
 const BYTES_PER_CHECKPOINT: usize = 16 * 1024 * 1024;
 /// Pages of log (4 KiB each) after which writers must wait until all of it is copied: under load
