@@ -20,12 +20,14 @@ import messaging
 import pep
 import profanity
 import push
+import resumption
 import services
 import xmppjs
 from servers import start
 
 MODULES = [
-    login, messaging, archive, services, pep, component, push, account, profanity, xmppjs,
+    login, messaging, archive, resumption, services, pep, component, push, account, profanity,
+    xmppjs,
 ]
 
 

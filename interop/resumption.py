@@ -1,0 +1,50 @@
+"""Sessions that slixmpp comes back to after its connection broke (XEP-0198 § 5)."""
+
+import asyncio
+
+from bots import PASSWORD, SECONDS, Bot, account, fresh, text
+
+BODY = "{jabber:client}body"
+STANZA_ID = "{urn:xmpp:sid:0}stanza-id"
+
+
+def told(bot, event):
+    """Completes when the bot is told of an event."""
+    future = bot.loop.create_future()
+    bot.add_event_handler(event, lambda _event: future.done() or future.set_result(True))
+    return asyncio.wait_for(future, SECONDS)
+
+
+async def test_after_the_connection_was_cut(server):
+    romeo = await account(server, "romeo")
+    user = fresh("juliet")
+    server.add_account(user, PASSWORD)
+    juliet = Bot(server, user, resource="phone")
+    juliet.register_plugin("xep_0198")
+    enabled = told(juliet, "sm_enabled")
+    await juliet.login()
+    await enabled
+    assert juliet["xep_0198"].sm_id, "the session can be resumed"
+    romeo.say(juliet.boundjid.bare, "before")
+    await juliet.expect("message", body="before")
+    gone = told(juliet, "disconnected")
+    juliet.abort()
+    await gone
+    lines = [f"meanwhile {number}" for number in range(10)]
+    for line in lines:
+        romeo.say(juliet.boundjid.bare, line)
+    await romeo.settle()
+    resumed = told(juliet, "session_resumed")
+    juliet.connect(server.address, server.starttls_port)
+    await resumed
+    ids = []
+    for line in lines:
+        message = await juliet.expect("message", sender=romeo.boundjid.full)
+        assert text(message, BODY) == line, "in order"
+        ids.append(message.find(STANZA_ID).get("id"))
+    assert len(set(ids)) == len(lines)
+    romeo.say(juliet.boundjid.bare, "after")
+    await juliet.expect("message", body="after")
+    await juliet.nothing("message")
+    await romeo.logout()
+    await juliet.logout()
