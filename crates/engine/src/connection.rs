@@ -53,6 +53,8 @@ pub enum Status {
 pub enum Event {
     /// Somebody has something for the client.
     Delivery(Delivery),
+    /// Another stream resumes the session (XEP-0198 § 5).
+    Detached,
     /// The oldest pending stanza is on disk and was handed over, or was refused.
     Delivered(Delivered),
     /// The offline queue is to be read on.
@@ -195,6 +197,10 @@ impl Connection {
         match event {
             Event::Deadline => self.deadline(),
             Event::Delivery(delivery) => self.deliver(delivery),
+            Event::Detached => {
+                self.close(StreamError::new(StreamCondition::Conflict));
+                self.over = false;
+            }
             Event::Delivered(delivered) => {
                 if let Some(session) = &mut self.session {
                     session.release(delivered, &mut self.output);
@@ -249,7 +255,7 @@ impl Connection {
         };
         if session.state.resource.outbox.poll_detached(cx).is_ready() {
             // Not behind what this client may never take.
-            return Poll::Ready(Event::Delivery(Delivery::Detach));
+            return Poll::Ready(Event::Detached);
         }
         if let Poll::Ready(delivered) = session.poll_delivered(cx) {
             return Poll::Ready(Event::Delivered(delivered));
@@ -283,11 +289,6 @@ impl Connection {
         let mut next = Some(first);
         let mut left = BATCH;
         while let Some(delivery) = next {
-            if matches!(delivery, Delivery::Detach) {
-                self.close(StreamError::new(StreamCondition::Conflict));
-                self.over = false;
-                return;
-            }
             if let Err(error) = session.egress(delivery, &mut self.output) {
                 self.close(error);
                 return;

@@ -33,8 +33,6 @@ pub enum Delivery {
     Own(Bytes),
     /// Messages were stored for the account meanwhile; read the offline queue again.
     OfflineWaiting,
-    /// End the stream but not the session: another one resumes it (XEP-0198 § 5).
-    Detach,
     /// End the session with this stream error (replaced, removed, overloaded).
     End(StreamError),
 }
@@ -73,9 +71,7 @@ impl Delivery {
         match self {
             Self::Message(message) => message.archived.is_some(),
             Self::Copy(..) => true,
-            Self::Stanza(_) | Self::Own(_) | Self::OfflineWaiting | Self::Detach | Self::End(_) => {
-                false
-            }
+            Self::Stanza(_) | Self::Own(_) | Self::OfflineWaiting | Self::End(_) => false,
         }
     }
 
@@ -84,7 +80,7 @@ impl Delivery {
             Self::Stanza(stanza) | Self::Copy(stanza, _) => stanza.len(),
             Self::Message(message) => message.sealed.len(),
             Self::Own(stanza) => stanza.len(),
-            Self::OfflineWaiting | Self::Detach | Self::End(_) => 0,
+            Self::OfflineWaiting | Self::End(_) => 0,
         }
     }
 }
@@ -123,7 +119,7 @@ pub enum Refused {
 pub struct Outbox {
     queue: Mutex<Queue>,
     waker: AtomicWaker,
-    /// The consumer is asked to let go of the session ([`Delivery::Detach`]).
+    /// The consumer is asked to let go of the session: another stream resumes it.
     detached: AtomicBool,
     stanzas_max: usize,
     bytes_max: usize,

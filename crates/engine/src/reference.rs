@@ -289,7 +289,7 @@ const CORE_XEPS: &[(Xep, &str)] = &[
             number: 198,
             version: "1.6.3",
             title: "Stream Management",
-            coverage: Coverage::Partial("acknowledgements; no resumption yet"),
+            coverage: Coverage::Complete,
         },
         "proto::sm",
     ),

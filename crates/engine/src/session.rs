@@ -416,13 +416,13 @@ impl Drop for Session {
     /// records are written although nobody waits for them.
     fn drop(&mut self) {
         self.engine.metrics().sessions.dec();
+        if self.state.resource.outbox.overflowed() {
+            self.engine.metrics().outbox_overflows.inc();
+        }
         if self.ended {
             return;
         }
         drop(self.keep_unread(&mut Output::default()));
-        if self.state.resource.outbox.overflowed() {
-            self.engine.metrics().outbox_overflows.inc();
-        }
         if let Ok(view) = self.engine.registry().view(&self.state.account) {
             self.unavailable(&view);
         }

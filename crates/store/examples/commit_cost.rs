@@ -7,7 +7,7 @@
 
 use std::{collections::VecDeque, path::PathBuf, time::Instant};
 use waxwing_proto::{BareJid, sasl::Verifier};
-use waxwing_store::{Accounts, Commits, Credentials, Record, SqliteStore};
+use waxwing_store::{Accounts, Commits, Credentials, Message, Record, SqliteStore, Waiting};
 
 const ACCOUNTS: usize = 1_000;
 
@@ -79,13 +79,15 @@ async fn submit(
             ticket.await?;
         }
         at += 10;
-        tickets.push_back(store.submit(Record::Offline {
+        let place = Waiting {
             account: account.clone(),
-            at,
-            stanza: stanza.clone(),
             messages_max: u32::MAX,
             bytes_max: u64::MAX,
-        }));
+        };
+        tickets.push_back(store.submit(Record::from(Message {
+            waiting: Some(place),
+            ..Message::new(at, stanza.clone())
+        })));
     }
     for ticket in tickets {
         ticket.await?;

@@ -29,7 +29,9 @@ pub(crate) use {
     state::*,
 };
 
-use crate::{Credentials, Micros, Record, RosterItem, Store, StoreError, Subscription};
+use crate::{
+    Credentials, Message, Micros, Record, RosterItem, Store, StoreError, Subscription, Waiting,
+};
 use bytes::Bytes;
 use waxwing_proto::{BareJid, sasl::Verifier};
 
@@ -166,13 +168,27 @@ pub(crate) fn request(contact: &str) -> RosterItem {
 }
 
 pub(crate) fn message(account: &str, at: Micros, stanza: &str) -> Record {
-    Record::Offline {
-        account: jid(account),
-        at,
-        stanza: Bytes::copy_from_slice(stanza.as_bytes()),
-        messages_max: 100,
-        bytes_max: 10_000,
-    }
+    let stanza = Bytes::copy_from_slice(stanza.as_bytes());
+    waiting(jid(account), at, stanza, 100, 10_000)
+}
+
+/// A message that only waits, with the bounds of its queue.
+pub(crate) fn waiting(
+    account: BareJid,
+    at: Micros,
+    stanza: Bytes,
+    messages_max: u32,
+    bytes_max: u64,
+) -> Record {
+    let place = Waiting {
+        account,
+        messages_max,
+        bytes_max,
+    };
+    Record::from(Message {
+        waiting: Some(place),
+        ..Message::new(at, stanza)
+    })
 }
 
 pub(crate) async fn create(store: &impl Store, account: &str) -> BareJid {

@@ -13,19 +13,6 @@ use waxwing_proto::{BareJid, Jid};
 /// What one stanza must leave on disk before anybody sees it; committed as a whole or not at all.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Record {
-    /// A message for an account without an available resource (XEP-0160).
-    Offline {
-        /// The recipient; the record fails with [`crate::StoreError::NoAccount`] if it has gone.
-        account: BareJid,
-        /// When it was received.
-        at: Micros,
-        /// The stanza, `jabber:client` in scope.
-        stanza: Bytes,
-        /// How many may wait; past it the record fails with [`crate::StoreError::Quota`].
-        messages_max: u32,
-        /// How many bytes may wait.
-        bytes_max: u64,
-    },
     /// A message for archives, perhaps for the offline queue, and what else its commit must cover.
     Message(Box<Message>),
     /// A message that is in an archive already, for the offline queue.
@@ -156,7 +143,6 @@ impl Record {
     /// About how many bytes it holds, for the bound on waiting writes.
     pub(crate) fn bytes(&self) -> usize {
         match self {
-            Self::Offline { stanza, .. } => stanza.len(),
             Self::Message(message) => {
                 let origin = message.origin.as_ref().map_or(0, String::len);
                 message.stanza.len() + origin
@@ -167,7 +153,27 @@ impl Record {
     }
 }
 
+impl From<Message> for Record {
+    fn from(message: Message) -> Self {
+        Self::Message(Box::new(message))
+    }
+}
+
 impl Message {
+    /// A message that nothing keeps yet.
+    pub fn new(at: Micros, stanza: Bytes) -> Self {
+        Self {
+            at,
+            stanza,
+            origin: None,
+            sender: None,
+            recipient: None,
+            waiting: None,
+            resend: None,
+            handled: None,
+        }
+    }
+
     /// The entries to make: at most one for each archive.
     pub(crate) fn entries(&self) -> impl Iterator<Item = &Entry> {
         let sender = self.sender.as_ref();

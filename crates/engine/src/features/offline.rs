@@ -93,16 +93,10 @@ pub(crate) fn record_of(
     let waiting = waiting(engine, account);
     Some(match archived {
         Some(id) => Record::Wait(Box::new(Wait { id, waiting })),
-        None => Record::Message(Box::new(Message {
-            at: engine.env().now(),
-            stanza: sealed(),
-            origin: None,
-            sender: None,
-            recipient: None,
+        None => Record::from(Message {
             waiting: Some(waiting),
-            resend: None,
-            handled: None,
-        })),
+            ..Message::new(engine.env().now(), sealed())
+        }),
     })
 }
 

@@ -83,10 +83,9 @@ impl Asleep {
             Delivery::Message(message) if message.archived.is_some() => Ok(()),
             Delivery::Copy(..) => Ok(()),
             // A message in no archive must wait in a place of which its sender knows.
-            Delivery::Message(_)
-            | Delivery::OfflineWaiting
-            | Delivery::Detach
-            | Delivery::End(_) => Err(Refused::Closed),
+            Delivery::Message(_) | Delivery::OfflineWaiting | Delivery::End(_) => {
+                Err(Refused::Closed)
+            }
         }
     }
 

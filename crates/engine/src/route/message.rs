@@ -135,16 +135,7 @@ fn record(
         to: &handover.to,
         absent,
     };
-    let mut message = waxwing_store::Message {
-        at: engine.env().now(),
-        stanza: bytes::Bytes::new(),
-        origin: None,
-        sender: None,
-        recipient: None,
-        waiting: None,
-        resend: None,
-        handled: None,
-    };
+    let mut message = waxwing_store::Message::new(engine.env().now(), bytes::Bytes::new());
     engine
         .features()
         .record(&handover.stanza, &cx, &mut message);

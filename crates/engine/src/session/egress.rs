@@ -21,8 +21,6 @@ impl Session {
         match (&delivery, &mut self.csi) {
             (Delivery::OfflineWaiting, _) => self.state.offline.want(),
             (Delivery::End(error), _) => return Err(*error),
-            // The connection has seen to it.
-            (Delivery::Detach, _) => {}
             (
                 Delivery::Message(Message {
                     archived: Some(id), ..
@@ -65,7 +63,7 @@ fn send(delivery: Delivery, out: &mut Output) {
         Delivery::Copy(copy, id) => out.copy(&copy, id),
         Delivery::Own(stanza) => out.stanza(stanza),
         // Not for the client.
-        Delivery::OfflineWaiting | Delivery::Detach | Delivery::End(_) => {}
+        Delivery::OfflineWaiting | Delivery::End(_) => {}
     }
 }
 
@@ -75,7 +73,7 @@ fn classify(delivery: &Delivery, account: &BareJid) -> Class {
     let sealed = match delivery {
         Delivery::Stanza(sealed) | Delivery::Copy(sealed, _) => sealed,
         Delivery::Message(message) => &message.sealed,
-        Delivery::Own(_) | Delivery::OfflineWaiting | Delivery::Detach | Delivery::End(_) => {
+        Delivery::Own(_) | Delivery::OfflineWaiting | Delivery::End(_) => {
             return Class::Urgent;
         }
     };

@@ -413,7 +413,7 @@ fn unsent(delivery: Delivery, presence: &mut Presence) -> Option<Unacknowledged>
             None => Unacknowledged::Message(message.sealed.to_bytes()),
         }),
         Delivery::Copy(_, id) => Some(Unacknowledged::Archived(id)),
-        Delivery::OfflineWaiting | Delivery::Detach | Delivery::End(_) => None,
+        Delivery::OfflineWaiting | Delivery::End(_) => None,
     }
 }
 

@@ -35,7 +35,7 @@ async fn archive(server: &Server, from: &str, to: &str, content: &str, at: Micro
         resend: None,
         handled: None,
     };
-    let record = Record::Message(Box::new(message));
+    let record = Record::from(message);
     server.store.submit(record).await.unwrap().id
 }
 

@@ -91,6 +91,22 @@ async fn a_session_that_is_replaced_loses_nothing_that_is_in_no_archive() {
 }
 
 #[tokio::test]
+async fn a_session_that_does_not_read_can_be_resumed_and_is_counted() {
+    let server = Server::with(|limits| limits.outbox_stanzas_max = 4).await;
+    let mut alice = server.available("alice", "pc").await;
+    let mut bob = server.available("bob", "phone").await;
+    let id = enable(&mut bob).await;
+    for number in 0..6 {
+        alice.chat("bob@localhost", &number.to_string()).await;
+    }
+    bob.end().await;
+    assert_eq!(server.engine.metrics().outbox_overflows.value(), 1);
+    let (_, received) = resume(&server, "bob", &id, 0).await;
+    let all: Vec<String> = (0..6).map(|number| number.to_string()).collect();
+    assert_eq!(messages(&received), all, "{received}");
+}
+
+#[tokio::test]
 async fn a_request_waits_for_the_session() {
     let server = Server::start().await;
     let mut alice = server.available("alice", "pc").await;

@@ -27,7 +27,7 @@ pub(crate) async fn submit(
             let day_ago = message.at - DAY;
             store.resends_forget(day_ago, 10_000).await?;
         }
-        tickets.push_back(store.submit(Record::Message(Box::new(message))));
+        tickets.push_back(store.submit(Record::from(message)));
     }
     for ticket in tickets {
         ticket.await?;
@@ -58,17 +58,14 @@ pub(crate) fn message(
     };
     let key = u128::from(number).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835);
     Ok(Message {
-        at,
-        stanza: vec![b'm'; 400].into(),
         origin: Some(format!("4d4c1f6a-8d0e-4f0e-9a66-{number:012}")),
         sender: Some(entry(from, to.as_str(), true)?),
         recipient: Some(entry(to, &format!("{from}/Conversations.Xy12"), false)?),
-        waiting: None,
         resend: Some(Resend {
             account: from.clone(),
             key: key.to_be_bytes(),
         }),
-        handled: None,
+        ..Message::new(at, vec![b'm'; 400].into())
     })
 }
 

@@ -17,19 +17,15 @@ pub(crate) fn archived(from: &str, to: &str, at: i64, text: &str) -> Message {
         flags: 0,
     };
     Message {
-        at,
-        stanza: Bytes::copy_from_slice(text.as_bytes()),
         origin: Some(format!("id of {text}")),
         sender: Some(entry(from, to, true)),
         recipient: Some(entry(to, from, false)),
-        waiting: None,
-        resend: None,
-        handled: None,
+        ..Message::new(at, Bytes::copy_from_slice(text.as_bytes()))
     }
 }
 
 pub(crate) fn submit(store: &impl Store, message: Message) -> Ticket {
-    store.submit(Record::Message(Box::new(message)))
+    store.submit(Record::from(message))
 }
 
 pub(crate) fn session(id: &str) -> SmSession {

@@ -2,8 +2,8 @@
 
 use super::model_archive::{Query, Sent, query, sent, sessions};
 use super::model_pubsub::{self, NodeCall, node_calls};
-use super::{DAY, credentials, item, jid, request};
-use crate::{MemoryStore, Record, RosterItem, Store, Subscription};
+use super::{DAY, credentials, item, jid, request, waiting};
+use crate::{MemoryStore, RosterItem, Store, Subscription};
 use bytes::Bytes;
 use proptest::prelude::*;
 use std::fmt::Write as _;
@@ -187,14 +187,15 @@ async fn submit(store: &impl Store, records: Vec<(u8, i64, u16, u32)>) -> String
     let tickets: Vec<_> = records
         .into_iter()
         .map(|(who, at, size, bound)| {
-            let stanza = "m".repeat(size.into());
-            store.submit(Record::Offline {
-                account: account(who),
-                at: DAY + at,
-                stanza: stanza.into(),
-                messages_max: bound + 1,
-                bytes_max: u64::from(bound) * 30,
-            })
+            let stanza = "m".repeat(size.into()).into();
+            let bytes_max = u64::from(bound) * 30;
+            store.submit(waiting(
+                account(who),
+                DAY + at,
+                stanza,
+                bound + 1,
+                bytes_max,
+            ))
         })
         .collect();
     let mut answers = String::new();

@@ -1,5 +1,5 @@
-use super::{DAY, create, error, jid, message};
-use crate::{Record, Store};
+use super::{DAY, create, error, jid, message, waiting};
+use crate::Store;
 
 pub(crate) async fn ids_rise_even_when_the_clock_does_not(store: &impl Store) {
     create(store, "alice@a.example").await;
@@ -32,13 +32,7 @@ pub(crate) async fn ids_rise_even_when_the_clock_does_not(store: &impl Store) {
 
 pub(crate) async fn one_refused_record_does_not_refuse_others(store: &impl Store) {
     create(store, "alice@a.example").await;
-    let full = Record::Offline {
-        account: jid("alice@a.example"),
-        at: DAY,
-        stanza: "<message/>".into(),
-        messages_max: 0,
-        bytes_max: 1_000,
-    };
+    let full = waiting(jid("alice@a.example"), DAY, "<message/>".into(), 0, 1_000);
     let tickets: Vec<_> = [
         message("alice@a.example", DAY, "one"),
         message("nobody@a.example", DAY, "two"),
@@ -68,10 +62,10 @@ pub(crate) async fn one_refused_record_does_not_refuse_others(store: &impl Store
             "the quota offline_messages_max is reached"
         ]
     );
-    let waiting = store.offline(jid("alice@a.example"), 0, 10).await.unwrap();
-    assert!(waiting.iter().all(|message| !message.archived));
-    let waiting: Vec<_> = waiting.iter().map(|message| &message.stanza[..]).collect();
-    assert_eq!(waiting, [&b"one"[..], b"four"]);
+    let kept = store.offline(jid("alice@a.example"), 0, 10).await.unwrap();
+    assert!(kept.iter().all(|message| !message.archived));
+    let kept: Vec<_> = kept.iter().map(|message| &message.stanza[..]).collect();
+    assert_eq!(kept, [&b"one"[..], b"four"]);
 }
 
 pub(crate) async fn waiting_messages_are_paged_and_removed(store: &impl Store) {
@@ -132,15 +126,8 @@ pub(crate) async fn waiting_messages_are_paged_and_removed(store: &impl Store) {
 
 pub(crate) async fn offline_quotas_count_what_waits(store: &impl Store) {
     let alice = create(store, "alice@a.example").await;
-    let submit = |text: &'static str| {
-        store.submit(Record::Offline {
-            account: jid("alice@a.example"),
-            at: DAY,
-            stanza: text.into(),
-            messages_max: 3,
-            bytes_max: 10,
-        })
-    };
+    let submit =
+        |text: &'static str| store.submit(waiting(jid("alice@a.example"), DAY, text.into(), 3, 10));
     let first = submit("12345").await.unwrap().id;
     assert_eq!(
         error(submit("123456").await),

@@ -193,39 +193,14 @@ impl State {
     }
 
     pub(super) fn record(&mut self, record: Record) -> Result<Outcome> {
-        let (account, at, stanza, messages_max, bytes_max) = match record {
-            Record::Message(message) => return self.message(*message),
-            Record::Wait(wait) => return self.wait(*wait),
+        match record {
+            Record::Message(message) => self.message(*message),
+            Record::Wait(wait) => self.wait(*wait),
             Record::Session(change) => {
                 self.session_update(&change.account, &change.key, change.update)?;
-                return Ok(Outcome::default());
+                Ok(Outcome::default())
             }
-            Record::Offline {
-                account,
-                at,
-                stanza,
-                messages_max,
-                bytes_max,
-            } => (account, at, stanza, messages_max, bytes_max),
-        };
-        let id = self.next_id(at);
-        let entry = self.entry(&account)?;
-        entry.admit(stanza.len(), messages_max, bytes_max)?;
-        entry.offline.insert(
-            id,
-            OfflineMessage {
-                id,
-                at,
-                stanza,
-                archived: false,
-            },
-        );
-        self.id_last = id;
-        Ok(Outcome {
-            id,
-            duplicate: false,
-            waiting: true,
-        })
+        }
     }
 
     pub(super) fn offline(&self, account: &BareJid, after: u64, count: u32) -> Vec<OfflineMessage> {

@@ -21,20 +21,6 @@ const HOLD: &str = "UPDATE message SET holders = holders + 1 WHERE id = ?1";
 
 pub(super) fn record(db: &mut dyn Executor, ids: &mut Ids, record: &Record) -> Result<Outcome> {
     match record {
-        Record::Offline {
-            account,
-            at,
-            stanza,
-            messages_max,
-            bytes_max,
-        } => {
-            let place = Waiting {
-                account: account.clone(),
-                messages_max: *messages_max,
-                bytes_max: *bytes_max,
-            };
-            offline::record(db, ids, *at, stanza, &place)
-        }
         Record::Wait(wait) => Ok(Outcome {
             id: wait.id,
             duplicate: false,

@@ -1,7 +1,7 @@
 //! Messages that wait: marks on messages, whether an archive holds them as well or not.
 
-use super::{Executor, Ids, Row, accounts, bound, ids::outward, message};
-use crate::{Micros, OfflineMessage, Outcome, Result, StoreError, Waiting, quota};
+use super::{Executor, Row, accounts, bound, message};
+use crate::{OfflineMessage, Result, StoreError, Waiting, quota};
 use bytes::Bytes;
 use waxwing_proto::BareJid;
 
@@ -39,25 +39,6 @@ const RECOUNT: &str = "UPDATE account SET \
 /// What must never read a whole table.
 #[cfg(test)]
 pub(crate) const QUERIES: &[&str] = &[WAITING, WAITS, ARCHIVED, MISSED, REMOVE];
-
-/// A message that only waits.
-pub(super) fn record(
-    db: &mut dyn Executor,
-    ids: &mut Ids,
-    at: Micros,
-    stanza: &[u8],
-    place: &Waiting,
-) -> Result<Outcome> {
-    admit(db, stanza.len(), place)?;
-    let id = ids.next(db, at)?;
-    add(db, id, stanza.len(), &place.account)?;
-    message::insert(db, id, at, None, 1, stanza)?;
-    Ok(Outcome {
-        id: outward(id)?,
-        duplicate: false,
-        waiting: true,
-    })
-}
 
 /// Counts one more message of so many bytes, if it may wait.
 pub(super) fn admit(db: &mut dyn Executor, bytes: usize, place: &Waiting) -> Result<()> {

@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     Archive, ArchiveFilter, Hibernation, PageFrom, PageRequest,
-    contract::{archived, session, submit},
+    contract::{archived, session, submit, waiting},
 };
 use std::{
     io::{BufRead as _, BufReader},
@@ -203,13 +203,13 @@ async fn submit_until_killed() {
     let store = store.unwrap();
     for round in 0.. {
         let record = |_| {
-            store.submit(crate::Record::Offline {
-                account: jid("alice@a.example"),
-                at: DAY - round,
-                stanza: "<message>hello</message>".into(),
-                messages_max: u32::MAX,
-                bytes_max: u64::MAX,
-            })
+            store.submit(waiting(
+                jid("alice@a.example"),
+                DAY - round,
+                "<message>hello</message>".into(),
+                u32::MAX,
+                u64::MAX,
+            ))
         };
         let tickets: Vec<_> = (0..16).map(record).collect();
         for ticket in tickets {
@@ -227,13 +227,13 @@ async fn a_full_disk_refuses_writes_until_there_is_space() {
         .await
         .unwrap();
     let submit = || {
-        store.submit(crate::Record::Offline {
-            account: jid("alice@a.example"),
-            at: DAY,
-            stanza: vec![b'm'; 3_000].into(),
-            messages_max: u32::MAX,
-            bytes_max: u64::MAX,
-        })
+        store.submit(waiting(
+            jid("alice@a.example"),
+            DAY,
+            vec![b'm'; 3_000].into(),
+            u32::MAX,
+            u64::MAX,
+        ))
     };
     let mut kept = 0;
     let full = loop {
@@ -322,13 +322,13 @@ async fn submit_until_the_disk_fails() {
     let store = SqliteStore::open(Path::new(&std::env::var(FOLDER).unwrap()).join("waxwing.db"));
     let store = store.unwrap();
     let submit = || {
-        store.submit(crate::Record::Offline {
-            account: jid("alice@a.example"),
-            at: DAY,
-            stanza: vec![b'm'; 1_000].into(),
-            messages_max: u32::MAX,
-            bytes_max: u64::MAX,
-        })
+        store.submit(waiting(
+            jid("alice@a.example"),
+            DAY,
+            vec![b'm'; 1_000].into(),
+            u32::MAX,
+            u64::MAX,
+        ))
     };
     let mut count = 0;
     let failure = loop {
