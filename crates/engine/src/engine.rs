@@ -1,7 +1,7 @@
 //! One server: settings, store, table of sessions, and what is computed from them once.
 
 use crate::{
-    Env, Settings,
+    Env, ServiceSettings, Settings,
     auth::{Gate, Revocations},
     clients,
     deliverer::Deliverer,
@@ -128,9 +128,18 @@ impl Engine {
     pub fn started(&self) -> waxwing_store::Micros {
         self.0.started
     }
-    /// Whether `domain` is one of ours.
+    /// Whether `domain` is one of our virtual hosts.
     pub fn is_local(&self, domain: &str) -> bool {
         self.0.streams.hosts.contains_key(domain)
+    }
+    /// The service inside this process whose domain this is.
+    pub fn service(&self, domain: &str) -> Option<&ServiceSettings> {
+        let mut services = self.settings().services.iter();
+        services.find(|service| service.name == domain)
+    }
+    /// Whether stanzas for `domain` end here: it is a virtual host or a service of this process.
+    pub fn serves(&self, domain: &str) -> bool {
+        self.is_local(domain) || self.service(domain).is_some()
     }
     pub(crate) fn streams(&self) -> &Arc<C2sSettings> {
         &self.0.streams

@@ -1,7 +1,13 @@
 //! The extension contract: a feature is one file with one [`Feature`] constant, listed once in
 //! [`crate::features::FEATURES`]. The type of a slot is all that it may do.
 
-use crate::{Engine, account::View, registry::Resource, route::Handover, session::SessionState};
+use crate::{
+    Engine,
+    account::View,
+    registry::Resource,
+    route::{Handover, Hosted},
+    session::SessionState,
+};
 use bytes::Bytes;
 use std::sync::Arc;
 use waxwing_proto::{
@@ -31,6 +37,8 @@ pub struct Feature {
     /// Who else gets to see a message that was handed over, and as what; cannot change it, and
     /// cannot wait.
     pub copy: Option<fn(&Handover, &CopyCx<'_>, &mut Fanout)>,
+    /// What a service with a domain of its own does with stanzas that are no requests to it.
+    pub hosted: Option<Hosted>,
 }
 
 impl Feature {
@@ -44,6 +52,7 @@ impl Feature {
         stamp: None,
         record: None,
         copy: None,
+        hosted: None,
     };
 }
 
@@ -76,6 +85,29 @@ pub enum Place {
     Account,
     /// The server: a domain.
     Domain,
+    /// A service inside this process: its domain.
+    Service(Service),
+    /// Something of a service: an address of it with a localpart and no resource.
+    Within(Service),
+}
+
+/// Services inside this process that have a domain of their own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Service {
+    /// Publish-subscribe (XEP-0060).
+    PubSub,
+}
+
+impl Service {
+    /// Every service.
+    pub const ALL: [Self; 1] = [Self::PubSub];
+
+    /// The usual first label of its domain, and its name in settings.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::PubSub => "pubsub",
+        }
+    }
 }
 
 /// A feature string of service discovery (XEP-0030).
@@ -100,7 +132,7 @@ pub enum IqKind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Who {
     /// Only the account itself; to others the account is silent (`service-unavailable`). At a
-    /// domain: only accounts of this server.
+    /// domain or a service: only accounts of this server.
     Owner,
     /// Only the account itself; others are told `forbidden`, whether the account exists or not.
     OwnerOrForbidden,
@@ -143,7 +175,7 @@ pub struct IqCx<'a> {
     pub engine: &'a Engine,
     /// Who asks.
     pub from: &'a Jid,
-    /// Who is asked: an account's bare JID or a domain.
+    /// Who is asked: an account's bare JID, a domain, or a service's address.
     pub to: &'a BareJid,
     /// The request.
     pub request: &'a Stanza,

@@ -32,7 +32,9 @@ pub use component::{ComponentConnection, ComponentEvent};
 pub use connection::{Connection, Event, Status};
 pub use engine::Engine;
 pub use env::Env;
+pub use feature::Service;
 pub use served::Served;
 pub use settings::{
-    Archives, Clients, ComponentSettings, Contacts, DomainSettings, Limits, Push, Settings,
+    Archives, Clients, ComponentSettings, Contacts, DomainSettings, Limits, Push, ServiceSettings,
+    Settings,
 };

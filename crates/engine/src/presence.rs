@@ -175,22 +175,59 @@ async fn directed(
     let engine = session.engine().clone();
     let resource = session.state.resource.clone();
     let sender = Some((&session.state.account, view));
+    if engine.service(to.domain()).is_some() && kind == Type::Available {
+        return directed_to_service(session, view, draft, to, out).await;
+    }
     let routed = route::presence::route(&engine, sender, draft).await?;
     match (&routed, kind) {
         (_, Type::Unavailable) => resource.forget_directed(&to),
         (Routed::Handover(..), Type::Available) if !is_told_anyway(session, view, &to) => {
             let directed_max = engine.settings().limits.directed_presence_max;
             if !resource.remember_directed(&to, directed_max) {
-                // Sent but not remembered it would leave a ghost behind.
-                engine.metrics().directed_presence_refusals.inc();
-                return Err(StanzaError::new(Condition::ResourceConstraint)
-                    .text("You have sent presence to too many others."));
+                return Err(too_many_directed(&engine));
             }
         }
         _ => {}
     }
     session.take(routed, out);
     Ok(())
+}
+
+/// A service may have acted on the presence when it returns, so it is remembered before.
+async fn directed_to_service(
+    session: &mut Session,
+    view: &View,
+    draft: Draft,
+    to: Jid,
+    out: &mut Output,
+) -> Result<(), StanzaError> {
+    let engine = session.engine().clone();
+    let resource = session.state.resource.clone();
+    let is_new = !resource.has_directed(&to);
+    let directed_max = engine.settings().limits.directed_presence_max;
+    if !resource.remember_directed(&to, directed_max) {
+        return Err(too_many_directed(&engine));
+    }
+    let sender = Some((&session.state.account, view));
+    match route::presence::route(&engine, sender, draft).await {
+        Ok(routed) => {
+            session.take(routed, out);
+            Ok(())
+        }
+        Err(error) => {
+            if is_new {
+                resource.forget_directed(&to);
+            }
+            Err(error)
+        }
+    }
+}
+
+/// Sent but not remembered it would leave a ghost behind.
+fn too_many_directed(engine: &Engine) -> StanzaError {
+    engine.metrics().directed_presence_refusals.inc();
+    StanzaError::new(Condition::ResourceConstraint)
+        .text("You have sent presence to too many others.")
 }
 
 /// Whether `to` learns that the session has gone without being remembered (§ 4.6.3).

@@ -2,7 +2,7 @@
 //! `cargo xtask gen` writes them; a change of order or coverage is a visible diff.
 
 use crate::{
-    feature::{Coverage, Feature, IqKind, Place, Who, Xep},
+    feature::{Coverage, Feature, IqKind, Place, Service, Who, Xep},
     features::FEATURES,
 };
 use std::{borrow::Cow, collections::BTreeMap, fmt::Write as _};
@@ -60,16 +60,30 @@ pub fn pipeline() -> String {
         "\n## Requests\n\nThe server answers these itself; no two features claim the same. `owner` means the \
          account itself, and at a domain\nany account of this server.\n",
     );
-    for place in [Place::Account, Place::Domain] {
+    let services = Service::ALL.into_iter();
+    let services = services.flat_map(|one| [Place::Service(one), Place::Within(one)]);
+    for place in [Place::Account, Place::Domain].into_iter().chain(services) {
         requests(&mut out, place);
     }
     out
 }
 
 fn requests(out: &mut String, place: Place) {
+    let mut features = FEATURES.iter();
+    if !features.any(|feature| feature.iq.iter().any(|route| route.place == place)) {
+        return;
+    }
     let title = match place {
-        Place::Account => "To an account: its bare JID, or no `to`",
-        Place::Domain => "To a domain",
+        Place::Account => Cow::from("To an account: its bare JID, or no `to`"),
+        Place::Domain => Cow::from("To a domain"),
+        Place::Service(service) => {
+            format!("To the domain of the service `{}`", service.label()).into()
+        }
+        Place::Within(service) => format!(
+            "To what the service `{}` has: an address of it with a localpart",
+            service.label()
+        )
+        .into(),
     };
     let _ = write!(
         out,

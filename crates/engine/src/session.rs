@@ -338,7 +338,7 @@ impl Session {
             .to()
             .cloned()
             .unwrap_or_else(|| self.state.account.clone().into());
-        let (place, target) = match iq::destination(&self.engine, &to) {
+        let (place, target) = match iq::destination(&self.engine, &to, kind) {
             iq::Destination::Here(place, target) => (place, target),
             iq::Destination::There => {
                 let view = self.view().await?;
@@ -357,8 +357,8 @@ impl Session {
                 return Ok(None);
             }
         };
-        if place == Place::Account && target != self.state.account {
-            // We answer for the other account, but whom the user has blocked is not asked.
+        if place != Place::Domain && target != self.state.account {
+            // We answer for the other entity, but whom the user has blocked is not asked.
             let view = self.view().await?;
             let sender = Some((&self.state.account, &*view));
             if !guard_sender(&self.engine, &draft, sender, &to)? {

@@ -1,5 +1,6 @@
 //! What an installation decides. The shell reads these from its file; see `docs/config.md`.
 
+use crate::feature::Service;
 use std::time::Duration;
 use waxwing_proto::sasl::Mechanism;
 use waxwing_proto::stream::component::Secret;
@@ -11,6 +12,8 @@ pub struct Settings {
     pub domains: Vec<DomainSettings>,
     /// External components (XEP-0114), each for a domain of its own.
     pub components: Vec<ComponentSettings>,
+    /// Services inside this process, each with a domain of its own.
+    pub services: Vec<ServiceSettings>,
     /// What app servers are told.
     pub push: Push,
     /// Named bounds.
@@ -60,6 +63,30 @@ pub struct ComponentSettings {
     pub name: String,
     /// What it proves to know when it connects.
     pub secret: Secret,
+}
+
+/// One service inside this process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServiceSettings {
+    /// Its domain, prepared as a domainpart; none of the virtual hosts or components.
+    pub name: String,
+    /// What it is.
+    pub kind: Service,
+    /// The virtual host that lists it (XEP-0030 § 4) and whose accounts it is there for.
+    pub host: String,
+}
+
+impl ServiceSettings {
+    /// The services of a virtual host, with their usual names.
+    pub fn usual(host: &str) -> Vec<Self> {
+        let all = Service::ALL.into_iter();
+        all.map(|kind| Self {
+            name: format!("{}.{host}", kind.label()),
+            kind,
+            host: host.to_owned(),
+        })
+        .collect()
+    }
 }
 
 /// Contact addresses (XEP-0157), each a URI such as `mailto:` or `xmpp:`.
@@ -228,6 +255,7 @@ impl Settings {
                 contacts: Contacts::default(),
             }],
             components: Vec::new(),
+            services: ServiceSettings::usual(name),
             push: Push::default(),
             archive: Archives::default(),
             limits: Limits::default(),

@@ -10,9 +10,12 @@ use super::pubsub;
 use crate::{
     DomainSettings,
     account::Contact,
-    feature::{Coverage, Disco, Feature, IqCx, IqHandler, IqKind, IqRoute, Place, Reply, Who, Xep},
+    feature::{
+        Coverage, Disco, Feature, IqCx, IqHandler, IqKind, IqRoute, Place, Reply, Service, Who, Xep,
+    },
 };
 use waxwing_proto::{
+    BareJid,
     caps::{Algorithm, DiscoInfo, Identity, InfoForm},
     ns,
     stanza::{Condition, StanzaError},
@@ -167,7 +170,22 @@ fn account_info(cx: IqCx<'_>) -> BoxFuture<'_, Result<Reply, StanzaError>> {
     })
 }
 
-/// A domain's components: those below it, and those below none of the domains served here.
+/// What a service with a domain of its own is and can do.
+pub(super) fn service_info(
+    kind: Service,
+    (category, kind_of, name): (&str, &str, &str),
+    forms: Vec<InfoForm>,
+) -> Reply {
+    let info = DiscoInfo {
+        identities: vec![identity(category, kind_of, name)],
+        features: features(Place::Service(kind)),
+        forms,
+    };
+    answer(&info, None)
+}
+
+/// A domain's services, and its components: those below it, and those below none of the domains
+/// served here.
 fn domain_items(cx: IqCx<'_>) -> BoxFuture<'_, Result<Reply, StanzaError>> {
     Box::pin(async move {
         if cx.payload.attr("node").is_some() {
@@ -180,6 +198,10 @@ fn domain_items(cx: IqCx<'_>) -> BoxFuture<'_, Result<Reply, StanzaError>> {
         };
         let mut xml = Writer::new(ns::CLIENT);
         xml.start_ns("query", ns::DISCO_ITEMS);
+        let services = settings.services.iter();
+        for service in services.filter(|service| service.host == cx.to.domain()) {
+            xml.start("item").attr("jid", &service.name).end();
+        }
         for component in &settings.components {
             let name = component.name.as_str();
             let mut domains = settings.domains.iter();
@@ -202,19 +224,24 @@ fn account_items(cx: IqCx<'_>) -> BoxFuture<'_, Result<Reply, StanzaError>> {
             admit(&cx).await?;
             pubsub::nodes_of(&cx).await?
         };
-        let mut xml = Writer::new(ns::CLIENT);
-        xml.start_ns("query", ns::DISCO_ITEMS)
-            .attr_opt("node", node.as_deref());
-        for item in items {
-            xml.start("item")
-                .attr("jid", cx.to.as_str())
-                .attr_opt("node", item.node.as_deref())
-                .attr_opt("name", item.name.as_deref())
-                .end();
-        }
-        xml.end();
-        Ok(Reply::Payload(xml.finish()))
+        Ok(listed(cx.to, node.as_deref(), items))
     })
+}
+
+/// The items of an entity or of a node of it.
+pub(super) fn listed(entity: &BareJid, node: Option<&str>, items: Vec<pubsub::Item>) -> Reply {
+    let mut xml = Writer::new(ns::CLIENT);
+    xml.start_ns("query", ns::DISCO_ITEMS)
+        .attr_opt("node", node);
+    for item in items {
+        xml.start("item")
+            .attr("jid", entity.as_str())
+            .attr_opt("node", item.node.as_deref())
+            .attr_opt("name", item.name.as_deref())
+            .end();
+    }
+    xml.end();
+    Reply::Payload(xml.finish())
 }
 
 /// XEP-0030 § 8: only those who may see the account's presence learn anything.
@@ -239,7 +266,7 @@ fn identity(category: &str, kind: &str, name: &str) -> Identity {
     }
 }
 
-fn answer(info: &DiscoInfo, node: Option<&str>) -> Reply {
+pub(super) fn answer(info: &DiscoInfo, node: Option<&str>) -> Reply {
     let mut xml = Writer::new(ns::CLIENT);
     xml.start_ns("query", ns::DISCO_INFO).attr_opt("node", node);
     info.write(&mut xml);

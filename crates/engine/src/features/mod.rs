@@ -32,10 +32,11 @@ pub mod version;
 use crate::{
     component,
     feature::{
-        CopyCx, Fanout, Feature, GuardCx, IqKind, IqRoute, Place, RecordCx, StampCx, Verdict,
+        CopyCx, Fanout, Feature, GuardCx, IqKind, IqRoute, Place, RecordCx, Service, StampCx,
+        Verdict,
     },
     roster,
-    route::Handover,
+    route::{Handover, Hosted},
 };
 use hashbrown::HashMap;
 use waxwing_proto::stanza::{Draft, Stanza};
@@ -81,6 +82,7 @@ pub(crate) struct Active {
     stamps: Vec<StampFn>,
     records: Vec<RecordFn>,
     copies: Vec<CopyFn>,
+    hosted: Vec<Hosted>,
 }
 
 impl Active {
@@ -103,6 +105,10 @@ impl Active {
                 .filter_map(|feature| feature.record)
                 .collect(),
             copies: FEATURES.iter().filter_map(|feature| feature.copy).collect(),
+            hosted: FEATURES
+                .iter()
+                .filter_map(|feature| feature.hosted)
+                .collect(),
         }
     }
 
@@ -115,6 +121,14 @@ impl Active {
         ns: &str,
     ) -> Option<&'static IqRoute> {
         self.iq.get(&(place, kind, name, ns)).copied()
+    }
+
+    /// What a service does with stanzas that are no requests to it.
+    pub(crate) fn hosted(&self, kind: Service) -> Option<Hosted> {
+        self.hosted
+            .iter()
+            .find(|hosted| hosted.kind == kind)
+            .copied()
     }
 
     /// The first judgement that is not to pass.

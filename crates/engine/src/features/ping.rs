@@ -3,7 +3,9 @@
 //! The server answers for itself and for the asking account (§ 4.2: client to server). It does not
 //! answer for other accounts, whose clients answer for themselves.
 
-use crate::feature::{Coverage, Disco, Feature, IqCx, IqKind, IqRoute, Place, Reply, Who, Xep};
+use crate::feature::{
+    Coverage, Disco, Feature, IqCx, IqKind, IqRoute, Place, Reply, Service, Who, Xep,
+};
 use waxwing_proto::{ns, stanza::StanzaError};
 use waxwing_store::BoxFuture;
 
@@ -16,13 +18,20 @@ pub const FEATURE: Feature = Feature {
         title: "XMPP Ping",
         coverage: Coverage::Complete,
     }],
-    disco: &[Disco {
-        place: Place::Domain,
-        var: ns::PING,
-    }],
+    disco: &[
+        Disco {
+            place: Place::Domain,
+            var: ns::PING,
+        },
+        Disco {
+            place: Place::Service(Service::PubSub),
+            var: ns::PING,
+        },
+    ],
     iq: &[
         route(Place::Domain, Who::Anyone),
         route(Place::Account, Who::Owner),
+        route(Place::Service(Service::PubSub), Who::Anyone),
     ],
     ..Feature::NONE
 };

@@ -9,7 +9,7 @@ use crate::{
     account::{Contact, View},
     outbox::Delivery,
     registry::{Resource, Resources},
-    route::presence::deliver,
+    route::{presence::deliver, service::presence_away},
 };
 use waxwing_proto::{BareJid, Jid};
 
@@ -145,11 +145,11 @@ pub(super) fn hide(engine: &Engine, account: &BareJid, to: &Jid) {
     }
 }
 
-/// Delivers presence to a local entity unless it has blocked the sender, or sends it to another
-/// domain if there is a way. Nobody is told if there is none.
+/// Delivers presence to a local entity unless it has blocked the sender, or sends it to a service or
+/// another domain if there is a way. Nobody is told if there is none.
 pub(super) fn send(engine: &Engine, from: &Jid, to: &Jid, stanza: &Sealed) {
     if !engine.is_local(to.domain()) {
-        let _ = engine.remote().send(to.domain(), stanza.clone());
+        presence_away(engine, from, to, stanza);
     } else if !has_blocked(engine, &to.to_bare(), from) {
         deliver(engine, to, stanza);
     }

@@ -133,6 +133,10 @@ pub(super) async fn from_client(
     if !passed.unwrap_or(false) {
         return Ok(());
     }
+    if engine.service(to.domain()).is_some() {
+        // Services show no presence but what they send.
+        return Ok(());
+    }
     if !engine.is_local(to.domain()) {
         return engine.remote().send(to.domain(), draft.seal());
     }

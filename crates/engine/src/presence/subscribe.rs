@@ -51,6 +51,9 @@ pub(super) async fn outbound(
         if here && contact.local().is_none() {
             return Err(Condition::ServiceUnavailable.into());
         }
+        if engine.service(contact.domain()).is_some() && kind == Type::Subscribe {
+            return Err(Condition::ServiceUnavailable.into());
+        }
         if !here && kind == Type::Subscribe {
             // Only then: whoever cannot be reached can still be left.
             engine.remote().check(contact.domain())?;

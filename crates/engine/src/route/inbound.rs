@@ -46,7 +46,7 @@ pub(crate) async fn bounce(engine: &Engine, stanza: &Sealed, error: &StanzaError
     }
 }
 
-async fn taken(engine: &Engine, draft: Draft) -> Result<Option<Reply>, StanzaError> {
+pub(super) async fn taken(engine: &Engine, draft: Draft) -> Result<Option<Reply>, StanzaError> {
     match draft.kind() {
         Kind::Message => {
             let routed = message::route(engine, None, draft).await?;
@@ -62,7 +62,7 @@ async fn iq(engine: &Engine, draft: Draft) -> Result<Option<Reply>, StanzaError>
     let (Some(from), Some(to)) = (draft.from().cloned(), draft.to()) else {
         return Err(Condition::BadRequest.into());
     };
-    let (place, target) = match iq::destination(engine, to) {
+    let (place, target) = match iq::destination(engine, to, kind) {
         iq::Destination::Here(place, target) => (place, target),
         iq::Destination::There => {
             let routed = iq::route(engine, None, draft, kind).await?;
@@ -118,7 +118,7 @@ fn result(stanza: &Stanza, from: Option<&Jid>, to: Option<&Jid>, reply: &Reply) 
 }
 
 /// A stanza of our own writing, or one that was read before.
-fn read(stanza: Bytes) -> Option<Draft> {
+pub(super) fn read(stanza: Bytes) -> Option<Draft> {
     let tree = Tree::parse(stanza, ns::CLIENT, &Limits::S2S).ok()?;
     Draft::new(Stanza::new(tree, ns::CLIENT).ok()?).ok()
 }

@@ -1,6 +1,6 @@
 //! IQ stanzas (RFC 6120 § 8.2.3, RFC 6121 § 8).
 
-use super::{Handover, Routed, Rule, depart, guard_recipient};
+use super::{Handover, Routed, Rule, depart, guard_recipient, service};
 use crate::{
     Engine,
     account::{Contact, View},
@@ -55,14 +55,27 @@ pub fn check(stanza: &Stanza) -> Result<Type, StanzaError> {
 /// Where an IQ is to be handled.
 #[derive(Debug)]
 pub enum Destination {
-    /// By us, on behalf of an account (its bare JID) or as a domain.
+    /// By us, on behalf of an account (its bare JID), as a domain or as a service.
     Here(Place, BareJid),
     /// By somebody else.
     There,
 }
 
-/// Decides who handles an IQ to `to`.
-pub fn destination(engine: &Engine, to: &Jid) -> Destination {
+/// Decides who handles an IQ of a type to `to`. What answers a service is for it to match with what it
+/// asked.
+pub fn destination(engine: &Engine, to: &Jid, kind: Type) -> Destination {
+    if let Some(service) = engine.service(to.domain()) {
+        let is_request = matches!(kind, Type::Get | Type::Set);
+        return match (to.is_full(), to.local()) {
+            (false, None) if is_request => {
+                Destination::Here(Place::Service(service.kind), to.to_bare())
+            }
+            (false, Some(_)) if is_request => {
+                Destination::Here(Place::Within(service.kind), to.to_bare())
+            }
+            _ => Destination::There,
+        };
+    }
     if !engine.is_local(to.domain()) || to.is_full() {
         return Destination::There;
     }
@@ -74,7 +87,7 @@ pub fn destination(engine: &Engine, to: &Jid) -> Destination {
     Destination::Here(place, to.to_bare())
 }
 
-/// Answers a request on behalf of an account or a domain.
+/// Answers a request on behalf of an account, a domain or a service.
 pub async fn answer(
     engine: &Engine,
     draft: &Draft,
@@ -127,7 +140,9 @@ pub async fn answer(
         // Who has come this far with the latter may see the account.
         (Who::Anyone | Who::AnyoneOrNotFound | Who::SubscriberOrForbidden, _) => true,
         (Who::OwnerOrForbidden | Who::OwnerOrNotAllowed, _) | (Who::Owner, Place::Account) => owner,
-        (Who::Owner, Place::Domain) => engine.is_local(from.domain()),
+        (Who::Owner, Place::Domain | Place::Service(_) | Place::Within(_)) => {
+            engine.is_local(from.domain())
+        }
     };
     if !allowed {
         return Err(Condition::ServiceUnavailable.into());
@@ -143,7 +158,7 @@ pub async fn answer(
     (route.handler)(cx).await
 }
 
-/// Takes an IQ for a full JID or another domain.
+/// Takes an IQ for a full JID, another domain, or what asked.
 pub async fn route(
     engine: &Engine,
     sender: Option<(&BareJid, &View)>,
@@ -153,6 +168,9 @@ pub async fn route(
     let Some((from, to)) = depart(engine, &draft, sender)? else {
         return Ok(Routed::Done);
     };
+    if let Some(found) = engine.service(to.domain()) {
+        return service::arrive(engine, found.kind, draft, (from, to), sender).await;
+    }
     if !engine.is_local(to.domain()) {
         let handover = Handover::new(draft, from, to, Rule::Remote);
         return Ok(Routed::Handover(handover, None));

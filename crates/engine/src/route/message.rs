@@ -1,6 +1,6 @@
 //! Messages (RFC 6121 § 5 and § 8).
 
-use super::{Handover, Routed, Rule, copy, depart, guard_recipient};
+use super::{Handover, Routed, Rule, copy, depart, guard_recipient, service};
 use crate::{
     Engine,
     account::View,
@@ -60,6 +60,9 @@ pub async fn route(
     let Some((from, to)) = depart(engine, &draft, sender)? else {
         return Ok(Routed::Done);
     };
+    if let Some(found) = engine.service(to.domain()) {
+        return service::arrive(engine, found.kind, draft, (from, to), sender).await;
+    }
     if !engine.is_local(to.domain()) {
         engine.remote().check(to.domain())?;
         let mut handover = Handover::new(draft, from, to, Rule::Remote);

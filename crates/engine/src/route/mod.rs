@@ -12,14 +12,16 @@ pub mod iq;
 pub mod message;
 pub mod presence;
 mod remote;
+pub mod service;
 
 pub(crate) use ask::Questions;
 pub use remote::{Remote, Route};
+pub use service::{Arrival, Hosted};
 
 use crate::{
     Engine,
     account::View,
-    feature::{GuardCx, Side, Verdict},
+    feature::{GuardCx, Service, Side, Verdict},
 };
 use std::sync::Arc;
 use waxwing_proto::{
@@ -71,6 +73,8 @@ pub enum Rule {
     Presence,
     /// Anything for another domain.
     Remote,
+    /// Anything for a service of ours.
+    Service(Service),
 }
 
 impl Handover {
@@ -102,6 +106,11 @@ impl Handover {
     /// The record is on disk.
     pub(crate) fn stored(&mut self, outcome: &Outcome) {
         self.id = Some(outcome.id);
+    }
+
+    /// Its id on disk, once it is there.
+    pub fn id(&self) -> Option<u64> {
+        self.id
     }
 
     /// Its id in the archive of one side, if it is there.
@@ -137,6 +146,7 @@ impl Handover {
                 presence::hand_over(engine, self);
                 Ok(None)
             }
+            Rule::Service(kind) => service::hand_over(engine, kind, self).map(|()| None),
             Rule::Remote => {
                 engine
                     .remote()

@@ -1,6 +1,6 @@
 //! Presence on its way to somebody (RFC 6121 § 8.5).
 
-use super::{Handover, Routed, Rule, depart, guard_recipient};
+use super::{Handover, Routed, Rule, depart, guard_recipient, service};
 use crate::{Engine, account::View, outbox::Delivery, registry::Resources};
 use waxwing_proto::{
     BareJid, Jid,
@@ -17,6 +17,9 @@ pub async fn route(
     let Some((from, to)) = depart(engine, &draft, sender)? else {
         return Ok(Routed::Done);
     };
+    if let Some(found) = engine.service(to.domain()) {
+        return service::arrive(engine, found.kind, draft, (from, to), sender).await;
+    }
     if !engine.is_local(to.domain()) {
         let handover = Handover::new(draft, from, to, Rule::Remote);
         return Ok(Routed::Handover(handover, None));

@@ -17,7 +17,7 @@ mod values;
 pub(crate) use error::ConfigError;
 pub(crate) use reference::{example, reference};
 pub(crate) use sections::{
-    Archive, Clients, Component, Host, Limits, Listen, Log, Push, Registration, Tls,
+    Archive, Clients, Component, Host, Limits, Listen, Log, Push, Registration, Services, Tls,
 };
 pub(crate) use values::{ContactUri, Domain, LogFormat, LogLevel};
 
@@ -50,6 +50,9 @@ pub(crate) struct Config {
     /// See [`Archive`].
     #[serde(default)]
     pub(crate) archive: Archive,
+    /// See [`Services`].
+    #[serde(default)]
+    pub(crate) services: Services,
     /// See [`Clients`].
     #[serde(default)]
     pub(crate) clients: Clients,
@@ -110,6 +113,9 @@ impl Config {
                 return Err(ConfigError::at_key(path, text, &key, &message));
             }
         }
+        if let Some((name, message)) = config.service_clash() {
+            return Err(ConfigError::at_key(path, text, &name, &message));
+        }
         let plain = &config.listen.plain_on_loopback;
         if let Some(address) = plain.iter().find(|address| !address.ip().is_loopback()) {
             return Err(ConfigError::at_key(
@@ -160,12 +166,29 @@ impl Config {
             limits: Limits::default(),
             registration: Registration::default(),
             archive: Archive::default(),
+            services: Services::default(),
             clients: Clients::default(),
             push: Push::default(),
             log: Log::default(),
             hosts: BTreeMap::new(),
             components: BTreeMap::new(),
         }
+    }
+
+    /// A service that would have the name of something else, and what to do about it.
+    fn service_clash(&self) -> Option<(String, String)> {
+        let taken = |name: &str| {
+            let mut names = self.domains.iter().chain(self.components.keys());
+            names.any(|other| other.as_str() == name)
+        };
+        let mut services = self.hosted().into_iter();
+        let clash = services.find(|service| taken(&service.name))?;
+        let (name, label) = (clash.name, clash.kind.label());
+        let message = format!(
+            "{name} would be a service of this server and something else; set `services.{label}` to \
+             another label, or to \"\" to turn the service off"
+        );
+        Some((name, message))
     }
 
     /// What is wrong with a component's table, if anything is.
@@ -220,6 +243,7 @@ impl Config {
             ("limits", self.limits != other.limits),
             ("registration", self.registration != other.registration),
             ("archive", self.archive != other.archive),
+            ("services", self.services != other.services),
             ("clients", self.clients != other.clients),
             ("push", self.push != other.push),
             ("log.format", self.log.format != other.log.format),
@@ -411,6 +435,28 @@ mod tests {
             expect![
                 "w.toml:5:10: is too short to be a secret; take 16 characters of chance or more, such as what `openssl rand -hex 20` prints"
             ],
+        );
+    }
+
+    #[test]
+    fn services_have_domains_of_their_own() {
+        const COMPONENT: &str =
+            "[component.\"pubsub.example.org\"]\nsecret = \"0123456789abcdef\"\n";
+        check(
+            &format!("{HEAD}\n{COMPONENT}"),
+            expect![[
+                r#"w.toml:4:13: pubsub.example.org would be a service of this server and something else; set `services.pubsub` to another label, or to "" to turn the service off"#
+            ]],
+        );
+        check(
+            &format!("{HEAD}\n[services]\npubsub = \"\"\n{COMPONENT}"),
+            expect!["ok"],
+        );
+        check(
+            &format!("{HEAD}\n[services]\npubsub = \"a b\""),
+            expect![[
+                r#"w.toml:5:10: `a b` cannot be the first part of a domain; write one such as "pubsub", or "" for none"#
+            ]],
         );
     }
 

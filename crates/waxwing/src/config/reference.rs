@@ -1,7 +1,9 @@
 //! The reference and the example file, made from the settings' own documentation.
 
 use super::section::{Field, Section, Value};
-use super::{Archive, Clients, Component, Host, Limits, Listen, Log, Push, Registration, Tls};
+use super::{
+    Archive, Clients, Component, Host, Limits, Listen, Log, Push, Registration, Services, Tls,
+};
 use std::fmt::Write as _;
 
 /// `docs/config.md`.
@@ -69,7 +71,7 @@ pub(crate) fn example() -> String {
     out
 }
 
-fn sections() -> [Section; 11] {
+fn sections() -> [Section; 12] {
     [
         top(),
         Listen::reference(),
@@ -77,6 +79,7 @@ fn sections() -> [Section; 11] {
         Limits::reference(),
         Registration::reference(),
         Archive::reference(),
+        Services::reference(),
         Clients::reference(),
         Push::reference(),
         Log::reference(),

@@ -1,9 +1,12 @@
 //! Every setting, its default and why.
 
 use super::section::section;
-use super::values::{AtLeastOne, ContactUri, LogFormat, LogLevel, MechanismName, SecretText};
+use super::values::{
+    AtLeastOne, ContactUri, Label, LogFormat, LogLevel, MechanismName, SecretText,
+};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
+use waxwing_engine::Service;
 
 section! {
     /// Addresses and ports. An empty list turns a listener off.
@@ -148,6 +151,17 @@ section! {
         /// Accounts that one address (IPv6: one /64) may make in an hour, where registration is
         /// open.
         per_address_hour_max: AtLeastOne = AtLeastOne::new(engine().registrations_per_hour_max);
+    }
+}
+
+section! {
+    /// Services inside this server. Each has a domain of its own below every domain of `domains`, named
+    /// by the label that is set here; other servers find them by DNS like any domain. An empty label
+    /// turns a service off.
+    struct Services in "services" {
+        /// Publish-subscribe (XEP-0060): nodes that belong to nobody's account, such as blogs and feeds.
+        /// `pubsub` makes it `pubsub.example.org`.
+        pubsub: Label = Label::usual(Service::PubSub);
     }
 }
 

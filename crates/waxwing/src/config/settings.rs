@@ -1,9 +1,12 @@
 //! The configuration as the engine wants it.
 
-use super::values::{MechanismName, SecretText};
-use super::{Component, Config, ContactUri, Domain};
+use super::values::{Label, MechanismName, SecretText};
+use super::{Component, Config, ContactUri, Domain, Services};
 use std::time::Duration;
-use waxwing_engine::{Clients, ComponentSettings, Contacts, DomainSettings, Limits, Settings};
+use waxwing_engine::{
+    Clients, ComponentSettings, Contacts, DomainSettings, Limits, Service, ServiceSettings,
+    Settings,
+};
 use waxwing_proto::sasl::Mechanism;
 use waxwing_proto::stream::component::Secret;
 
@@ -24,6 +27,7 @@ impl Config {
                 .iter()
                 .map(|domain| self.domain(domain))
                 .collect(),
+            services: self.hosted(),
             push: waxwing_engine::Push {
                 count: self.push.tell_count,
                 sender: self.push.tell_sender,
@@ -39,6 +43,24 @@ impl Config {
             starttls: true,
             version: env!("CARGO_PKG_VERSION").to_owned(),
         })
+    }
+
+    /// The services inside the server, those of the first domain first.
+    pub(crate) fn hosted(&self) -> Vec<ServiceSettings> {
+        let of = |domain: &Domain| {
+            let host = domain.clone();
+            let all = Service::ALL.into_iter();
+            all.filter_map(move |kind| {
+                let name = self.services.label(kind).below(&host)?;
+                Some(ServiceSettings {
+                    name: name.as_str().to_owned(),
+                    kind,
+                    host: host.as_str().to_owned(),
+                })
+            })
+            .collect::<Vec<_>>()
+        };
+        self.domains.iter().flat_map(of).collect()
     }
 
     fn domain(&self, domain: &Domain) -> DomainSettings {
@@ -113,6 +135,15 @@ impl Config {
 /// A number of days of which 0 means no bound.
 fn days(days: u32) -> Option<u32> {
     (days > 0).then_some(days)
+}
+
+impl Services {
+    /// What is before a domain to name a service of it.
+    fn label(&self, service: Service) -> &Label {
+        match service {
+            Service::PubSub => &self.pubsub,
+        }
+    }
 }
 
 impl Component {

@@ -1,6 +1,7 @@
 //! Types of settings: what is wrong is refused while reading, at the place where it stands.
 
 use serde::{Deserialize, Serialize};
+use waxwing_engine::Service;
 use waxwing_proto::BareJid;
 use waxwing_proto::sasl::Mechanism;
 use waxwing_proto::stream::component::Secret;
@@ -40,6 +41,44 @@ impl From<Domain> for String {
 impl std::fmt::Display for Domain {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+/// What stands before a domain to name one below it; may be empty.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(try_from = "String", into = "String")]
+pub(crate) struct Label(String);
+
+impl Label {
+    /// The usual one of a service.
+    pub(crate) fn usual(service: Service) -> Self {
+        Self(service.label().to_owned())
+    }
+
+    /// The domain below `domain`; `None` if the label is empty.
+    pub(crate) fn below(&self, domain: &Domain) -> Option<Domain> {
+        let Self(label) = self;
+        let name = format!("{label}.{domain}");
+        Domain::try_from(name).ok().filter(|_| !label.is_empty())
+    }
+}
+
+impl TryFrom<String> for Label {
+    type Error = String;
+    fn try_from(text: String) -> Result<Self, String> {
+        if text.is_empty() || BareJid::from_parts(None, &format!("{text}.example")).is_ok() {
+            return Ok(Self(text));
+        }
+        Err(format!(
+            "`{}` cannot be the first part of a domain; write one such as \"pubsub\", or \"\" for none",
+            text.escape_default()
+        ))
+    }
+}
+
+impl From<Label> for String {
+    fn from(label: Label) -> Self {
+        label.0
     }
 }
 

@@ -23,6 +23,7 @@ mod config;
 mod discover;
 mod errors;
 mod event;
+mod hosted;
 mod last;
 mod node;
 mod options;
@@ -33,7 +34,7 @@ mod rights;
 mod service;
 mod turns;
 
-pub(crate) use discover::{items_of, node_info, nodes_of};
+pub(crate) use discover::{Item, items_of, node_info, nodes_of};
 pub(crate) use last::{on_caps, to_contact};
 pub(crate) use turns::Turns;
 
@@ -73,6 +74,9 @@ pub const FEATURE: Feature = Feature {
         },
     ],
     disco: &[
+        hosted(ns::DISCO_INFO),
+        hosted(ns::DISCO_ITEMS),
+        hosted(ns::PUBSUB),
         account("http://jabber.org/protocol/pubsub"),
         account("http://jabber.org/protocol/pubsub#access-authorize"),
         account("http://jabber.org/protocol/pubsub#access-open"),
@@ -117,13 +121,23 @@ pub const FEATURE: Feature = Feature {
         route(IqKind::Set, ns::PUBSUB, set),
         route(IqKind::Get, ns::PUBSUB_OWNER, get),
         route(IqKind::Set, ns::PUBSUB_OWNER, set),
+        hosted::discovery(ns::DISCO_INFO, hosted::info),
+        hosted::discovery(ns::DISCO_ITEMS, hosted::items),
     ],
+    hosted: Some(hosted::HOSTED),
     ..Feature::NONE
 };
 
 const fn account(var: &'static str) -> Disco {
     Disco {
         place: Place::Account,
+        var,
+    }
+}
+
+const fn hosted(var: &'static str) -> Disco {
+    Disco {
+        place: hosted::PLACE,
         var,
     }
 }
