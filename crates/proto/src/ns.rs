@@ -4,6 +4,14 @@
 pub const CLIENT: &str = "jabber:client";
 /// Content of server streams (RFC 6120 § 4.8.2).
 pub const SERVER: &str = "jabber:server";
+/// Server dialback (XEP-0220).
+pub const DIALBACK: &str = "jabber:server:dialback";
+/// Server dialback stream feature (XEP-0220 § 2.3).
+pub const DIALBACK_FEATURE: &str = "urn:xmpp:features:dialback";
+/// Bidirectional server streams (XEP-0288).
+pub const BIDI: &str = "urn:xmpp:bidi";
+/// Bidirectional server streams, the stream feature (XEP-0288 § 2.1).
+pub const BIDI_FEATURE: &str = "urn:xmpp:features:bidi";
 /// Content of the streams of external components (XEP-0114).
 pub const COMPONENT: &str = "jabber:component:accept";
 /// Streams (RFC 6120 § 4.8.1).

@@ -96,7 +96,7 @@ impl Server {
     /// A connection inside TLS on which nothing was sent.
     pub(crate) fn connect(&self) -> Client {
         let bindings = ChannelBindings::default();
-        let transport = Transport::Tls(TlsInfo { bindings });
+        let transport = Transport::Tls(TlsInfo { bindings, ..TlsInfo::default() });
         let peer = IpAddr::V4(Ipv4Addr::LOCALHOST);
         Client {
             connection: Connection::new(&self.engine, peer, transport),

@@ -5,11 +5,12 @@
 //! secret, then stanzas. Behind it stanzas are in `jabber:client`, as all others; what is sent on a
 //! component's stream are the same bytes as on a client's, which inherit their namespace.
 
+use super::content;
 use super::effect::End;
 use super::header::{END_TAG, attribute};
 use super::{Ids, StreamCondition, StreamError};
-use crate::stanza::{Kind, Stanza};
-use crate::xml::{Element, Frame, Framer, Limits, Tree, stanza_for_clients};
+use crate::stanza::Stanza;
+use crate::xml::{Element, Frame, Framer, Limits, Tree};
 use crate::{BareJid, ns};
 use bytes::{Bytes, BytesMut};
 use sha1::{Digest as _, Sha1};
@@ -199,7 +200,7 @@ impl ComponentStream {
             (Frame::Element(tree), _) if tree.root().is("error", ns::STREAM) => {
                 self.say_goodbye(b"", End::Peer);
             }
-            (Frame::Element(tree), Phase::Open) => match stanza(tree) {
+            (Frame::Element(tree), Phase::Open) => match content::stanza(tree, ns::COMPONENT) {
                 Ok(stanza) => return Some(ComponentEffect::Stanza(stanza)),
                 Err(condition) => self.fail(condition.into()),
             },
@@ -298,31 +299,6 @@ fn write_header(out: &mut Vec<u8>, id: &str, from: Option<&str>) {
     attribute(out, "id", Some(id));
     attribute(out, "from", from);
     out.extend_from_slice(b">");
-}
-
-/// An element as a stanza. One that names the content namespace itself, rather than to inherit it,
-/// is written anew: it is rare, and nobody behind the wire needs to know the name.
-fn stanza(tree: Tree) -> Result<Stanza, StreamCondition> {
-    let tree = match Stanza::new(tree, ns::CLIENT) {
-        Ok(stanza) => return Ok(stanza),
-        Err(tree) => tree,
-    };
-    let root = tree.root();
-    if Kind::from_name(root.name()).is_none() {
-        return Err(StreamCondition::UnsupportedStanzaType);
-    }
-    if root.ns() != ns::COMPONENT {
-        return Err(StreamCondition::InvalidNamespace);
-    }
-    // It was within the limits as it came.
-    let limits = Limits {
-        bytes_max: usize::MAX,
-        ..Limits::S2S
-    };
-    let tree = Tree::parse(stanza_for_clients(root), ns::CLIENT, &limits);
-    tree.ok()
-        .and_then(|tree| Stanza::new(tree, ns::CLIENT).ok())
-        .ok_or(StreamCondition::BadFormat)
 }
 
 fn hex(bytes: &[u8]) -> String {

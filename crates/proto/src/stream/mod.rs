@@ -20,6 +20,8 @@
 //! [`Effect::StartTls`] the machine waits in the same way for [`C2sStream::tls_started`], but bytes
 //! that arrive in clear by then end the stream (threat of CVE-2011-0411).
 //!
+//! Servers' streams ([`s2s`]) and components' ([`component`]) are machines of the same kind.
+//!
 //! The machine has no clock: how long a stream may take to authenticate, or be idle, is its
 //! owner's business ([`C2sStream::is_authenticated`], [`C2sStream::close`]).
 
@@ -27,11 +29,13 @@ mod auth;
 mod bind;
 mod c2s;
 pub mod component;
+mod content;
 mod effect;
 mod error;
 mod features;
 mod header;
 mod login;
+pub mod s2s;
 mod sasl1;
 mod sasl2;
 mod settings;

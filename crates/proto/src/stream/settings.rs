@@ -1,5 +1,6 @@
 //! What a stream is told at its start.
 
+use super::s2s::Certificate;
 use crate::sasl::{ChannelBindings, FastMechanism, Hash, Mechanism};
 use crate::xml::Limits;
 use std::collections::HashMap;
@@ -115,4 +116,6 @@ impl Transport {
 pub struct TlsInfo {
     /// Data for the channel bindings that the connection has.
     pub bindings: ChannelBindings,
+    /// Who the other side is by its certificate; for streams of servers.
+    pub peer: Certificate,
 }

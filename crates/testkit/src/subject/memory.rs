@@ -230,6 +230,7 @@ async fn serve(
 
 fn tls_info() -> TlsInfo {
     TlsInfo {
+        peer: waxwing_proto::stream::s2s::Certificate::default(),
         bindings: ChannelBindings {
             exporter: Some(vec![7; 32]),
             server_end_point: Some(vec![9; 32]),

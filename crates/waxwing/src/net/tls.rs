@@ -8,7 +8,7 @@ use rustls::server::NoServerSessionStorage;
 use rustls::{ProtocolVersion, ServerConfig, ServerConnection};
 use std::sync::Arc;
 use waxwing_proto::sasl::ChannelBindings;
-use waxwing_proto::stream::TlsInfo;
+use waxwing_proto::stream::{TlsInfo, s2s::Certificate};
 
 /// The ALPN protocol of client streams (XEP-0368 § 3).
 const ALPN_CLIENT: &[u8] = b"xmpp-client";
@@ -93,6 +93,7 @@ impl Setup {
             .and_then(Result::ok);
         let certificate = self.certificates.choose(tls.server_name());
         TlsInfo {
+            peer: Certificate::default(),
             bindings: ChannelBindings {
                 exporter: tls_exporter,
                 server_end_point: certificate.end_point.clone(),

@@ -113,7 +113,7 @@ fn features_over_tls() {
         </stream:features>
     "#]].assert_eq(&sent(
         settings(),
-        Transport::Tls(TlsInfo { bindings }),
+        Transport::Tls(TlsInfo { bindings, ..TlsInfo::default() }),
         &[&open],
     ));
 }
@@ -465,7 +465,13 @@ fn scram_with(mechanism: Mechanism, username: &str, password: &str, expected: Ex
         ClientBinding::Unsupported
     };
     let mut client = ScramClient::new(mechanism.hash(), binding, username, password, "fyko");
-    let mut server = Server::new(settings(), Transport::Tls(TlsInfo { bindings }));
+    let mut server = Server::new(
+        settings(),
+        Transport::Tls(TlsInfo {
+            bindings,
+            ..TlsInfo::default()
+        }),
+    );
     server.feed(HEADER.as_bytes());
     server.log.clear();
     let say = |server: &mut Server, name: &str, data: &[u8]| {

@@ -108,6 +108,7 @@ pub(super) fn modern() -> C2sSettings {
 
 fn bound_tls() -> Transport {
     Transport::Tls(TlsInfo {
+        peer: crate::stream::s2s::Certificate::default(),
         bindings: ChannelBindings {
             exporter: Some(b"exported".to_vec()),
             server_end_point: Some(b"certificate".to_vec()),
