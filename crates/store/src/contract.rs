@@ -9,6 +9,7 @@ mod model;
 mod model_archive;
 mod model_pubsub;
 mod offline;
+mod outgoing;
 mod ownership;
 mod pubsub;
 mod roster;
@@ -22,6 +23,7 @@ pub(crate) use {
     archive_records::*,
     model::{agrees_with_memory, calls as model_calls},
     offline::*,
+    outgoing::*,
     ownership::{only_the_owner_is_heard, steps as ownership_steps},
     pubsub::*,
     roster::*,
@@ -65,6 +67,8 @@ macro_rules! contract_tests {
             one_refused_record_does_not_refuse_others,
             waiting_messages_are_paged_and_removed,
             offline_quotas_count_what_waits,
+            messages_wait_for_other_domains_in_order,
+            queues_towards_other_domains_have_bounds,
             block_lists_are_sets_with_a_bound,
             documents_have_a_bound_together,
             a_message_is_in_both_archives_under_one_id,

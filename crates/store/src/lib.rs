@@ -12,6 +12,7 @@ mod credentials;
 mod hibernation;
 mod kill_point;
 mod memory;
+mod outgoing;
 mod pubsub;
 mod record;
 mod roster;
@@ -28,6 +29,7 @@ pub use credentials::{Account, Credentials};
 pub use hibernation::{Hibernation, KeptStanza, SessionKey, SessionUpdate, SmSession, Stanzas};
 pub use kill_point::{KILL_POINT_VARIABLE, KillPoint, kill_point};
 pub use memory::MemoryStore;
+pub use outgoing::{Departure, Outgoing, OutgoingMessage, Route};
 pub use pubsub::{
     Affiliation, Item, ItemsFrom, ItemsPage, ItemsRequest, NewNode, Node, NodeChange, NodeHead,
     NodeKey, NodeQuota, NodeSubscription, PubSub, Publication, Published, Target,
@@ -109,6 +111,10 @@ pub mod quota {
     pub const OFFLINE_MESSAGES: &str = "offline_messages_max";
     /// Bytes of the messages that wait for an account.
     pub const OFFLINE_BYTES: &str = "offline_bytes_max";
+    /// Messages that wait for one other domain.
+    pub const OUTGOING_MESSAGES: &str = "outgoing_messages_max";
+    /// Bytes of the messages that wait for one other domain.
+    pub const OUTGOING_BYTES: &str = "outgoing_bytes_max";
     /// Addresses in a block list.
     pub const BLOCKED_ITEMS: &str = "blocked_items_max";
     /// Bytes of an account's documents and their keys.
@@ -158,6 +164,7 @@ pub trait Store:
     + Tokens
     + Pushes
     + PubSub
+    + Outgoing
     + Send
     + Sync
     + 'static
@@ -175,6 +182,7 @@ impl<T> Store for T where
         + Tokens
         + Pushes
         + PubSub
+        + Outgoing
         + Send
         + Sync
         + 'static

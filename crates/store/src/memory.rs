@@ -6,6 +6,7 @@
 
 mod access;
 mod archive;
+mod outgoing;
 mod pubsub;
 mod sessions;
 mod state;

@@ -1,6 +1,6 @@
 //! What goes through the commit queue.
 
-use crate::{Micros, Result, SessionKey, SessionUpdate};
+use crate::{Departure, Micros, Result, SessionKey, SessionUpdate};
 use bytes::Bytes;
 use std::{
     future::Future,
@@ -37,6 +37,8 @@ pub struct Message {
     pub recipient: Option<Entry>,
     /// Whose offline queue it joins (XEP-0160).
     pub waiting: Option<Waiting>,
+    /// Which queue towards another domain it joins.
+    pub outgoing: Option<Departure>,
     /// By what a resend of it is recognised.
     pub resend: Option<Resend>,
     /// The count of the session that it came from. The record fails with
@@ -169,6 +171,7 @@ impl Message {
             sender: None,
             recipient: None,
             waiting: None,
+            outgoing: None,
             resend: None,
             handled: None,
         }

@@ -13,6 +13,7 @@ mod ids;
 mod known;
 mod message;
 mod offline;
+mod outgoing;
 mod preferences;
 mod pubsub;
 mod pubsub_items;
@@ -32,7 +33,7 @@ pub(crate) use store::Backend;
 #[cfg(test)]
 pub(crate) use {
     archive::QUERIES as ARCHIVE_QUERIES, offline::QUERIES as OFFLINE_QUERIES,
-    resends::QUERIES as RESEND_QUERIES,
+    outgoing::QUERIES as OUTGOING_QUERIES, resends::QUERIES as RESEND_QUERIES,
 };
 
 use crate::{Result, StoreError};

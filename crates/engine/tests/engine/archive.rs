@@ -32,6 +32,7 @@ async fn archive(server: &Server, from: &str, to: &str, content: &str, at: Micro
         sender: Some(entry(&sender, &recipient, true)),
         recipient: Some(entry(&recipient, &sender, false)),
         waiting: None,
+        outgoing: None,
         resend: None,
         handled: None,
     };

@@ -6,8 +6,9 @@ use super::{
 };
 use crate::{
     ARCHIVE_FIND_MAX, ARCHIVE_IDS_MAX, Archive, ArchiveFilter, ArchivePage, ArchivePreferences,
-    Archived, BoxFuture, Handled, Message, Micros, OfflineMessage, Outcome, PageRequest,
-    RESEND_WINDOW, Result, Retention, StoreError, Wait, Waiting, archive::origin_hash, quota,
+    Archived, BoxFuture, Handled, Message, Micros, OfflineMessage, Outcome, OutgoingMessage,
+    PageRequest, RESEND_WINDOW, Result, Retention, StoreError, Wait, Waiting, archive::origin_hash,
+    quota,
 };
 use bytes::Bytes;
 use std::{collections::BTreeMap, ops::Bound};
@@ -60,6 +61,9 @@ impl State {
             self.entry(&entry.account)?;
         }
         let waiting = self.joins_queue(&message)?;
+        if let Some(departure) = &message.outgoing {
+            self.admit_outgoing(message.stanza.len(), departure)?;
+        }
         self.count(message.handled.as_ref())?;
 
         self.id_last = id;
@@ -83,6 +87,15 @@ impl State {
             };
             let archive = &mut self.entry(&entry.account)?.archive;
             archive.entries.insert(id, kept);
+        }
+        if let Some(departure) = message.outgoing {
+            let waiting = OutgoingMessage {
+                id,
+                at: message.at,
+                stanza: message.stanza.clone(),
+            };
+            let queue = self.outgoing.entry(departure.route).or_default();
+            queue.insert(id, waiting);
         }
         if let Some(place) = message.waiting.filter(|_| waiting) {
             let offline = OfflineMessage {

@@ -19,6 +19,7 @@ pub(super) struct State {
     pub(super) accounts: BTreeMap<BareJid, Entry>,
     /// By owner: accounts and services.
     pub(super) pubsub: BTreeMap<BareJid, Nodes>,
+    pub(super) outgoing: BTreeMap<crate::Route, super::outgoing::Queue>,
     secrets: BTreeMap<&'static str, [u8; 32]>,
     pub(super) id_last: u64,
 }

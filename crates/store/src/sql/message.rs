@@ -1,6 +1,8 @@
 //! Records of messages, and the stanzas they share.
 
-use super::{Executor, Ids, SPAN_BITS, accounts, ids::outward, offline, resends, sessions};
+use super::{
+    Executor, Ids, SPAN_BITS, accounts, ids::outward, offline, outgoing, resends, sessions,
+};
 use crate::{
     Entry, Message, Micros, Outcome, Record, Result, StoreError, Waiting, archive::origin_hash,
 };
@@ -64,6 +66,10 @@ fn keep(db: &mut dyn Executor, ids: &mut Ids, message: &Message) -> Result<Outco
         accounts::require(db, &entry.account)?;
     }
     let place = joins_queue(db, message)?;
+    let departure = message.outgoing.as_ref();
+    if let Some(departure) = departure {
+        outgoing::admit(db, message.stanza.len(), departure)?;
+    }
     count(db, message)?;
     // Nothing refuses it from here on.
     if let Some((account, hash)) = resend {
@@ -72,6 +78,10 @@ fn keep(db: &mut dyn Executor, ids: &mut Ids, message: &Message) -> Result<Outco
     let mut holders = 0;
     if let Some(place) = place {
         offline::add(db, id, message.stanza.len(), &place.account)?;
+        holders += 1;
+    }
+    if let Some(departure) = departure {
+        outgoing::add(db, id, message.stanza.len(), &departure.route)?;
         holders += 1;
     }
     for entry in message.entries() {

@@ -55,6 +55,8 @@ fn the_columns_are_these() {
             "document: account name xml",
             "message: id received origin holders stanza",
             "offline_entry: account id stanza_bytes",
+            "outgoing_entry: local_domain remote_domain id stanza_bytes",
+            "outgoing_queue: local_domain remote_domain messages bytes",
             "pubsub_affiliation: node jid affiliation",
             "pubsub_item: seq node id publisher published payload",
             "pubsub_node: number owner name version config",
@@ -282,6 +284,7 @@ async fn no_query_of_an_archive_reads_it_whole() {
         .iter()
         .chain(crate::sql::OFFLINE_QUERIES)
         .chain(crate::sql::RESEND_QUERIES)
+        .chain(crate::sql::OUTGOING_QUERIES)
     {
         for step in plan(&connection, sql) {
             let derived = step == "SCAN seen" || step == "SCAN old";
