@@ -15,6 +15,7 @@ from pathlib import Path
 import account
 import archive
 import component
+import encryption
 import login
 import messaging
 import pep
@@ -26,8 +27,8 @@ import xmppjs
 from servers import start
 
 MODULES = [
-    login, messaging, archive, resumption, services, pep, component, push, account, profanity,
-    xmppjs,
+    login, messaging, archive, resumption, services, pep, encryption, component, push, account,
+    profanity, xmppjs,
 ]
 
 

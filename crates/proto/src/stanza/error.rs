@@ -131,6 +131,8 @@ pub struct StanzaError {
     pub app: Option<(&'static str, &'static str)>,
     /// An attribute of that condition: name and value.
     pub app_attr: Option<(&'static str, &'static str)>,
+    /// The number of the error (XEP-0086), for clients that know nothing else.
+    pub code: Option<&'static str>,
 }
 
 impl StanzaError {
@@ -142,6 +144,7 @@ impl StanzaError {
             text: None,
             app: None,
             app_attr: None,
+            code: None,
         }
     }
     /// What an error stanza says, as far as the table of conditions knows it; `undefined-condition`
@@ -174,6 +177,12 @@ impl StanzaError {
         self.app_attr = Some((name, value));
         self
     }
+    /// Adds the number that the error had before RFC 3920 (XEP-0086).
+    #[must_use]
+    pub fn code(mut self, code: &'static str) -> Self {
+        self.code = Some(code);
+        self
+    }
     /// Sets another type.
     #[must_use]
     pub fn kind(mut self, kind: ErrorType) -> Self {
@@ -188,7 +197,10 @@ impl StanzaError {
     }
     /// Writes the `<error/>` element where the stanza's content namespace is in scope.
     pub fn write(&self, writer: &mut Writer) {
-        writer.start("error").attr("type", self.kind.name());
+        writer
+            .start("error")
+            .attr_opt("code", self.code)
+            .attr("type", self.kind.name());
         writer.empty(self.condition.name(), ns::STANZAS);
         if let Some(text) = self.text {
             writer

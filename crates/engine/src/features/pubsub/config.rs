@@ -286,10 +286,12 @@ impl NodeConfig {
     }
 
     /// Whether the node is as every field says (§ 7.1.5). Values are compared for what they mean:
-    /// `1` is `true`, and more items than may be are `max`.
-    pub(super) fn meets(&self, form: &Form) -> Result<(), Precondition> {
+    /// `1` is `true`, more items than may be are `max`, and what is fixed for a node of that name
+    /// is met.
+    pub(super) fn meets(&self, form: &Form, node: &str) -> Result<(), Precondition> {
         let mut wanted = self.clone();
         wanted.apply_all(form)?;
+        let wanted = wanted.settled(node);
         if wanted.effective() == self.clone().effective() {
             Ok(())
         } else {
@@ -484,7 +486,7 @@ mod tests {
         ];
         node.apply_all(&form(&made)).unwrap();
         let stored = NodeConfig::decode(&node.encode()).unwrap();
-        assert_eq!(stored.meets(&form(&made)), Ok(()));
+        assert_eq!(stored.meets(&form(&made), "urn:x"), Ok(()));
         for (name, value, wanted) in [
             ("persist_items", "1", Ok(())),
             ("persist_items", "false", Err(Precondition::NotMet)),
@@ -506,13 +508,24 @@ mod tests {
             ("purge_offline", "1", Err(Precondition::NotMet)),
             ("unheard_of", "1", Err(Precondition::Unknown)),
         ] {
-            assert_eq!(stored.meets(&one(name, value)), wanted, "{name} {value}");
+            assert_eq!(
+                stored.meets(&one(name, value), "urn:x"),
+                wanted,
+                "{name} {value}"
+            );
         }
         let groups = [("pubsub#roster_groups_allowed", &["b", "a"][..])];
-        assert_eq!(stored.meets(&form(&groups)), Ok(()), "in any order");
-        assert_eq!(stored.meets(&form(&[])), Ok(()));
+        assert_eq!(
+            stored.meets(&form(&groups), "urn:x"),
+            Ok(()),
+            "in any order"
+        );
+        assert_eq!(stored.meets(&form(&[]), "urn:x"), Ok(()));
         let other = [("muc#roomconfig", &["1"][..])];
-        assert_eq!(stored.meets(&form(&other)), Err(Precondition::Unknown));
+        assert_eq!(
+            stored.meets(&form(&other), "urn:x"),
+            Err(Precondition::Unknown)
+        );
     }
 
     /// What is no option is ignored in a configuration (XEP-0004 § 3.2), what cannot be is refused.

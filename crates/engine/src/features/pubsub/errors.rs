@@ -66,6 +66,9 @@ impl From<Refusal> for StanzaError {
             error = error.app(name, ns::PUBSUB_ERRORS);
         }
         match refusal {
+            // COMPAT(Profanity, 0.15): whether it may publish the first list of its devices it
+            // tells from the number that errors had before RFC 3920.
+            Refusal::NotFound => error.code("404"),
             Refusal::Unsupported(feature) => error.app_attr("feature", feature),
             Refusal::SubscriptionsClosed => error.app_attr("feature", "subscribe"),
             _ => error,

@@ -2,7 +2,7 @@
 //! account ([XEP-0163](https://xmpp.org/extensions/xep-0163.html), 1.2.2).
 //!
 //! [`node`] is the machine that decides; [`rights`] is the table it asks, [`config`] the options of
-//! nodes. [`service`] reads and writes for it; [`audience`] knows who is told, [`event`] what.
+//! nodes, [`purpose`] what their names say. [`service`] reads and writes for it; [`audience`] knows who is told, [`event`] what.
 //!
 //! Decisions on what XEP-0060 leaves open:
 //! - To those who have nothing to do with an account, a node that they may not read does not exist,
@@ -28,6 +28,7 @@ mod last;
 mod node;
 mod options;
 mod owner;
+mod purpose;
 mod reply;
 mod request;
 mod rights;

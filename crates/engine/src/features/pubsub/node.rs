@@ -184,17 +184,18 @@ impl Given<'_> {
                 let config = &known.config;
                 judge(Action::Publish, self.asker, config.access, config.publish)?;
                 if let Some(options) = &publish.options {
-                    config.meets(options).map_err(refused)?;
+                    config.meets(options, &publish.node).map_err(refused)?;
                 }
                 (config.clone(), Target::Node(known.node.key.clone()))
             }
             // § 7.1.4
             None if self.makes_nodes() => {
-                let usual = NodeConfig::pep;
+                let usual = || NodeConfig::of_new(&publish.node);
                 let mut config = publish.made_as.clone().unwrap_or_else(usual);
                 if let Some(options) = &publish.options {
                     config.apply_all(options).map_err(refused)?;
                 }
+                config = config.settled(&publish.node);
                 let node = self.new_node(&publish.node, &config);
                 (config, Target::New(node))
             }
@@ -245,10 +246,11 @@ impl Given<'_> {
         if self.known.is_some() {
             return Err(Refusal::Conflict);
         }
-        let mut config = NodeConfig::pep();
+        let mut config = NodeConfig::of_new(name);
         if let Some(form) = form {
             config.apply(form).map_err(|_| Refusal::NotAcceptable)?;
         }
+        let config = config.settled(name);
         Ok(Plan {
             step: Step::Create(self.new_node(name, &config)),
             notices: Vec::new(),
@@ -377,7 +379,7 @@ impl Given<'_> {
 impl Known {
     /// What the store has; `None` if its options are damaged.
     pub(super) fn new(node: Node) -> Option<Self> {
-        let config = NodeConfig::decode(&node.config)?;
+        let config = NodeConfig::decode(&node.config)?.settled(&node.key.name);
         Some(Self { node, config })
     }
 

@@ -34,6 +34,7 @@ impl Given<'_> {
         };
         let mut config = known.config.clone();
         config.apply(form).map_err(|_| Refusal::NotAcceptable)?;
+        let config = config.settled(&known.node.key.name);
         let items_max = if config.persist {
             config.items_max()
         } else {
