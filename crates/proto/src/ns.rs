@@ -90,6 +90,12 @@ pub const CSI: &str = "urn:xmpp:csi:0";
 pub const CARBONS: &str = "urn:xmpp:carbons:2";
 /// Forwarding (XEP-0297).
 pub const FORWARD: &str = "urn:xmpp:forward:0";
+/// Rooms (XEP-0045).
+pub const MUC: &str = "http://jabber.org/protocol/muc";
+/// Rooms, what their admins ask (XEP-0045).
+pub const MUC_ADMIN: &str = "http://jabber.org/protocol/muc#admin";
+/// Rooms, what their owners ask (XEP-0045).
+pub const MUC_OWNER: &str = "http://jabber.org/protocol/muc#owner";
 /// Rooms, what is said to one user of them (XEP-0045).
 pub const MUC_USER: &str = "http://jabber.org/protocol/muc#user";
 /// Publish-subscribe (XEP-0060).

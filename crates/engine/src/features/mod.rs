@@ -16,6 +16,7 @@ pub mod forgery;
 pub mod last;
 pub mod mam;
 pub mod mds;
+mod muc;
 pub mod offline;
 pub mod ping;
 pub mod private;
