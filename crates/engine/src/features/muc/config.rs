@@ -179,7 +179,13 @@ macro_rules! text {
 }
 
 const FIELDS: &[Field] = &[
-    text!("muc#roomconfig_roomname", "Name", name, TextSingle, NAME_BYTES_MAX),
+    text!(
+        "muc#roomconfig_roomname",
+        "Name",
+        name,
+        TextSingle,
+        NAME_BYTES_MAX
+    ),
     text!(
         "muc#roomconfig_roomdesc",
         "Description",
@@ -187,27 +193,54 @@ const FIELDS: &[Field] = &[
         TextSingle,
         DESCRIPTION_BYTES_MAX
     ),
-    text!("muc#roomconfig_lang", "Language", lang, TextSingle, NAME_BYTES_MAX),
+    text!(
+        "muc#roomconfig_lang",
+        "Language",
+        lang,
+        TextSingle,
+        NAME_BYTES_MAX
+    ),
     flag!(
         "muc#roomconfig_persistentroom",
         "The room stays when nobody is in it",
         persistent
     ),
-    flag!("muc#roomconfig_publicroom", "The room can be found in the list", public),
-    flag!("muc#roomconfig_membersonly", "Only members may enter", members_only),
-    flag!("muc#roomconfig_moderatedroom", "Newcomers may only listen", moderated),
+    flag!(
+        "muc#roomconfig_publicroom",
+        "The room can be found in the list",
+        public
+    ),
+    flag!(
+        "muc#roomconfig_membersonly",
+        "Only members may enter",
+        members_only
+    ),
+    flag!(
+        "muc#roomconfig_moderatedroom",
+        "Newcomers may only listen",
+        moderated
+    ),
     flag!(
         "muc#roomconfig_passwordprotectedroom",
         "A password is needed to enter",
         protected
     ),
-    text!("muc#roomconfig_roomsecret", "Password", password, TextPrivate, NAME_BYTES_MAX),
+    text!(
+        "muc#roomconfig_roomsecret",
+        "Password",
+        password,
+        TextPrivate,
+        NAME_BYTES_MAX
+    ),
     Field {
         var: "muc#roomconfig_whois",
         aliases: &[],
         kind: FieldKind::ListSingle,
         label: "Who sees the addresses of others",
-        options: &[("Moderators", "moderators"), ("Everybody in the room", "anyone")],
+        options: &[
+            ("Moderators", "moderators"),
+            ("Everybody in the room", "anyone"),
+        ],
         read: |config| {
             let who = if config.semi_anonymous {
                 "moderators"
@@ -417,7 +450,10 @@ mod tests {
             ("muc#roomconfig_enablelogging", "0"),
             ("members_by_default", "1"),
             ("allow_private_messages", "0"),
-            ("{http://prosody.im/protocol/muc}roomconfig_allowmemberinvites", "1"),
+            (
+                "{http://prosody.im/protocol/muc}roomconfig_allowmemberinvites",
+                "1",
+            ),
         ]);
         let wanted = RoomConfig {
             persistent: true,

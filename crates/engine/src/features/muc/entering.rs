@@ -84,7 +84,11 @@ impl Room {
         if let Some(secret) = makes.filter(|_| created) {
             self.make(&account, secret);
         }
-        if self.sessions.get(from).is_some_and(|before| *before != nick) {
+        if self
+            .sessions
+            .get(from)
+            .is_some_and(|before| *before != nick)
+        {
             self.tell_of_others(from, &nick, effects);
             self.rename(from, &nick, draft, wish, effects);
         } else {
@@ -263,14 +267,19 @@ impl Room {
             return Ok(());
         }
         self.put(from, &account, &nick, draft);
-        if let Some(occupant) = self.occupants.get(&nick)
+        self.tell_as_it_is(&nick, effects);
+        Ok(())
+    }
+
+    /// Tells everybody of an occupant, if there is one of that nick.
+    fn tell_as_it_is(&self, nick: &Nick, effects: &mut Vec<Effect>) {
+        if let Some(occupant) = self.occupants.get(nick)
             && let Some(news) = News::of(self, occupant)
         {
             let own = own_sessions(occupant);
             let news = News { own: &own, ..news };
             self.tell(&news, effects);
         }
-        Ok(())
     }
 
     /// § 7.6: the old nick goes, and says which is the new one; then that one is there.
@@ -302,16 +311,12 @@ impl Room {
         };
         match self.occupants.get(&before) {
             // Its other sessions stay who they were.
-            Some(rest) => {
-                self.tell_one(&news, from, true, effects);
-                if let Some(rest) = News::of(self, rest) {
-                    self.tell(&rest, effects);
-                }
-            }
+            Some(_) => self.tell_one(&news, from, true, effects),
             None => self.tell(&news, effects),
         }
         let joins = self.occupants.contains_key(nick);
         self.put(from, &account, nick, draft);
+        self.tell_as_it_is(&before, effects);
         if let Some(occupant) = self.occupants.get_mut(nick)
             && !joins
         {
@@ -369,17 +374,10 @@ impl Room {
             cause: None,
         };
         match self.occupants.get(&nick) {
-            Some(rest) => {
+            Some(_) => {
                 self.tell_one(&news, from, true, effects);
-                if left.was_shown
-                    && let Some(rest_news) = News::of(self, rest)
-                {
-                    let own = own_sessions(rest);
-                    let rest_news = News {
-                        own: &own,
-                        ..rest_news
-                    };
-                    self.tell(&rest_news, effects);
+                if left.was_shown {
+                    self.tell_as_it_is(&nick, effects);
                 }
             }
             None => self.tell(&news, effects),

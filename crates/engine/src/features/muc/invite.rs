@@ -56,7 +56,7 @@ impl Room {
 
     /// § 7.8.2
     fn invite(&self, from: &Jid, invites: &[Element<'_>]) -> Result<Heard, Refusal> {
-        let (inviter, _) = self.occupant(from).ok_or(Refusal::NotOccupant)?;
+        let (actor, _) = self.occupant(from).ok_or(Refusal::NotOccupant)?;
         if invites.len() > INVITATIONS_MAX {
             return Err(Refusal::TooMuch);
         }
@@ -87,7 +87,7 @@ impl Room {
         let change = (!members.is_empty()).then(|| Change {
             people: members,
             cause: Cause {
-                actor: Some(inviter.clone()),
+                actor: Some(actor.clone()),
                 reason: None,
             },
             ..Change::default()
@@ -161,9 +161,9 @@ impl Room {
         copy_text(&mut xml, "reason", decline)?;
         let message = xml.finish();
         if here.is_empty() {
-            return Ok(draft(message).map_or(Heard::Nothing, |draft| {
-                Heard::Letter(Effect::Mail(draft))
-            }));
+            return Ok(
+                draft(message).map_or(Heard::Nothing, |draft| Heard::Letter(Effect::Mail(draft)))
+            );
         }
         let sealed = Sealed::from_bytes(Kind::Message, message);
         Ok(Heard::Letter(Effect::Send(sealed, here)))

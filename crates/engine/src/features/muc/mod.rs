@@ -16,7 +16,10 @@
 //! - A moderator of no higher affiliation cannot remove another moderator.
 //! - Whoever is invited to a room for members becomes one; nobody is invited by being made one.
 //! - Presence is told to all, whatever the role (`presencebroadcast` is not offered).
-#![expect(dead_code, reason = "the machine comes first, its place in the server next")]
+#![expect(
+    dead_code,
+    reason = "the machine comes first, its place in the server next"
+)]
 
 mod config;
 mod entering;
@@ -30,3 +33,5 @@ mod rights;
 mod room;
 mod speech;
 mod tell;
+#[cfg(test)]
+mod tests;

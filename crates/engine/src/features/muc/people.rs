@@ -148,14 +148,18 @@ impl Room {
         }
         let actor = self.occupant(from).map(|(nick, _)| nick.clone());
         if items.iter().all(role) {
-            let roles = items.into_iter().map(|item| self.change_of_role(from, item));
+            let roles = items
+                .into_iter()
+                .map(|item| self.change_of_role(from, item));
             let roles = roles.collect::<Result<_, _>>()?;
             return Ok(Admin::Roles(RoleChanges { roles, actor }));
         }
         if !items.iter().all(affiliation) {
             return Err(Refusal::BadRequest);
         }
-        let people = items.into_iter().map(|item| self.change_of_person(from, item));
+        let people = items
+            .into_iter()
+            .map(|item| self.change_of_person(from, item));
         let people = people.collect::<Result<Vec<_>, _>>()?;
         let change = Change {
             people,
@@ -383,12 +387,7 @@ impl Room {
         self.after_options(&before, change.opens, effects);
     }
 
-    fn change_person(
-        &mut self,
-        change: PersonChange,
-        cause: &Cause,
-        effects: &mut Vec<Effect>,
-    ) {
+    fn change_person(&mut self, change: PersonChange, cause: &Cause, effects: &mut Vec<Effect>) {
         let before = self.affiliation(&change.jid);
         let person = Person {
             affiliation: change.affiliation,
@@ -401,8 +400,7 @@ impl Room {
         }
         let concerned = |occupant: &Occupant| {
             occupant.account == change.jid
-                || change.jid.local().is_none()
-                    && occupant.account.domain() == change.jid.domain()
+                || change.jid.local().is_none() && occupant.account.domain() == change.jid.domain()
         };
         let nicks: Vec<Nick> = self
             .occupants
@@ -442,7 +440,12 @@ impl Room {
             .map(|(nick, _)| nick.clone())
             .collect();
         for nick in outside {
-            self.throw_out(&nick, &[status::MEMBERS_ONLY_NOW], &Cause::default(), effects);
+            self.throw_out(
+                &nick,
+                &[status::MEMBERS_ONLY_NOW],
+                &Cause::default(),
+                effects,
+            );
         }
         if before.moderated && !self.config.moderated {
             // Nobody would give them voice any more.

@@ -168,15 +168,9 @@ const BY_AFFILIATION: [[Right; 12]; 5] = [
     // admins, configure, destroy
     [No, No, No, No, No, No, No, No, No, No, No, No],
     [Yes, No, Yes, Yes, No, No, No, No, No, No, No, No],
-    [
-        Yes, Yes, No, Yes, ByInvite, No, IfOpen, No, No, No, No, No,
-    ],
-    [
-        Yes, Yes, No, Yes, Yes, Yes, Yes, Yes, Yes, No, No, No,
-    ],
-    [
-        Yes, Yes, No, Yes, Yes, Yes, Yes, Yes, Yes, Yes, Yes, Yes,
-    ],
+    [Yes, Yes, No, Yes, ByInvite, No, IfOpen, No, No, No, No, No],
+    [Yes, Yes, No, Yes, Yes, Yes, Yes, Yes, Yes, No, No, No],
+    [Yes, Yes, No, Yes, Yes, Yes, Yes, Yes, Yes, Yes, Yes, Yes],
 ];
 
 /// Judges an action.
@@ -380,7 +374,10 @@ mod tests {
             (Whisper::Moderators, [false, false, false, true]),
             (Whisper::Nobody, [false; 4]),
         ] {
-            let config = RoomConfig { allowpm, ..no.clone() };
+            let config = RoomConfig {
+                allowpm,
+                ..no.clone()
+            };
             let found =
                 Role::ALL.map(|role| may(Action::Whisper, Affiliation::None, role, &config));
             assert_eq!(found, wanted, "{allowpm:?}");
@@ -424,7 +421,13 @@ mod tests {
         let by_admin = ["+++--", "+++--", "+++--", "-----", "-----"];
         for (at, from) in Affiliation::ALL.into_iter().enumerate() {
             let row = |actor| -> String {
-                let sign = |to| if may_change(actor, from, to) { '+' } else { '-' };
+                let sign = |to| {
+                    if may_change(actor, from, to) {
+                        '+'
+                    } else {
+                        '-'
+                    }
+                };
                 Affiliation::ALL.into_iter().map(sign).collect()
             };
             assert_eq!(row(Affiliation::Owner), "+++++");

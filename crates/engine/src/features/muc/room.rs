@@ -339,7 +339,9 @@ impl Room {
             .people
             .values()
             .all(|person| person.affiliation != Affiliation::None || person.nick.is_some());
-        here && kept && sessions == self.sessions.len() && (owned || !self.exists())
+        here && kept
+            && sessions == self.sessions.len()
+            && (owned || !self.exists())
             && (self.exists() || self.occupants.is_empty())
     }
 }

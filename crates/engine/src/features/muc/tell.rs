@@ -164,7 +164,12 @@ impl Room {
     /// Whether an occupant sees who the others are (§ 7.2.3, § 7.2.4).
     pub(super) fn sees_addresses(&self, occupant: &Occupant) -> bool {
         let affiliation = self.affiliation(&occupant.account);
-        let may = may(Action::SeeAddresses, affiliation, occupant.role, &self.config);
+        let may = may(
+            Action::SeeAddresses,
+            affiliation,
+            occupant.role,
+            &self.config,
+        );
         may || !self.config.semi_anonymous
     }
 
