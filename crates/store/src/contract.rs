@@ -12,6 +12,7 @@ mod offline;
 mod outgoing;
 mod ownership;
 mod pubsub;
+mod rooms;
 mod roster;
 mod sessions;
 mod state;
@@ -26,6 +27,7 @@ pub(crate) use {
     outgoing::*,
     ownership::{only_the_owner_is_heard, steps as ownership_steps},
     pubsub::*,
+    rooms::*,
     roster::*,
     sessions::*,
     state::*,
@@ -69,6 +71,11 @@ macro_rules! contract_tests {
             offline_quotas_count_what_waits,
             messages_wait_for_other_domains_in_order,
             queues_towards_other_domains_have_bounds,
+            rooms_are_read_as_written,
+            a_room_is_no_account,
+            a_room_has_an_archive_and_a_subject,
+            a_destroyed_room_leaves_its_name,
+            rooms_are_listed,
             block_lists_are_sets_with_a_bound,
             documents_have_a_bound_together,
             a_message_is_in_both_archives_under_one_id,

@@ -15,6 +15,7 @@ mod memory;
 mod outgoing;
 mod pubsub;
 mod record;
+mod rooms;
 mod roster;
 mod sql;
 mod sqlite;
@@ -37,6 +38,9 @@ pub use pubsub::{
 pub use record::{
     Entry, Handled, Message, Outcome, RESEND_WINDOW, Record, Resend, SessionChange, Ticket, Wait,
     Waiting,
+};
+pub use rooms::{
+    NewRoom, Room, RoomAffiliation, RoomChange, RoomList, RoomOptions, RoomPerson, Rooms,
 };
 pub use roster::{
     ROSTER_REMOVALS_MAX, ROSTER_REQUEST_BYTES_MAX, ROSTER_REQUESTS_MAX, Roster, RosterChange,
@@ -164,6 +168,7 @@ pub trait Store:
     + Tokens
     + Pushes
     + PubSub
+    + Rooms
     + Outgoing
     + Send
     + Sync
@@ -182,6 +187,8 @@ impl<T> Store for T where
         + Tokens
         + Pushes
         + PubSub
+        + Rooms
+        + Rooms
         + Outgoing
         + Send
         + Sync

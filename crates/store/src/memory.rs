@@ -8,6 +8,7 @@ mod access;
 mod archive;
 mod outgoing;
 mod pubsub;
+mod rooms;
 mod sessions;
 mod state;
 

@@ -39,6 +39,8 @@ pub struct Message {
     pub waiting: Option<Waiting>,
     /// Which queue towards another domain it joins.
     pub outgoing: Option<Departure>,
+    /// The subject, from now on, of the room that has the recipient's entry.
+    pub subject: Option<Bytes>,
     /// By what a resend of it is recognised.
     pub resend: Option<Resend>,
     /// The count of the session that it came from. The record fails with
@@ -172,6 +174,7 @@ impl Message {
             recipient: None,
             waiting: None,
             outgoing: None,
+            subject: None,
             resend: None,
             handled: None,
         }

@@ -18,6 +18,7 @@ mod preferences;
 mod pubsub;
 mod pubsub_items;
 mod resends;
+mod rooms;
 mod roster;
 pub(crate) mod schema;
 mod sessions;
@@ -34,6 +35,7 @@ pub(crate) use store::Backend;
 pub(crate) use {
     archive::QUERIES as ARCHIVE_QUERIES, offline::QUERIES as OFFLINE_QUERIES,
     outgoing::QUERIES as OUTGOING_QUERIES, resends::QUERIES as RESEND_QUERIES,
+    rooms::QUERIES as ROOM_QUERIES,
 };
 
 use crate::{Result, StoreError};
@@ -108,6 +110,12 @@ impl<'a> From<&'a str> for Param<'a> {
     }
 }
 
+impl<'a> From<Option<&'a str>> for Param<'a> {
+    fn from(value: Option<&'a str>) -> Self {
+        value.map_or(Self::Null, Self::Text)
+    }
+}
+
 impl<'a> From<&'a [u8]> for Param<'a> {
     fn from(value: &'a [u8]) -> Self {
         Self::Bytes(value)
@@ -166,6 +174,14 @@ impl Row {
         match self.0.next() {
             Some(Value::Text(value)) => Ok(value),
             other => Err(unexpected("text", other.as_ref())),
+        }
+    }
+
+    pub(crate) fn text_or_null(&mut self) -> Result<Option<String>> {
+        match self.0.next() {
+            Some(Value::Text(value)) => Ok(Some(value)),
+            Some(Value::Null) => Ok(None),
+            other => Err(unexpected("text or null", other.as_ref())),
         }
     }
 

@@ -33,6 +33,7 @@ async fn archive(server: &Server, from: &str, to: &str, content: &str, at: Micro
         recipient: Some(entry(&recipient, &sender, false)),
         waiting: None,
         outgoing: None,
+        subject: None,
         resend: None,
         handled: None,
     };

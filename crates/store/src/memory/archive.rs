@@ -60,6 +60,9 @@ impl State {
         for entry in message.entries() {
             self.entry(&entry.account)?;
         }
+        if let (Some(_), Some(entry)) = (&message.subject, &message.recipient) {
+            self.room_entry(&entry.account)?;
+        }
         let waiting = self.joins_queue(&message)?;
         if let Some(departure) = &message.outgoing {
             self.admit_outgoing(message.stanza.len(), departure)?;
@@ -87,6 +90,10 @@ impl State {
             };
             let archive = &mut self.entry(&entry.account)?.archive;
             archive.entries.insert(id, kept);
+        }
+        if let (Some(subject), Some(entry)) = (message.subject, &message.recipient) {
+            let room = self.room_entry(&entry.account)?;
+            room.0.subject = Some(subject);
         }
         if let Some(departure) = message.outgoing {
             let waiting = OutgoingMessage {

@@ -1,6 +1,9 @@
 //! What is kept and what each operation does to it, without any waiting.
 
-use super::{access::AccessState, archive::ArchiveState, pubsub::Nodes, sessions::SessionState};
+use super::{
+    access::AccessState, archive::ArchiveState, pubsub::Nodes, rooms::Destroyed,
+    sessions::SessionState,
+};
 use crate::{
     Account, Credentials, Micros, OfflineMessage, Outcome, ROSTER_REMOVALS_MAX,
     ROSTER_REQUEST_BYTES_MAX, ROSTER_REQUESTS_MAX, Record, Result, Roster, RosterChange,
@@ -20,6 +23,7 @@ pub(super) struct State {
     /// By owner: accounts and services.
     pub(super) pubsub: BTreeMap<BareJid, Nodes>,
     pub(super) outgoing: BTreeMap<crate::Route, super::outgoing::Queue>,
+    pub(super) rooms_destroyed: BTreeMap<BareJid, Destroyed>,
     secrets: BTreeMap<&'static str, [u8; 32]>,
     pub(super) id_last: u64,
 }
@@ -35,6 +39,8 @@ pub(super) struct Entry {
     pub(super) archive: ArchiveState,
     pub(super) sessions: BTreeMap<String, SessionState>,
     pub(super) access: AccessState,
+    /// What it is, if it is a room, to which nobody can log in.
+    pub(super) room: Option<(crate::Room, crate::RoomOptions)>,
 }
 
 /// A roster with the version of each item, and what was removed from it.
@@ -74,6 +80,7 @@ impl State {
             archive: ArchiveState::default(),
             sessions: BTreeMap::new(),
             access: AccessState::default(),
+            room: None,
         };
         self.accounts.insert(account, entry);
         Ok(())
@@ -82,6 +89,7 @@ impl State {
     pub(super) fn account(&self, account: &BareJid) -> Option<Account> {
         self.accounts
             .get(account)
+            .filter(|entry| entry.room.is_none())
             .map(|entry| entry.account.clone())
     }
 
@@ -120,7 +128,9 @@ impl State {
         count: u32,
     ) -> Vec<BareJid> {
         self.accounts
-            .keys()
+            .iter()
+            .filter(|(_, entry)| entry.room.is_none())
+            .map(|(account, _)| account)
             .filter(|account| {
                 account.domain() == domain && after.is_none_or(|after| *account > after)
             })

@@ -17,8 +17,8 @@ const ACCOUNT: &str = "SELECT a.created, c.hash, c.salt, c.iterations, c.stored_
      FROM account a JOIN credential c ON c.account = a.jid WHERE a.jid = ?1 ORDER BY c.hash";
 const NUMBER: &str = "SELECT number FROM account WHERE jid = ?1";
 const DELETE: &str = "DELETE FROM account WHERE jid = ?1";
-const OF_DOMAIN: &str =
-    "SELECT jid FROM account WHERE domain = ?1 AND jid > ?2 ORDER BY jid LIMIT ?3";
+const OF_DOMAIN: &str = "SELECT jid FROM account WHERE domain = ?1 AND jid > ?2 AND NOT EXISTS \
+     (SELECT 1 FROM room r WHERE r.number = account.number) ORDER BY jid LIMIT ?3";
 const SET_LAST: &str = "UPDATE account SET last_at = ?2, last_status = ?3 WHERE jid = ?1";
 const LAST: &str =
     "SELECT last_at, last_status FROM account WHERE jid = ?1 AND last_at IS NOT NULL";
@@ -32,11 +32,17 @@ pub(super) fn create(
     credentials: &Credentials,
     now: Micros,
 ) -> Result<()> {
+    add(db, account, now)?;
+    put_credentials(db, account, credentials)
+}
+
+/// An account that nobody can log in to as long as it has no verifier.
+pub(super) fn add(db: &mut dyn Executor, account: &BareJid, now: Micros) -> Result<()> {
     let params = [account.as_str().into(), account.domain().into(), now.into()];
     if db.execute(CREATE, &params)? == 0 {
         return Err(StoreError::Exists);
     }
-    put_credentials(db, account, credentials)
+    Ok(())
 }
 
 pub(super) fn account(db: &mut dyn Executor, account: &BareJid) -> Result<Option<Account>> {

@@ -1,7 +1,7 @@
 //! Records of messages, and the stanzas they share.
 
 use super::{
-    Executor, Ids, SPAN_BITS, accounts, ids::outward, offline, outgoing, resends, sessions,
+    Executor, Ids, SPAN_BITS, accounts, ids::outward, offline, outgoing, resends, rooms, sessions,
 };
 use crate::{
     Entry, Message, Micros, Outcome, Record, Result, StoreError, Waiting, archive::origin_hash,
@@ -87,6 +87,9 @@ fn keep(db: &mut dyn Executor, ids: &mut Ids, message: &Message) -> Result<Outco
     for entry in message.entries() {
         add_entry(db, id, entry)?;
         holders += 1;
+    }
+    if let (Some(subject), Some(entry)) = (&message.subject, &message.recipient) {
+        rooms::set_subject(db, &entry.account, subject)?;
     }
     if holders > 0 {
         let origin = message.origin.as_deref().map(origin_hash);

@@ -11,6 +11,7 @@ pub(crate) const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0003_pubsub.sql"),
     include_str!("../../migrations/0004_resend.sql"),
     include_str!("../../migrations/0005_outgoing.sql"),
+    include_str!("../../migrations/0006_rooms.sql"),
 ];
 
 const CREATE_VERSIONS: &str =

@@ -65,6 +65,9 @@ fn the_columns_are_these() {
             "push: account service node client options failures retry",
             "resend: id account hash",
             "resend_key: account hash id",
+            "room: number secret config listed temporary subject",
+            "room_destroyed: jid destroyed_by destroyed_at",
+            "room_person: room jid affiliation nick",
             "roster_item: account contact name group_lines subscription ask approved request \
              listed version",
             "roster_removal: account contact version",
@@ -285,6 +288,7 @@ async fn no_query_of_an_archive_reads_it_whole() {
         .chain(crate::sql::OFFLINE_QUERIES)
         .chain(crate::sql::RESEND_QUERIES)
         .chain(crate::sql::OUTGOING_QUERIES)
+        .chain(crate::sql::ROOM_QUERIES)
     {
         for step in plan(&connection, sql) {
             let derived = step == "SCAN seen" || step == "SCAN old";
