@@ -8,6 +8,7 @@ from slixmpp.exceptions import IqError
 DEVICES = "eu.siacs.conversations.axolotl.devicelist"
 BUNDLES = "eu.siacs.conversations.axolotl.bundles"
 OMEMO = "eu.siacs.conversations.axolotl"
+OTHER = "urn:waxwing:test"
 EVENT = "{http://jabber.org/protocol/pubsub#event}event"
 PLUGINS = ["xep_0030", "xep_0115", "xep_0060", "xep_0163", "xep_0084", "xep_0172", "xep_0118"]
 
@@ -117,14 +118,14 @@ async def test_other_options(server):
     """What clients do when a node is not as they want it; and when they begin anew."""
     bot = await user(server, "juliet")
     pubsub = bot["xep_0060"]
-    await publish(bot, DEVICES, devices(1))
+    await publish(bot, OTHER, devices(1))
     try:
-        await publish(bot, DEVICES, devices(1), access_model="open")
+        await publish(bot, OTHER, devices(1), access_model="open")
         raise AssertionError("published on a node that is not open")
     except IqError as error:
         assert error.condition == "conflict", error.condition
         assert "precondition-not-met" in ElementTree.tostring(error.iq.xml, "unicode")
-    config = (await pubsub.get_node_config(None, DEVICES))["pubsub_owner"]["configure"]["form"]
+    config = (await pubsub.get_node_config(None, OTHER))["pubsub_owner"]["configure"]["form"]
     assert config.get_values()["pubsub#access_model"] == "presence"
     form = bot["xep_0004"].make_form(ftype="submit")
     form.add_field(
@@ -133,10 +134,10 @@ async def test_other_options(server):
         value="http://jabber.org/protocol/pubsub#node_config",
     )
     form.add_field(var="pubsub#access_model", value="open")
-    await pubsub.set_node_config(None, DEVICES, form)
-    await publish(bot, DEVICES, devices(1), access_model="open")
-    await pubsub.delete_node(None, DEVICES)
-    await publish(bot, DEVICES, devices(1), access_model="whitelist")
+    await pubsub.set_node_config(None, OTHER, form)
+    await publish(bot, OTHER, devices(1), access_model="open")
+    await pubsub.delete_node(None, OTHER)
+    await publish(bot, OTHER, devices(1), access_model="whitelist")
     await bot.logout()
 
 

@@ -1,6 +1,12 @@
 //! Accounts: what guards and presence must know of one, and its making and ending.
 
-use crate::{Engine, error, features::mam};
+use crate::{
+    Engine, error,
+    features::{
+        avatar::{self, Avatar},
+        mam,
+    },
+};
 use std::sync::Arc;
 use waxwing_proto::{
     BareJid, Jid,
@@ -24,6 +30,8 @@ pub struct View {
     pub archive: Option<ArchivePreferences>,
     /// Where its clients want to be woken (XEP-0357).
     pub pushes: Box<[Push]>,
+    /// Its picture, if it shows one.
+    pub avatar: Option<Avatar>,
 }
 
 /// What presence needs to know of one contact.
@@ -85,6 +93,7 @@ impl View {
             blocked: blocked.into(),
             archive: None,
             pushes: Box::default(),
+            avatar: None,
         }
     }
     /// All contacts, in address order.
@@ -160,7 +169,9 @@ impl Engine {
         let blocked = self.store().blocked(account.clone()).await?;
         let archive = self.store().archive_preferences(account.clone()).await?;
         let pushes = self.store().pushes(account.clone()).await?;
+        let avatar = avatar::of(self.store(), account).await?;
         Ok(View {
+            avatar,
             created: kept.created,
             archive,
             pushes: pushes.into(),

@@ -3,6 +3,7 @@
 //! Whether somebody may see an account is decided by that account's own roster and block list,
 //! never by the viewer's.
 
+mod avatar;
 mod blocked;
 mod fanout;
 mod probe;
@@ -11,6 +12,7 @@ mod subscribe;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use avatar::show_avatar;
 pub(crate) use blocked::{hide_from, show_to};
 pub(crate) use fanout::went_away;
 pub(crate) use probe::as_it_is;
@@ -81,7 +83,7 @@ async fn take(session: &mut Session, draft: Draft, out: &mut Output) -> Result<(
     let engine = session.engine().clone();
     let account = session.state.account.clone();
     match (Type::of(&draft)?, draft.to().is_some()) {
-        (Type::Available, false) => available(session, draft, out).await,
+        (Type::Available, false) => available(session, &view, draft, out).await,
         (Type::Unavailable, false) => unavailable(session, &view, draft, out).await,
         (Type::Available | Type::Unavailable | Type::Error, true) => {
             directed(session, &view, draft, out).await
@@ -98,7 +100,8 @@ async fn take(session: &mut Session, draft: Draft, out: &mut Output) -> Result<(
 /// Initial presence and what follows it (§ 4.2, § 4.4).
 async fn available(
     session: &mut Session,
-    draft: Draft,
+    view: &View,
+    mut draft: Draft,
     out: &mut Output,
 ) -> Result<(), StanzaError> {
     let priority = priority(draft.root())?;
@@ -106,6 +109,8 @@ async fn available(
     let account = session.state.account.clone();
     let resource = session.state.resource.clone();
     let before = resource.priority();
+    resource.set_faceless(avatar::is_refused(&draft));
+    avatar::stamp(&mut draft, avatar::hash(view, true));
     // It stays as long as the session does.
     let stanza = draft.seal().detached();
     if priority >= 0 {
@@ -162,7 +167,7 @@ async fn unavailable(
 async fn directed(
     session: &mut Session,
     view: &View,
-    draft: Draft,
+    mut draft: Draft,
     out: &mut Output,
 ) -> Result<(), StanzaError> {
     let kind = Type::of(&draft)?;
@@ -175,6 +180,10 @@ async fn directed(
     let engine = session.engine().clone();
     let resource = session.state.resource.clone();
     let sender = Some((&session.state.account, view));
+    if kind == Type::Available {
+        let sees = avatar::sees(&session.state.account, view, &to);
+        avatar::stamp(&mut draft, avatar::hash(view, sees));
+    }
     if engine.service(to.domain()).is_some() && kind == Type::Available {
         return directed_to_service(session, view, draft, to, out).await;
     }

@@ -3,6 +3,7 @@
 //! Sharded; a lock is held for a look-up or a swap only. Nothing is awaited, written or delivered
 //! under it, and no two shards are locked at once.
 
+mod face;
 mod setting;
 
 pub use setting::Setting;
@@ -59,6 +60,8 @@ pub struct Resource {
 #[derive(Debug, Default)]
 struct Shown {
     presence: Option<Sealed>,
+    /// Its client shows no avatar.
+    faceless: bool,
     /// Text of its last unavailable presence.
     farewell: String,
     /// What it could do when it was last sent the newest items of nodes (XEP-0163 § 4.3.4).

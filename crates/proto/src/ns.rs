@@ -126,6 +126,16 @@ pub const PUSH_SUMMARY: &str = "urn:xmpp:push:summary";
 pub const NOTIFICATION_SETTINGS: &str = "urn:xmpp:notification-settings:1";
 /// Bookmarks in publish-subscribe (XEP-0402).
 pub const BOOKMARKS: &str = "urn:xmpp:bookmarks:1";
+/// Pictures of people (XEP-0084).
+pub const AVATAR_DATA: &str = "urn:xmpp:avatar:data";
+/// What pictures of people are (XEP-0084).
+pub const AVATAR_METADATA: &str = "urn:xmpp:avatar:metadata";
+/// Pictures in vCards and on nodes are the same (XEP-0398).
+pub const VCARD_CONVERSION: &str = "urn:xmpp:pep-vcard-conversion:0";
+/// Hashes of pictures in presence (XEP-0153).
+pub const VCARD_UPDATE: &str = "vcard-temp:x:update";
+/// vCard4 (RFC 6351, XEP-0292).
+pub const VCARD4: &str = "urn:ietf:params:xml:ns:vcard-4.0";
 /// References, mentions among them (XEP-0372).
 pub const REFERENCE: &str = "urn:xmpp:reference:0";
 /// Publish-subscribe events (XEP-0060).

@@ -49,7 +49,7 @@ pub(crate) async fn assist(engine: &Engine, from: &Jid, draft: &mut Draft) {
         None => from.bare_str().to_owned(),
     };
     draft.hide_all(displayed);
-    let published = pubsub::publish_private(engine, from, ns::MDS, (chat, payload)).await;
+    let published = pubsub::publish(engine, from, ns::MDS, (chat, payload)).await;
     if let Err(error) = published {
         // The message itself is as good as without it; the client publishes the next one again.
         tracing::debug!(?error, "what was displayed could not be published");

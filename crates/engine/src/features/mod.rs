@@ -7,6 +7,7 @@
 )]
 
 pub mod archive;
+pub mod avatar;
 pub mod blocking;
 pub mod cam;
 pub mod caps;
@@ -20,6 +21,7 @@ mod muc;
 pub mod offline;
 pub mod ping;
 pub mod private;
+pub mod profile;
 pub mod pubsub;
 pub mod push;
 pub mod register;
@@ -58,6 +60,8 @@ pub const FEATURES: &[Feature] = &[
     last::FEATURE,
     private::FEATURE,
     vcard::FEATURE,
+    avatar::FEATURE,
+    profile::FEATURE,
     pubsub::FEATURE,
     mds::FEATURE,
     register::FEATURE,

@@ -27,6 +27,7 @@ mod hosted;
 mod last;
 mod node;
 mod options;
+mod own;
 mod owner;
 mod purpose;
 mod reply;
@@ -37,18 +38,18 @@ mod turns;
 
 pub(crate) use discover::{Item, items_of, node_info, nodes_of};
 pub(crate) use last::{on_caps, to_contact};
+pub(crate) use own::{Readers, items, may_read, newest, publish};
 pub(crate) use turns::Turns;
 
+use super::avatar;
 use crate::{
     Engine,
     feature::{Coverage, Disco, Feature, IqCx, IqHandler, IqKind, IqRoute, Place, Reply, Who, Xep},
 };
-use bytes::Bytes;
-use config::NodeConfig;
 use errors::Refusal;
-use request::{NewItem, Publish, Request};
+use request::Request;
 use service::Call;
-use waxwing_proto::{Jid, ns, stanza::StanzaError};
+use waxwing_proto::{BareJid, ns, stanza::StanzaError};
 use waxwing_store::BoxFuture;
 
 /// The feature.
@@ -168,32 +169,6 @@ fn set(cx: IqCx<'_>) -> BoxFuture<'_, Result<Reply, StanzaError>> {
     })
 }
 
-/// Publishes an item in the name of one of the account's own clients, on a node that is made for
-/// these clients alone if there is none.
-pub(crate) async fn publish_private(
-    engine: &Engine,
-    from: &Jid,
-    node: &str,
-    (id, payload): (String, Bytes),
-) -> Result<(), StanzaError> {
-    let publish = Publish {
-        node: node.to_owned(),
-        item: Some(NewItem {
-            id: Some(id),
-            payload: Some(payload),
-        }),
-        options: None,
-        made_as: Some(NodeConfig::private()),
-    };
-    let owner = from.to_bare();
-    let call = Call {
-        engine,
-        owner: &owner,
-        from,
-    };
-    call.answer(&Request::Publish(publish)).await.map(drop)
-}
-
 async fn answer(cx: &IqCx<'_>, request: Result<Request, Refusal>) -> Result<Reply, StanzaError> {
     let call = Call {
         engine: cx.engine,
@@ -205,5 +180,15 @@ async fn answer(cx: &IqCx<'_>, request: Result<Request, Refusal>) -> Result<Repl
         Err(refusal) => return Err(call.hide(refusal, None).await),
     };
     let payload = call.answer(&request).await?;
+    if let Some(node) = request.changes() {
+        changed(cx.engine, cx.to, node).await;
+    }
     Ok(payload.map_or(Reply::Empty, Reply::Payload))
+}
+
+/// What else an account shows is made from some nodes.
+async fn changed(engine: &Engine, owner: &BareJid, node: &str) {
+    if node == ns::AVATAR_METADATA {
+        avatar::changed(engine, owner).await;
+    }
 }

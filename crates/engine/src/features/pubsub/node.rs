@@ -190,8 +190,7 @@ impl Given<'_> {
             }
             // § 7.1.4
             None if self.makes_nodes() => {
-                let usual = || NodeConfig::of_new(&publish.node);
-                let mut config = publish.made_as.clone().unwrap_or_else(usual);
+                let mut config = NodeConfig::of_new(&publish.node);
                 if let Some(options) = &publish.options {
                     config.apply_all(options).map_err(refused)?;
                 }

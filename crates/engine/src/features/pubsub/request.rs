@@ -1,6 +1,6 @@
 //! Requests as they stand in `<pubsub/>` (XEP-0060 § 5 to § 8), read and checked for shape only.
 
-use super::{config::NodeConfig, errors::Refusal};
+use super::errors::Refusal;
 use bytes::Bytes;
 use waxwing_proto::{
     BareJid, Jid,
@@ -92,8 +92,6 @@ pub(super) struct Publish {
     pub(super) item: Option<NewItem>,
     /// What is demanded of the node.
     pub(super) options: Option<Form>,
-    /// What the node is made as, if there is none, where that is not as any other.
-    pub(super) made_as: Option<NodeConfig>,
 }
 
 /// An item to be published.
@@ -130,6 +128,18 @@ pub(super) enum Subscribed {
 }
 
 impl Request {
+    /// The node that it may have changed.
+    pub(super) fn changes(&self) -> Option<&str> {
+        match self {
+            Self::Publish(Publish { node, .. })
+            | Self::Retract { node, .. }
+            | Self::Configure(node, Some(_))
+            | Self::Delete { node, .. }
+            | Self::Purge(node) => Some(node),
+            _ => None,
+        }
+    }
+
     /// Reads the child of a `get`.
     pub(super) fn get(pubsub: Element<'_>) -> Result<Self, Refusal> {
         let request = only(pubsub, |child| !child.is("set", ns::RSM))?;
@@ -250,7 +260,6 @@ fn publish(pubsub: Element<'_>, request: Element<'_>) -> Result<Request, Refusal
         node: named(request)?,
         item,
         options,
-        made_as: None,
     }))
 }
 
