@@ -10,6 +10,7 @@ use crate::{
         retraction::Retractions,
         stanza_id::{self, StanzaIds},
     },
+    federation::Federation,
     metrics::Metrics,
     registry::Registry,
     route::{Questions, Remote},
@@ -41,6 +42,7 @@ struct Inner {
     caps: features::caps::Cache,
     pubsub: features::pubsub::Turns,
     remote: Remote,
+    federation: Federation,
     questions: Questions,
     wakes: features::push::Wakes,
     stanza_ids: StanzaIds,
@@ -62,6 +64,7 @@ impl Engine {
         let decoy_secret = store.secret("decoy-salt", env.secret()).await?;
         let id_secret = store.secret(stanza_id::SECRET, env.secret()).await?;
         let client_secret = store.secret("clients", env.secret()).await?;
+        let dialback_secret = store.secret("dialback", env.secret()).await?;
         let streams = Arc::new(stream_settings(&settings));
         let component_streams = Arc::new(component_settings(&settings));
         let components = settings.components.iter();
@@ -79,6 +82,7 @@ impl Engine {
             questions: Questions::default(),
             wakes: features::push::Wakes::default(),
             remote: Remote::new(components.map(|component| component.name.clone())),
+            federation: Federation::new(&settings, &dialback_secret),
             deliverer: Deliverer::default(),
             started: env.now(),
             streams,
@@ -98,7 +102,8 @@ impl Engine {
         let deliver = self.clone().deliver();
         let retract = self.clone().retract();
         let wake = self.clone().wake();
-        tokio::join!(deliver, retract, wake, self.end_expired());
+        let federate = self.clone().federate();
+        tokio::join!(deliver, retract, wake, federate, self.end_expired());
     }
 
     /// Wall clock and randomness.
@@ -180,6 +185,9 @@ impl Engine {
     }
     pub(crate) fn remote(&self) -> &Remote {
         &self.0.remote
+    }
+    pub(crate) fn federation(&self) -> &Federation {
+        &self.0.federation
     }
     pub(crate) fn decoy_secret(&self) -> &[u8; 32] {
         &self.0.decoy_secret

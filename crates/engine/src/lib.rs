@@ -14,6 +14,7 @@ pub mod env;
 pub mod error;
 pub mod feature;
 pub mod features;
+mod federation;
 mod hibernation;
 pub mod metrics;
 pub mod outbox;
@@ -33,8 +34,11 @@ pub use connection::{Connection, Event, Status};
 pub use engine::Engine;
 pub use env::Env;
 pub use feature::Service;
+pub use federation::{
+    Dial, DialFailure, IncomingConnection, IncomingEvent, OutgoingConnection, OutgoingEvent,
+};
 pub use served::Served;
 pub use settings::{
-    Archives, Clients, ComponentSettings, Contacts, DomainSettings, Limits, Push, ServiceSettings,
-    Settings,
+    Archives, Clients, ComponentSettings, Contacts, DomainSettings, Federation, Limits, Push,
+    ServiceSettings, Settings,
 };

@@ -65,6 +65,18 @@ metrics! {
     component_failures: Counter,
     /// Stanzas received from external components.
     component_stanzas: Counter,
+    /// Connections that other servers have made, open now.
+    s2s_incoming: Gauge,
+    /// Connections made to other servers, open now.
+    s2s_outgoing: Gauge,
+    /// Attempts to reach another server that came to nothing.
+    s2s_dials_failed: Counter,
+    /// Stanzas received from other servers.
+    s2s_stanzas_in: Counter,
+    /// Stanzas sent to other servers.
+    s2s_stanzas_out: Counter,
+    /// Messages given back because their server could not be reached for too long.
+    outgoing_expired: Counter,
     /// Push notifications published (XEP-0357).
     pushes: Counter,
     /// Push notifications that the app server did not take.

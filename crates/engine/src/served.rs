@@ -1,6 +1,9 @@
 //! What a shell serves: connections without their sockets, whoever is at the other end.
 
-use crate::{ComponentConnection, ComponentEvent, Connection, Event, Status};
+use crate::{
+    ComponentConnection, ComponentEvent, Connection, Event, IncomingConnection, IncomingEvent,
+    OutgoingConnection, OutgoingEvent, Status,
+};
 use bytes::{Bytes, BytesMut};
 use std::{collections::VecDeque, future::Future};
 use waxwing_proto::stream::{StreamCondition, TlsInfo};
@@ -103,6 +106,84 @@ impl Served for ComponentConnection {
     fn on_event(&mut self, event: ComponentEvent) -> impl Future<Output = ()> + Send {
         Self::on_event(self, event);
         std::future::ready(())
+    }
+    fn end(self) -> impl Future<Output = ()> + Send {
+        Self::end(self)
+    }
+}
+
+impl Served for IncomingConnection {
+    type Event = IncomingEvent;
+
+    fn handle(&mut self, input: &mut BytesMut) -> impl Future<Output = ()> + Send {
+        Self::handle(self, input)
+    }
+    /// Always: one stanza is handled after the other, and TCP slows down who is faster.
+    fn wants_input(&self) -> bool {
+        Self::status(self) == Status::Open
+    }
+    fn output(&mut self) -> &mut VecDeque<Bytes> {
+        Self::output(self)
+    }
+    fn written(&mut self) {}
+    fn status(&self) -> Status {
+        Self::status(self)
+    }
+    fn is_authenticated(&self) -> bool {
+        Self::is_authenticated(self)
+    }
+    fn tls_started(&mut self, info: TlsInfo) {
+        Self::tls_started(self, info);
+    }
+    fn shutdown(&mut self, condition: StreamCondition) {
+        Self::shutdown(self, condition);
+    }
+    fn event(&mut self) -> impl Future<Output = IncomingEvent> + Send {
+        Self::event(self)
+    }
+    fn on_event(&mut self, event: IncomingEvent) -> impl Future<Output = ()> + Send {
+        Self::on_event(self, event)
+    }
+    fn end(self) -> impl Future<Output = ()> + Send {
+        drop(self);
+        std::future::ready(())
+    }
+}
+
+impl Served for OutgoingConnection {
+    type Event = OutgoingEvent;
+
+    fn handle(&mut self, input: &mut BytesMut) -> impl Future<Output = ()> + Send {
+        Self::handle(self, input)
+    }
+    /// Always: one stanza is handled after the other, and TCP slows down who is faster.
+    fn wants_input(&self) -> bool {
+        Self::status(self) == Status::Open
+    }
+    fn output(&mut self) -> &mut VecDeque<Bytes> {
+        Self::output(self)
+    }
+    fn written(&mut self) {
+        Self::written(self);
+    }
+    fn status(&self) -> Status {
+        Self::status(self)
+    }
+    /// It has no place among those that have come to us.
+    fn is_authenticated(&self) -> bool {
+        true
+    }
+    fn tls_started(&mut self, info: TlsInfo) {
+        Self::tls_started(self, info);
+    }
+    fn shutdown(&mut self, condition: StreamCondition) {
+        Self::shutdown(self, condition);
+    }
+    fn event(&mut self) -> impl Future<Output = OutgoingEvent> + Send {
+        Self::event(self)
+    }
+    fn on_event(&mut self, event: OutgoingEvent) -> impl Future<Output = ()> + Send {
+        Self::on_event(self, event)
     }
     fn end(self) -> impl Future<Output = ()> + Send {
         Self::end(self)

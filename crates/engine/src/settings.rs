@@ -3,7 +3,7 @@
 use crate::feature::Service;
 use std::time::Duration;
 use waxwing_proto::sasl::Mechanism;
-use waxwing_proto::stream::component::Secret;
+use waxwing_proto::stream::{component::Secret, s2s::Policies};
 
 /// All settings of an engine.
 #[derive(Debug, Clone)]
@@ -18,6 +18,8 @@ pub struct Settings {
     pub push: Push,
     /// Named bounds.
     pub limits: Limits,
+    /// How other servers are talked to.
+    pub federation: Federation,
     /// How long archives are kept.
     pub archive: Archives,
     /// What is kept of people's clients, and their tokens.
@@ -134,6 +136,18 @@ pub struct Limits {
     pub outbox_bytes_max: usize,
     /// Stanzas of one session waiting for their commit; then its socket is not read.
     pub pending_stanzas_max: usize,
+    /// Bytes of one stanza of another server.
+    pub s2s_stanza_bytes_max: usize,
+    /// Pairs of a domain of ours and another that something is known of.
+    pub links_max: usize,
+    /// Stanzas in memory on their way from one domain of ours to one other.
+    pub link_stanzas_max: usize,
+    /// Bytes of those stanzas.
+    pub link_bytes_max: usize,
+    /// Messages that wait on disk on their way from one domain of ours to one other.
+    pub outgoing_messages_max: u32,
+    /// Bytes of those messages.
+    pub outgoing_bytes_max: u64,
     /// Contacts in one roster.
     pub roster_items_max: u32,
     /// Groups of one contact.
@@ -185,6 +199,12 @@ impl Default for Limits {
             outbox_stanzas_max: 4096,
             outbox_bytes_max: 4 * 1024 * 1024,
             pending_stanzas_max: 256,
+            s2s_stanza_bytes_max: 512 * 1024,
+            links_max: 10_000,
+            link_stanzas_max: 1000,
+            link_bytes_max: 4 * 1024 * 1024,
+            outgoing_messages_max: 10_000,
+            outgoing_bytes_max: 64 * 1024 * 1024,
             roster_items_max: 2000,
             roster_groups_max: 32,
             roster_name_bytes_max: 1023,
@@ -202,6 +222,28 @@ impl Default for Limits {
             auth_failures_per_address_max: 20,
             auth_failures_per_account_max: 20,
             scram_iterations: 10_000,
+        }
+    }
+}
+
+/// How other servers are talked to (RFC 6120 § 13).
+#[derive(Debug, Clone)]
+pub struct Federation {
+    /// Whether they are at all.
+    pub enabled: bool,
+    /// Which of them, and how they have to show who they are.
+    pub policies: Policies,
+    /// How long a message waits for a server that cannot be reached, before its sender gets an error.
+    pub wait: Duration,
+}
+
+impl Default for Federation {
+    /// Off; a certificate from everybody; a day.
+    fn default() -> Self {
+        Self {
+            enabled: false,
+            policies: Policies::default(),
+            wait: Duration::from_hours(24),
         }
     }
 }
@@ -257,6 +299,7 @@ impl Settings {
             components: Vec::new(),
             services: ServiceSettings::usual(name),
             push: Push::default(),
+            federation: Federation::default(),
             archive: Archives::default(),
             limits: Limits::default(),
             clients: Clients::default(),

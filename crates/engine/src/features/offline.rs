@@ -102,7 +102,7 @@ pub(crate) fn record_of(
 
 /// XEP-0160 § 3: normal and chat messages are kept, except those that carry nothing but a chat
 /// state, and those whose sender asks not to (XEP-0334 § 4.2, § 4.3).
-fn worth_keeping(message: &Stanza) -> bool {
+pub(crate) fn worth_keeping(message: &Stanza) -> bool {
     if !matches!(Type::of_stanza(message), Type::Normal | Type::Chat) {
         return false;
     }

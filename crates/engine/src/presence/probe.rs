@@ -138,7 +138,8 @@ pub(super) async fn from_client(
         return Ok(());
     }
     if !engine.is_local(to.domain()) {
-        return engine.remote().send(to.domain(), draft.seal());
+        let domain = account.domain();
+        return engine.send_away(domain, to.domain(), draft.seal());
     }
     probe(engine, &draft).await
 }

@@ -56,7 +56,7 @@ pub(super) async fn outbound(
         }
         if !here && kind == Type::Subscribe {
             // Only then: whoever cannot be reached can still be left.
-            engine.remote().check(contact.domain())?;
+            engine.check_away(contact.domain())?;
         }
     }
     let decide = |state| subscription::outbound(state, kind);

@@ -80,7 +80,7 @@ impl Engine {
         };
         self.questions().0.lock().insert(id.clone(), question);
         let _asked = Asked(self.questions(), id);
-        self.remote().send(to.domain(), stanza)?;
+        self.send_away(from, to.domain(), stanza)?;
         match timeout(patience, answered).await {
             Ok(Ok(answer)) => answer,
             _ => Err(Condition::RemoteServerTimeout.into()),

@@ -64,7 +64,7 @@ pub async fn route(
         return service::arrive(engine, found.kind, draft, (from, to), sender).await;
     }
     if !engine.is_local(to.domain()) {
-        engine.remote().check(to.domain())?;
+        engine.check_away(to.domain())?;
         let mut handover = Handover::new(draft, from, to, Rule::Remote);
         let parties = Parties {
             sender,
@@ -142,7 +142,17 @@ fn record(
     engine
         .features()
         .record(&handover.stanza, &cx, &mut message);
-    let kept = message.sender.is_some() || message.recipient.is_some() || message.waiting.is_some();
+    let (local, remote) = (handover.from.domain(), handover.to.domain());
+    if matches!(handover.rule, Rule::Remote)
+        && !engine.remote().is_component(remote)
+        && offline::worth_keeping(&handover.stanza)
+    {
+        message.outgoing = engine.departure(local, remote);
+    }
+    let kept = message.sender.is_some()
+        || message.recipient.is_some()
+        || message.waiting.is_some()
+        || message.outgoing.is_some();
     kept.then(|| {
         message.stanza = handover.sealed.to_bytes();
         Box::new(message)
@@ -324,6 +334,10 @@ fn nobody(kind: Type) -> Result<Routed, StanzaError> {
 /// `service-unavailable`.
 pub(crate) fn commit_error(engine: &Engine, failure: &waxwing_store::StoreError) -> StanzaError {
     match failure {
+        waxwing_store::StoreError::Quota(
+            waxwing_store::quota::OUTGOING_MESSAGES | waxwing_store::quota::OUTGOING_BYTES,
+        ) => StanzaError::new(Condition::ResourceConstraint)
+            .text("Too many messages wait for the other server."),
         waxwing_store::StoreError::Quota(_) | waxwing_store::StoreError::NoAccount => {
             engine.metrics().offline_refused.inc();
             Condition::ServiceUnavailable.into()

@@ -58,6 +58,8 @@ pub struct Handover {
     id: Option<u64>,
     /// Its copies were made already.
     is_copied: bool,
+    /// It is in a queue towards another domain.
+    departs: bool,
 }
 
 /// Which rules of RFC 6121 § 8.5 apply.
@@ -89,6 +91,7 @@ impl Handover {
             archives: [false; 2],
             id: None,
             is_copied: false,
+            departs: false,
         }
     }
 
@@ -97,6 +100,7 @@ impl Handover {
         let to = self.to.to_bare();
         let own = self.from.bare_str() == to.as_str();
         let sender = message.sender.is_some();
+        self.departs = message.outgoing.is_some();
         self.archives = [sender, message.recipient.is_some() || own && sender];
         if message.waiting.is_some() {
             self.rule = Rule::Stored;
@@ -148,9 +152,11 @@ impl Handover {
             }
             Rule::Service(kind) => service::hand_over(engine, kind, self).map(|()| None),
             Rule::Remote => {
-                engine
-                    .remote()
-                    .send(self.to.domain(), self.sealed.clone())?;
+                let (from, to) = (self.from.domain(), self.to.domain());
+                match self.id.filter(|_| self.departs) {
+                    None => engine.send_away(from, to, self.sealed.clone())?,
+                    id => engine.depart(from, to, self.sealed.clone(), id)?,
+                }
                 if self.sealed.kind() == Kind::Message {
                     copy::copy(engine, self, &[], &[]);
                 }

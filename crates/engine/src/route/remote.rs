@@ -1,8 +1,10 @@
 //! The ways to other domains.
 //!
-//! A way is an outbox that somebody empties: the connection of an external component (XEP-0114).
-//! Whoever has a stanza for another domain gives it to [`Remote::send`] and does not ask further.
+//! A way to a component is an outbox that somebody empties, its connection (XEP-0114); to other servers
+//! there are the links of [`crate::federation`]. Whoever has a stanza for another domain gives it to
+//! [`Engine::send_away`] and does not ask further.
 
+use crate::Engine;
 use crate::outbox::{Delivery, Outbox, Refused};
 use hashbrown::HashMap;
 use parking_lot::RwLock;
@@ -35,9 +37,9 @@ impl Remote {
         }
     }
 
-    /// Gives a stanza, whose `to` is of `domain`, to whoever takes it there. It never waits; an
-    /// error means that the stanza was not taken (RFC 6120 § 10.4).
-    pub fn send(&self, domain: &str, stanza: Sealed) -> Result<(), StanzaError> {
+    /// Gives a stanza, whose `to` is of `domain`, to the component that takes it there. It never
+    /// waits; an error means that the stanza was not taken (RFC 6120 § 10.4).
+    fn send(&self, domain: &str, stanza: Sealed) -> Result<(), StanzaError> {
         let route = self.route(domain)?;
         match route.outbox.push(Delivery::Stanza(stanza)) {
             Ok(()) => Ok(()),
@@ -46,8 +48,13 @@ impl Remote {
         }
     }
 
+    /// Whether only a component of ours serves `domain`, connected or not.
+    pub(crate) fn is_component(&self, domain: &str) -> bool {
+        self.components.iter().any(|name| **name == *domain)
+    }
+
     /// Whether there is a way to `domain`; otherwise the error for a stanza that has to go there.
-    pub fn check(&self, domain: &str) -> Result<(), StanzaError> {
+    fn check(&self, domain: &str) -> Result<(), StanzaError> {
         self.route(domain).map(|_| ())
     }
 
@@ -70,7 +77,7 @@ impl Remote {
 
     /// The error for a stanza to a domain to which there is no way.
     pub fn unreachable(&self, domain: &str) -> StanzaError {
-        if self.components.iter().any(|name| **name == *domain) {
+        if self.is_component(domain) {
             return StanzaError::new(Condition::RemoteServerTimeout)
                 .text("This service is not connected at the moment.");
         }
@@ -82,6 +89,33 @@ impl Remote {
         let route = routes.get(domain).cloned();
         drop(routes);
         route.ok_or_else(|| self.unreachable(domain))
+    }
+}
+
+impl Engine {
+    /// Sends a stanza, of the domain `from`, to the domain `to`, which is not served here: to the
+    /// component or the server there. It never waits; an error means that the stanza was not taken
+    /// (RFC 6120 § 10.4).
+    pub(crate) fn send_away(
+        &self,
+        from: &str,
+        to: &str,
+        stanza: Sealed,
+    ) -> Result<(), StanzaError> {
+        if self.remote().is_component(to) {
+            self.remote().send(to, stanza)
+        } else {
+            self.depart(from, to, stanza, None)
+        }
+    }
+
+    /// Whether something can be sent to the domain `to`, as far as is known; otherwise the error for it.
+    pub(crate) fn check_away(&self, to: &str) -> Result<(), StanzaError> {
+        if self.remote().is_component(to) {
+            self.remote().check(to)
+        } else {
+            self.federation().check(to)
+        }
     }
 }
 

@@ -96,7 +96,7 @@ pub(crate) fn presence_away(engine: &Engine, from: &Jid, to: &Jid, stanza: &Seal
         }
         return;
     }
-    let _ = engine.remote().send(to.domain(), stanza.clone());
+    let _ = engine.send_away(from.domain(), to.domain(), stanza.clone());
 }
 
 /// Sends a stanza in a service's name to anybody, `from` and `to` being set. To an account it goes
@@ -110,7 +110,8 @@ pub async fn send(engine: &Engine, stanza: &Sealed) -> Result<(), StanzaError> {
         return Err(Condition::BadRequest.into());
     };
     if !engine.serves(to.domain()) {
-        return engine.remote().send(to.domain(), stanza.clone());
+        let from = draft.from().map_or("", Jid::domain);
+        return engine.send_away(from, to.domain(), stanza.clone());
     }
     // Boxed, because what arrives may be answered by a service.
     Box::pin(inbound::taken(engine, draft)).await.map(drop)

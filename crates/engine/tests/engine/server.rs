@@ -31,6 +31,7 @@ pub(crate) struct Server {
     pub(crate) store: Arc<MemoryStore>,
     clock: Arc<AtomicI64>,
     runner: tokio::task::AbortHandle,
+    domain: &'static str,
 }
 
 impl Server {
@@ -45,13 +46,18 @@ impl Server {
 
     /// With other settings than the defaults.
     pub(crate) async fn with_settings(change: impl FnOnce(&mut Settings)) -> Self {
+        Self::of("localhost", change).await
+    }
+
+    /// For another domain than `localhost`.
+    pub(crate) async fn of(domain: &'static str, change: impl FnOnce(&mut Settings)) -> Self {
         let store = Arc::new(MemoryStore::new());
         let verifiers = Verifiers::derive(PASSWORD, b"sixteen bytes of", 8).unwrap();
         for name in ["alice", "bob", "carol", "dave"] {
-            let created = store.account_create(account(name), verifiers.clone(), START);
+            let created = store.account_create(account_of(name, domain), verifiers.clone(), START);
             created.await.unwrap();
         }
-        let mut settings = Settings::for_domain("localhost");
+        let mut settings = Settings::for_domain(domain);
         settings.limits.scram_iterations = 8;
         change(&mut settings);
         let clock = Arc::new(AtomicI64::new(START));
@@ -63,6 +69,7 @@ impl Server {
             store,
             clock,
             runner,
+            domain,
         }
     }
 
@@ -96,9 +103,13 @@ impl Server {
     /// A connection inside TLS on which nothing was sent.
     pub(crate) fn connect(&self) -> Client {
         let bindings = ChannelBindings::default();
-        let transport = Transport::Tls(TlsInfo { bindings, ..TlsInfo::default() });
+        let transport = Transport::Tls(TlsInfo {
+            bindings,
+            ..TlsInfo::default()
+        });
         let peer = IpAddr::V4(Ipv4Addr::LOCALHOST);
         Client {
+            domain: self.domain,
             connection: Connection::new(&self.engine, peer, transport),
             input: BytesMut::new(),
             received: String::new(),
@@ -142,6 +153,7 @@ impl Server {
 
 /// A client without a socket.
 pub(crate) struct Client {
+    domain: &'static str,
     pub(crate) connection: Connection,
     input: BytesMut,
     received: String,
@@ -159,11 +171,12 @@ impl Client {
 
     /// Sends a stream header.
     pub(crate) async fn open(&mut self) {
-        self.send(
-            "<stream:stream xmlns='jabber:client' to='localhost' version='1.0' xml:lang='de' \
+        let header = format!(
+            "<stream:stream xmlns='jabber:client' to='{}' version='1.0' xml:lang='de' \
              xmlns:stream='http://etherx.jabber.org/streams'>",
-        )
-        .await;
+            self.domain
+        );
+        self.send(&header).await;
     }
 
     /// Gives the connection bytes and lets it do all it can.
@@ -270,7 +283,11 @@ async fn rest() {
 }
 
 pub(crate) fn account(name: &str) -> BareJid {
-    BareJid::parse(&format!("{name}@localhost")).unwrap()
+    account_of(name, "localhost")
+}
+
+fn account_of(name: &str, domain: &str) -> BareJid {
+    BareJid::parse(&format!("{name}@{domain}")).unwrap()
 }
 
 pub(crate) fn chat(to: &str, id: &str) -> String {

@@ -6,9 +6,8 @@ use super::{
 };
 use crate::{
     ARCHIVE_FIND_MAX, ARCHIVE_IDS_MAX, Archive, ArchiveFilter, ArchivePage, ArchivePreferences,
-    Archived, BoxFuture, Handled, Message, Micros, OfflineMessage, Outcome, OutgoingMessage,
-    PageRequest, RESEND_WINDOW, Result, Retention, StoreError, Wait, Waiting, archive::origin_hash,
-    quota,
+    Archived, BoxFuture, Handled, Message, Micros, OfflineMessage, Outcome, PageRequest,
+    RESEND_WINDOW, Result, Retention, StoreError, Wait, Waiting, archive::origin_hash, quota,
 };
 use bytes::Bytes;
 use std::{collections::BTreeMap, ops::Bound};
@@ -91,18 +90,12 @@ impl State {
             let archive = &mut self.entry(&entry.account)?.archive;
             archive.entries.insert(id, kept);
         }
-        if let (Some(subject), Some(entry)) = (message.subject, &message.recipient) {
+        if let (Some(subject), Some(entry)) = (&message.subject, &message.recipient) {
             let room = self.room_entry(&entry.account)?;
-            room.0.subject = Some(subject);
+            room.0.subject = Some(subject.clone());
         }
-        if let Some(departure) = message.outgoing {
-            let waiting = OutgoingMessage {
-                id,
-                at: message.at,
-                stanza: message.stanza.clone(),
-            };
-            let queue = self.outgoing.entry(departure.route).or_default();
-            queue.insert(id, waiting);
+        if let Some(departure) = &message.outgoing {
+            self.add_outgoing(id, &message, departure);
         }
         if let Some(place) = message.waiting.filter(|_| waiting) {
             let offline = OfflineMessage {

@@ -4,7 +4,9 @@ use super::{
     MemoryStore,
     state::{State, size, size64},
 };
-use crate::{BoxFuture, Departure, Outgoing, OutgoingMessage, Result, Route, StoreError, quota};
+use crate::{
+    BoxFuture, Departure, Message, Outgoing, OutgoingMessage, Result, Route, StoreError, quota,
+};
 use std::collections::BTreeMap;
 
 /// One queue.
@@ -27,6 +29,17 @@ impl State {
             return Err(StoreError::Quota(quota::OUTGOING_BYTES));
         }
         Ok(())
+    }
+
+    /// A message that was admitted.
+    pub(super) fn add_outgoing(&mut self, id: u64, message: &Message, place: &Departure) {
+        let waiting = OutgoingMessage {
+            id,
+            at: message.at,
+            stanza: message.stanza.clone(),
+        };
+        let queue = self.outgoing.entry(place.route.clone()).or_default();
+        queue.insert(id, waiting);
     }
 }
 

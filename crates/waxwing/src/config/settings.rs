@@ -33,6 +33,7 @@ impl Config {
                 sender: self.push.tell_sender,
                 body: self.push.tell_body,
             },
+            federation: waxwing_engine::Federation::default(),
             archive: waxwing_engine::Archives {
                 keep_days: days(self.archive.keep_days),
                 keep_days_max: days(self.archive.keep_days_max),
@@ -128,6 +129,7 @@ impl Config {
             auth_failures_per_address_max: limits.auth_failures_per_address_max.count(),
             auth_failures_per_account_max: limits.auth_failures_per_account_max.count(),
             scram_iterations: limits.scram_iterations.count(),
+            ..Limits::default()
         }
     }
 }

@@ -133,12 +133,12 @@ impl Audience {
     }
 
     /// Sends a notification, which has no `to`, to all.
-    pub(super) fn tell(&self, engine: &Engine, stanza: &Sealed) {
+    pub(super) fn tell(&self, engine: &Engine, owner: &BareJid, stanza: &Sealed) {
         let to: Vec<Jid> = self.targets.iter().map(|(jid, _)| jid.clone()).collect();
         for (copy, (jid, resources)) in stanza.fan_out(&to).zip(&self.targets) {
             if !engine.is_local(jid.domain()) {
                 // Who cannot be reached asks when it can be.
-                if engine.remote().send(jid.domain(), copy).is_ok() {
+                if engine.send_away(owner.domain(), jid.domain(), copy).is_ok() {
                     engine.metrics().pubsub_notifications.inc();
                 }
                 continue;

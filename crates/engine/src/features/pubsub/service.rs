@@ -256,25 +256,33 @@ impl Call<'_> {
             match notice {
                 Notice::Item(item) => {
                     let item = item.as_ref().map(|(id, payload)| (id.as_str(), payload));
-                    all.tell(engine, &source.item(item, &self.from.to_bare()));
+                    all.tell(engine, self.owner, &source.item(item, &self.from.to_bare()));
                 }
                 Notice::Evicted if done.evicted.is_empty() => {}
-                Notice::Evicted => all.tell(engine, &source.retracted(&done.evicted)),
-                Notice::Retracted(ids) => all.tell(engine, &source.retracted(&ids)),
-                Notice::Purged => all.tell(engine, &source.purged()),
-                Notice::Deleted(uri) => all.tell(engine, &source.deleted(uri.as_deref())),
-                Notice::Configured => all.tell(engine, &source.configured(&known.config)),
+                Notice::Evicted => all.tell(engine, self.owner, &source.retracted(&done.evicted)),
+                Notice::Retracted(ids) => all.tell(engine, self.owner, &source.retracted(&ids)),
+                Notice::Purged => all.tell(engine, self.owner, &source.purged()),
+                Notice::Deleted(uri) => {
+                    all.tell(engine, self.owner, &source.deleted(uri.as_deref()));
+                }
+                Notice::Configured => {
+                    all.tell(engine, self.owner, &source.configured(&known.config));
+                }
                 Notice::Last(jid) => self.send_last(&relations, source, &jid).await,
                 Notice::Subscription(jid, state) => {
                     let one = Audience::one(engine, &relations, known, &jid).await;
-                    one.tell(engine, &source.subscription(&jid, state));
+                    one.tell(engine, self.owner, &source.subscription(&jid, state));
                 }
                 Notice::Changed(jid, state) => {
                     let owner = Audience::owner(engine, self.owner);
-                    owner.tell(engine, &source.subscription(&jid, state));
+                    owner.tell(engine, self.owner, &source.subscription(&jid, state));
                 }
                 Notice::Approve(jid) => {
-                    Audience::owner(engine, self.owner).tell(engine, &source.approve(&jid));
+                    Audience::owner(engine, self.owner).tell(
+                        engine,
+                        self.owner,
+                        &source.approve(&jid),
+                    );
                 }
             }
         }
@@ -294,7 +302,7 @@ impl Call<'_> {
         let fresh = |item: &Item| since.is_none_or(|since| item.at >= since);
         if let Some(item) = newest.filter(fresh) {
             let one = Audience::one(self.engine, relations, source.known, jid).await;
-            one.tell(self.engine, &source.last(&item));
+            one.tell(self.engine, self.owner, &source.last(&item));
         }
     }
 
