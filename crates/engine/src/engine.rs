@@ -74,7 +74,7 @@ impl Engine {
             gate: Gate::new(limits),
             revocations: Revocations::default(),
             metrics: Metrics::default(),
-            features: features::Active::new(),
+            features: features::Active::new(&settings),
             caps: features::caps::Cache::default(),
             pubsub: features::pubsub::Turns::default(),
             stanza_ids: StanzaIds::new(&id_secret),
@@ -210,7 +210,7 @@ fn stream_settings(settings: &Settings) -> C2sSettings {
         .iter()
         .map(|domain| {
             let host = HostSettings {
-                caps: Some(features::disco::domain_caps(domain)),
+                caps: Some(features::disco::domain_caps(settings, domain)),
                 registration: domain.registration,
                 mechanisms: domain.mechanisms.clone(),
                 downgrade_protection: true,

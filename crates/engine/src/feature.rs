@@ -7,6 +7,7 @@ use crate::{
     registry::Resource,
     route::{Handover, Hosted},
     session::SessionState,
+    settings::Settings,
 };
 use bytes::Bytes;
 use std::sync::Arc;
@@ -24,6 +25,8 @@ pub struct Feature {
     pub name: &'static str,
     /// The specifications it implements.
     pub xeps: &'static [Xep],
+    /// Whether it is there at all with these settings.
+    pub offered: fn(&Settings) -> bool,
     /// What it advertises, and where.
     pub disco: &'static [Disco],
     /// The requests it answers.
@@ -46,6 +49,7 @@ impl Feature {
     pub const NONE: Self = Self {
         name: "",
         xeps: &[],
+        offered: |_| true,
         disco: &[],
         iq: &[],
         guard: None,

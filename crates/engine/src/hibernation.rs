@@ -40,9 +40,14 @@ pub(crate) const KEPT_PAGE: u32 = 100;
 
 impl Engine {
     /// Finds the sessions of the server's last life again: those that had a stream when it ended
-    /// have from now on the time of hibernation to be resumed. To be called once, before anybody
+    /// have from now on the time of hibernation to be resumed; and sees to the index of archives. To be called once, before anybody
     /// connects; only one process may serve the sessions of a store.
     pub async fn recover(&self) -> Result<(), StoreError> {
+        let search = self.settings().archive.search;
+        if !self.store().archive_index(search).await? && search {
+            let error = "archive.search needs the embedded database";
+            return Err(StoreError::Backend(error.into()));
+        }
         let expires = self.env().now() + micros(self.settings().limits.hibernation);
         self.store().sessions_release(expires).await?;
         let all = self.store().sessions_expired(Micros::MAX, u32::MAX).await?;

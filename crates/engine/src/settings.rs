@@ -255,6 +255,8 @@ pub struct Archives {
     pub keep_days: Option<u32>,
     /// Days that nobody can exceed; `None` for no such bound.
     pub keep_days_max: Option<u32>,
+    /// Whether people can search theirs for what messages say, which needs an index of that.
+    pub search: bool,
 }
 
 /// What is kept of the clients of an account (XEP-0494), and the tokens that they log in with

@@ -136,6 +136,8 @@ pub const VCARD_CONVERSION: &str = "urn:xmpp:pep-vcard-conversion:0";
 pub const VCARD_UPDATE: &str = "vcard-temp:x:update";
 /// vCard4 (RFC 6351, XEP-0292).
 pub const VCARD4: &str = "urn:ietf:params:xml:ns:vcard-4.0";
+/// Full text search in archives (XEP-0431).
+pub const FULL_TEXT: &str = "urn:xmpp:fulltext:0";
 /// References, mentions among them (XEP-0372).
 pub const REFERENCE: &str = "urn:xmpp:reference:0";
 /// Publish-subscribe events (XEP-0060).

@@ -81,6 +81,9 @@ pub trait Archive {
         preferences: ArchivePreferences,
         rules_max: u32,
     ) -> BoxFuture<'_, Result<()>>;
+    /// Keeps an index of what messages say from now on, or removes it and all that is in it; to be
+    /// called before the first use of the store. False if this back end cannot keep one.
+    fn archive_index(&self, kept: bool) -> BoxFuture<'_, Result<bool>>;
     /// Forgets which resends to recognise from records made before a time, at most `count`; gives
     /// how many there were.
     fn resends_forget(&self, before: Micros, count: u32) -> BoxFuture<'_, Result<u64>>;
@@ -102,6 +105,10 @@ pub struct ArchiveFilter {
     /// Only these entries; more than [`ARCHIVE_IDS_MAX`] are refused with
     /// [`crate::StoreError::Quota`].
     pub ids: Option<Vec<u64>>,
+    /// Words that the message says, in any order, or beginnings of them, whatever their case; only
+    /// with [`Archive::archive_index`], and only messages recorded with
+    /// [`crate::Message::text`] since then. Without a word in it, none.
+    pub text: Option<String>,
     /// Flags that an entry must have.
     pub flags_all: u32,
     /// Flags that an entry must not have.
@@ -250,7 +257,7 @@ impl ArchiveFilter {
         )
     }
 
-    /// Whether an entry of the archive passes.
+    /// Whether an entry of the archive passes, as far as its text does not matter.
     pub(crate) fn passes(&self, entry: &Archived) -> bool {
         let (after, before) = self.span();
         let id = i64::try_from(entry.id).unwrap_or(i64::MAX);
@@ -358,6 +365,12 @@ impl ArchivePreferences {
     pub(crate) fn rules(&self) -> usize {
         self.always.len() + self.never.len()
     }
+}
+
+/// The words to search for: runs of letters and digits.
+pub(crate) fn words(text: &str) -> impl Iterator<Item = &str> {
+    let runs = text.split(|c: char| !c.is_alphanumeric());
+    runs.filter(|word| !word.is_empty())
 }
 
 /// What is kept of an `origin` (FNV-1a, 64 bits): stable across releases; need not be strong, as

@@ -16,6 +16,7 @@ mod rooms;
 mod roster;
 mod sessions;
 mod state;
+mod text;
 
 pub(crate) use {
     access::*,
@@ -31,6 +32,7 @@ pub(crate) use {
     roster::*,
     sessions::*,
     state::*,
+    text::*,
 };
 
 use crate::{
@@ -94,6 +96,8 @@ macro_rules! contract_tests {
             messages_are_found_by_the_senders_id,
             archives_are_purged_from_the_oldest,
             old_archives_are_due,
+            messages_are_found_by_what_they_say,
+            what_has_gone_is_not_found,
             archiving_preferences_are_kept,
             archive_writes_need_the_account,
             sessions_are_kept_and_bounded,

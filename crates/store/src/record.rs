@@ -31,6 +31,9 @@ pub struct Message {
     pub stanza: Bytes,
     /// What [`crate::Archive::archive_find`] finds it by: the id that its sender gave it.
     pub origin: Option<String>,
+    /// What it says, for [`crate::ArchiveFilter::text`]; only with
+    /// [`crate::Archive::archive_index`].
+    pub text: Option<String>,
     /// The entry in the sender's archive.
     pub sender: Option<Entry>,
     /// The entry in the recipient's archive; not made if the sender's is of the same account.
@@ -149,7 +152,8 @@ impl Record {
         match self {
             Self::Message(message) => {
                 let origin = message.origin.as_ref().map_or(0, String::len);
-                message.stanza.len() + origin
+                let text = message.text.as_ref().map_or(0, String::len);
+                message.stanza.len() + origin + text
             }
             Self::Wait(_) => 0,
             Self::Session(change) => change.update.state.as_ref().map_or(0, bytes::Bytes::len),
@@ -170,6 +174,7 @@ impl Message {
             at,
             stanza,
             origin: None,
+            text: None,
             sender: None,
             recipient: None,
             waiting: None,

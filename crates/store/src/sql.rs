@@ -1,6 +1,6 @@
 //! The one implementation of the domain in SQL, over an [`Executor`] for each database.
 //!
-//! Statements are constants in the common subset of SQLite and PostgreSQL; values are only ever
+//! Statements are constants in the common subset of SQLite and PostgreSQL (but for [`text`]); values are only ever
 //! bound, as `?1, ?2`. When a function that writes returns an error, whatever it did is undone;
 //! that is dear, so it looks for what may refuse it before it writes.
 
@@ -25,6 +25,7 @@ mod sessions;
 mod store;
 mod store_archive;
 mod store_pubsub;
+mod text;
 
 pub(crate) use ids::Ids;
 pub(crate) use known::Known;

@@ -8,7 +8,7 @@
 
 use super::pubsub;
 use crate::{
-    DomainSettings,
+    DomainSettings, Settings,
     account::Contact,
     feature::{
         Coverage, Disco, Feature, IqCx, IqHandler, IqKind, IqRoute, Place, Reply, Service, Who, Xep,
@@ -83,26 +83,25 @@ const fn route(place: Place, ns: &'static str, handler: IqHandler) -> IqRoute {
 }
 
 /// Node and verification string of a domain, for stream features (XEP-0115 § 6.3).
-pub fn domain_caps(domain: &DomainSettings) -> Caps {
+pub fn domain_caps(settings: &Settings, domain: &DomainSettings) -> Caps {
     Caps {
         node: NODE.to_owned(),
-        ver: domain_info(domain).ver(Algorithm::Sha1),
+        ver: domain_info(settings, domain).ver(Algorithm::Sha1),
     }
 }
 
 /// What a domain is and can do.
-fn domain_info(domain: &DomainSettings) -> DiscoInfo {
+fn domain_info(settings: &Settings, domain: &DomainSettings) -> DiscoInfo {
     DiscoInfo {
         identities: vec![identity("server", "im", "Waxwing")],
-        features: features(Place::Domain),
+        features: features(Place::Domain, settings),
         forms: server_info(domain).into_iter().collect(),
     }
 }
 
 /// The strings of all features at a place, each once, sorted.
-fn features(place: Place) -> Vec<String> {
-    let mut all: Vec<String> = super::FEATURES
-        .iter()
+fn features(place: Place, settings: &Settings) -> Vec<String> {
+    let mut all: Vec<String> = super::offered(settings)
         .flat_map(|feature| feature.disco)
         .filter(|disco| disco.place == place)
         .map(|disco| disco.var.to_owned())
@@ -138,7 +137,7 @@ fn domain_info_answer(cx: IqCx<'_>) -> BoxFuture<'_, Result<Reply, StanzaError>>
         let Some(domain) = cx.engine.settings().domain(cx.to.domain()) else {
             return Err(Condition::ItemNotFound.into());
         };
-        let info = domain_info(domain);
+        let info = domain_info(cx.engine.settings(), domain);
         let node = cx.payload.attr("node");
         // The one node there is: what our own capabilities name (XEP-0115 § 6.2).
         if node
@@ -163,7 +162,7 @@ fn account_info(cx: IqCx<'_>) -> BoxFuture<'_, Result<Reply, StanzaError>> {
                 identity("account", "registered", ""),
                 identity("pubsub", "pep", ""),
             ],
-            features: features(Place::Account),
+            features: features(Place::Account, cx.engine.settings()),
             forms: Vec::new(),
         };
         Ok(answer(&info, None))
@@ -172,13 +171,14 @@ fn account_info(cx: IqCx<'_>) -> BoxFuture<'_, Result<Reply, StanzaError>> {
 
 /// What a service with a domain of its own is and can do.
 pub(super) fn service_info(
+    settings: &Settings,
     kind: Service,
     (category, kind_of, name): (&str, &str, &str),
     forms: Vec<InfoForm>,
 ) -> Reply {
     let info = DiscoInfo {
         identities: vec![identity(category, kind_of, name)],
-        features: features(Place::Service(kind)),
+        features: features(Place::Service(kind), settings),
         forms,
     };
     answer(&info, None)

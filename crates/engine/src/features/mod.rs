@@ -26,6 +26,7 @@ pub mod pubsub;
 pub mod push;
 pub mod register;
 pub mod retraction;
+pub mod search;
 pub mod session;
 pub mod stanza_id;
 pub mod time;
@@ -33,7 +34,7 @@ pub mod vcard;
 pub mod version;
 
 use crate::{
-    component,
+    Settings, component,
     feature::{
         CopyCx, Fanout, Feature, GuardCx, IqKind, IqRoute, Place, RecordCx, Service, StampCx,
         Verdict,
@@ -68,12 +69,19 @@ pub const FEATURES: &[Feature] = &[
     cam::FEATURE,
     mam::FEATURE,
     archive::FEATURE,
+    search::FEATURE,
     retraction::FEATURE,
     offline::FEATURE,
     carbons::FEATURE,
     component::FEATURE,
     push::FEATURE,
 ];
+
+/// Those that are there with these settings, in the order of the list.
+pub(crate) fn offered(settings: &Settings) -> impl Iterator<Item = &'static Feature> {
+    let all = FEATURES.iter();
+    all.filter(|feature| (feature.offered)(settings))
+}
 
 type GuardFn = fn(&Draft, &GuardCx<'_>) -> Verdict;
 type StampFn = fn(&mut Draft, &StampCx<'_>);
@@ -91,29 +99,18 @@ pub(crate) struct Active {
 }
 
 impl Active {
-    pub(crate) fn new() -> Self {
-        let routes = FEATURES.iter().flat_map(|feature| feature.iq);
+    pub(crate) fn new(settings: &Settings) -> Self {
+        let all = || offered(settings);
+        let routes = all().flat_map(|feature| feature.iq);
         Self {
             iq: routes
                 .map(|route| ((route.place, route.kind, route.name, route.ns), route))
                 .collect(),
-            guards: FEATURES
-                .iter()
-                .filter_map(|feature| feature.guard)
-                .collect(),
-            stamps: FEATURES
-                .iter()
-                .filter_map(|feature| feature.stamp)
-                .collect(),
-            records: FEATURES
-                .iter()
-                .filter_map(|feature| feature.record)
-                .collect(),
-            copies: FEATURES.iter().filter_map(|feature| feature.copy).collect(),
-            hosted: FEATURES
-                .iter()
-                .filter_map(|feature| feature.hosted)
-                .collect(),
+            guards: all().filter_map(|feature| feature.guard).collect(),
+            stamps: all().filter_map(|feature| feature.stamp).collect(),
+            records: all().filter_map(|feature| feature.record).collect(),
+            copies: all().filter_map(|feature| feature.copy).collect(),
+            hosted: all().filter_map(|feature| feature.hosted).collect(),
         }
     }
 
@@ -188,7 +185,8 @@ mod fixtures {
 
 #[cfg(test)]
 mod tests {
-    use super::{Active, FEATURES};
+    use super::{Active, FEATURES, offered};
+    use crate::Settings;
     use std::collections::HashSet;
 
     #[test]
@@ -201,9 +199,12 @@ mod tests {
                 feature.name
             );
         }
+        let mut settings = Settings::for_domain("localhost");
+        settings.archive.search = true;
+        assert_eq!(offered(&settings).count(), FEATURES.len());
         let routes: usize = FEATURES.iter().map(|feature| feature.iq.len()).sum();
         assert_eq!(
-            Active::new().iq.len(),
+            Active::new(&settings).iq.len(),
             routes,
             "two features claim one request"
         );

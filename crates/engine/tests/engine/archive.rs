@@ -26,16 +26,9 @@ async fn archive(server: &Server, from: &str, to: &str, content: &str, at: Micro
     let stanza =
         format!("<message to='{to}' from='{from}' type='chat' id='{id}'>{content}</message>");
     let message = Message {
-        at,
-        stanza: stanza.into(),
-        origin: None,
         sender: Some(entry(&sender, &recipient, true)),
         recipient: Some(entry(&recipient, &sender, false)),
-        waiting: None,
-        outgoing: None,
-        subject: None,
-        resend: None,
-        handled: None,
+        ..Message::new(at, stanza.into())
     };
     let record = Record::from(message);
     server.store.submit(record).await.unwrap().id
@@ -468,6 +461,7 @@ async fn old_messages_end() {
         let archive = Archives {
             keep_days,
             keep_days_max,
+            search: false,
         };
         let server = Server::with_settings(|settings| settings.archive = archive).await;
         for days in [365, 29, 6, 0] {

@@ -3,7 +3,7 @@
 use super::model_archive::{Query, Sent, query, sent, sessions};
 use super::model_pubsub::{self, NodeCall, node_calls};
 use super::{DAY, credentials, item, jid, request, waiting};
-use crate::{MemoryStore, RosterItem, Store, Subscription};
+use crate::{Archive as _, MemoryStore, RosterItem, Store, Subscription};
 use bytes::Bytes;
 use proptest::prelude::*;
 use std::fmt::Write as _;
@@ -110,6 +110,9 @@ fn roster_item() -> impl Strategy<Value = RosterItem> {
 /// Runs the calls on `store` and on memory, and compares all they say.
 pub(crate) async fn agrees_with_memory(store: &impl Store, calls: Vec<Call>) {
     let memory = MemoryStore::new();
+    for index in [memory.archive_index(true), store.archive_index(true)] {
+        assert!(index.await.unwrap());
+    }
     for call in calls {
         let wanted = answer(&memory, call.clone()).await;
         assert_eq!(answer(store, call.clone()).await, wanted, "after {call:?}");

@@ -27,7 +27,18 @@ pub(crate) struct Sent {
     resend: Option<u8>,
     /// A session and its generation.
     handled: Option<(u8, u64)>,
+    text: Option<&'static str>,
 }
+
+/// What messages say.
+const TEXTS: [&str; 4] = [
+    "Red fish",
+    "blue fish",
+    "One redder Fisher: red!",
+    "\u{c9}clair",
+];
+/// What is searched for.
+const SOUGHT: [&str; 5] = ["fish", "red", "FISH red", "\u{e9}c", ""];
 
 /// A query of an archive; entries by their place in it, some too far.
 #[derive(Debug, Clone)]
@@ -36,6 +47,7 @@ pub(crate) struct Query {
     span: [Option<i64>; 2],
     /// After, before, only these.
     ids: (Option<usize>, Option<usize>, Option<Vec<usize>>),
+    text: Option<&'static str>,
     flags: [u32; 2],
     max: u32,
     bytes_max: usize,
@@ -171,6 +183,7 @@ fn send(store: &impl Store, sent: &Sent) -> Ticket {
     let (from, to) = (account(sent.from), account(sent.to));
     let text = "m".repeat(sent.size.into());
     let mut message = Message {
+        text: sent.text.map(String::from),
         origin: (sent.size > 5).then(|| (sent.size % 2).to_string()),
         waiting: sent.waiting.map(|bound| Waiting {
             account: to.clone(),
@@ -224,6 +237,7 @@ async fn page(store: &impl Store, account: BareJid, query: Query) -> String {
         after_id: after.map(id),
         before_id: before.map(id),
         ids: ids.map(|ids| ids.into_iter().map(id).collect()),
+        text: query.text.map(String::from),
         flags_all,
         flags_none,
     };
@@ -299,6 +313,7 @@ pub(super) fn sent() -> impl Strategy<Value = Sent> {
         proptest::option::of(0..5_u32),
         proptest::option::of(0..3_u8),
         proptest::option::weighted(0.2, (0..2_u8, 1..3_u64)),
+        proptest::option::of(proptest::sample::select(&TEXTS)),
     );
     (
         people,
@@ -309,7 +324,7 @@ pub(super) fn sent() -> impl Strategy<Value = Sent> {
         marks,
     )
         .prop_map(
-            |((from, to), at, size, archives, flags, (waiting, resend, handled))| Sent {
+            |((from, to), at, size, archives, flags, (waiting, resend, handled, text))| Sent {
                 from,
                 to,
                 at,
@@ -319,6 +334,7 @@ pub(super) fn sent() -> impl Strategy<Value = Sent> {
                 waiting,
                 resend,
                 handled,
+                text,
             },
         )
 }
@@ -328,6 +344,7 @@ pub(super) fn query() -> impl Strategy<Value = Query> {
     let some = proptest::option::weighted(0.3, proptest::collection::vec(0..8_usize, 0..4));
     let time = || proptest::option::weighted(0.3, -60..60_i64);
     let with = proptest::option::of(0..6_u8);
+    let text = proptest::option::weighted(0.3, proptest::sample::select(&SOUGHT));
     (
         (with, time(), time(), nth(), nth(), some),
         (
@@ -338,13 +355,15 @@ pub(super) fn query() -> impl Strategy<Value = Query> {
             0..9_usize,
             any::<bool>(),
         ),
+        text,
     )
-        .prop_map(|((with, start, end, after, before, ids), page)| {
+        .prop_map(|((with, start, end, after, before, ids), page, text)| {
             let (all, none, (max, bytes_max), kind, nth, flip) = page;
             Query {
                 with,
                 span: [start, end],
                 ids: (after, before, ids),
+                text,
                 flags: [all, none],
                 max,
                 bytes_max,

@@ -7,7 +7,9 @@ use super::{
 use crate::{
     ARCHIVE_FIND_MAX, ARCHIVE_IDS_MAX, Archive, ArchiveFilter, ArchivePage, ArchivePreferences,
     Archived, BoxFuture, Handled, Message, Micros, OfflineMessage, Outcome, PageRequest,
-    RESEND_WINDOW, Result, Retention, StoreError, Wait, Waiting, archive::origin_hash, quota,
+    RESEND_WINDOW, Result, Retention, StoreError, Wait, Waiting,
+    archive::{origin_hash, words},
+    quota,
 };
 use bytes::Bytes;
 use std::{collections::BTreeMap, ops::Bound};
@@ -32,9 +34,47 @@ struct Kept {
     entry: Archived,
     at: Micros,
     origin: Option<i64>,
+    /// In lower case.
+    text: Option<String>,
+}
+
+impl Kept {
+    fn new(id: u64, entry: &crate::Entry, message: &Message) -> Self {
+        Self {
+            entry: Archived {
+                id,
+                with: entry.with.clone(),
+                outgoing: entry.outgoing,
+                flags: entry.flags,
+                retracted: false,
+                stanza: message.stanza.clone(),
+            },
+            at: message.at,
+            origin: message.origin.as_deref().map(origin_hash),
+            text: message.text.as_ref().map(|text| text.to_lowercase()),
+        }
+    }
+
+    fn says(&self, sought: &str) -> bool {
+        let sought = sought.to_lowercase();
+        let mut sought = words(&sought).peekable();
+        let Some(text) = self.text.as_ref().filter(|_| !self.entry.retracted) else {
+            return false;
+        };
+        sought.peek().is_some()
+            && sought.all(|sought| words(text).any(|word| word.starts_with(sought)))
+    }
 }
 
 impl State {
+    fn forget_texts(&mut self) {
+        for entry in self.accounts.values_mut() {
+            for kept in entry.archive.entries.values_mut() {
+                kept.text = None;
+            }
+        }
+    }
+
     /// All checks come first: a record is kept as a whole or not at all.
     pub(super) fn message(&mut self, message: Message) -> Result<Outcome> {
         let id = self.next_id(message.at);
@@ -74,19 +114,7 @@ impl State {
             resends.insert(resend.key, id);
         }
         for entry in message.entries() {
-            let archived = Archived {
-                id,
-                with: entry.with.clone(),
-                outgoing: entry.outgoing,
-                flags: entry.flags,
-                retracted: false,
-                stanza: message.stanza.clone(),
-            };
-            let kept = Kept {
-                entry: archived,
-                at: message.at,
-                origin: message.origin.as_deref().map(origin_hash),
-            };
+            let kept = Kept::new(id, entry, &message);
             let archive = &mut self.entry(&entry.account)?.archive;
             archive.entries.insert(id, kept);
         }
@@ -161,6 +189,7 @@ impl State {
         }
         let entries = entries.into_iter().flat_map(BTreeMap::values);
         let passing = entries
+            .filter(|kept| filter.text.as_ref().is_none_or(|text| kept.says(text)))
             .map(|kept| &kept.entry)
             .filter(|entry| filter.passes(entry));
         Ok(request.page(&passing.cloned().collect::<Vec<_>>()))
@@ -323,6 +352,15 @@ impl Archive for MemoryStore {
         count: u32,
     ) -> BoxFuture<'_, Result<u64>> {
         self.write(move |state| Ok(state.entry(&account)?.purge(before, count)))
+    }
+
+    fn archive_index(&self, kept: bool) -> BoxFuture<'_, Result<bool>> {
+        self.write(move |state| {
+            if !kept {
+                state.forget_texts();
+            }
+            Ok(true)
+        })
     }
 
     fn archive_due(

@@ -1,6 +1,6 @@
 //! Archives.
 
-use super::{Executor, Row, accounts, address, bound, damaged, message, offline};
+use super::{Executor, Row, accounts, address, bound, damaged, message, offline, text};
 use crate::{
     ARCHIVE_COUNT_MAX, ARCHIVE_COUNTED_MAX, ARCHIVE_FIND_MAX, ARCHIVE_IDS_MAX, ArchiveFilter,
     ArchivePage, Archived, Micros, PageFrom, PageRequest, Result, StoreError, archive::origin_hash,
@@ -42,6 +42,18 @@ macro_rules! conversation {
     };
 }
 
+/// The same of messages that say something; ?9 is what [`text::expression`] gives.
+macro_rules! found {
+    ($rest:literal) => {
+        concat!(
+            "t.message_text MATCH ?9 AND t.rowid > ?2 AND t.rowid < ?3 AND e.id = t.rowid \
+             AND e.tombstone IS NULL AND (?7 = '' OR e.contact = ?7) \
+             AND (?8 = '' OR e.resource = ?8) AND ",
+            passing!($rest)
+        )
+    };
+}
+
 /// A span of ids has so many bits; the statements have it as a number.
 pub(super) const SPAN_BITS: u32 = 36;
 const FORWARDS: &str = entries!("archive_entry e", passing!("ORDER BY e.id LIMIT ?6"));
@@ -67,6 +79,20 @@ const WITH_COUNT: &str = "SELECT count(*), coalesce(sum(CASE WHEN seen.contact =
      AND s.span >= (?2 >> 36) AND s.span <= (?3 >> 36) \
      AND e.id >= (s.span << 36) AND e.id < ((s.span + 1) << 36) \
      AND e.id > ?2 AND e.id < ?3 LIMIT ?6) AS seen";
+const FOUND_FORWARDS: &str = entries!(
+    "message_text t CROSS JOIN archive_entry e",
+    found!("ORDER BY t.rowid LIMIT ?6")
+);
+const FOUND_BACKWARDS: &str = entries!(
+    "message_text t CROSS JOIN archive_entry e",
+    found!("ORDER BY t.rowid DESC LIMIT ?6")
+);
+const FOUND_COUNT: &str = concat!(
+    "SELECT count(*), count(*) FROM (SELECT 1 FROM message_text t CROSS JOIN archive_entry e \
+     WHERE e.account = ?1 AND ",
+    found!("LIMIT ?6"),
+    ") AS seen"
+);
 const BY_ID: &str = entries!("archive_entry e", "e.id = ?2");
 const EXISTS: &str = "SELECT 1 FROM archive_entry WHERE account = ?1 AND id = ?2";
 const FIRST: &str = "SELECT id FROM archive_entry WHERE account = ?1 ORDER BY id LIMIT 1";
@@ -128,9 +154,18 @@ pub(super) fn page(
     let Some(number) = number else {
         return Ok(request.page(&[]));
     };
+    let sought = filter.text.as_ref().map(|text| {
+        let contact = filter.with.as_ref().map(Jid::bare_str);
+        text::expression(number, contact, text)
+    });
+    let sought = match &sought {
+        Some(None) => return Ok(request.page(&[])),
+        Some(expression) => expression.as_deref(),
+        None => None,
+    };
     match &filter.ids {
-        Some(ids) => page_of_ids(db, number, filter, ids, request),
-        None => page_of_span(db, number, filter, request),
+        Some(ids) => page_of_ids(db, number, (filter, sought), ids, request),
+        None => page_of_span(db, number, (filter, sought), request),
     }
 }
 
@@ -139,7 +174,7 @@ pub(super) fn page(
 fn page_of_ids(
     db: &mut dyn Executor,
     number: i64,
-    filter: &ArchiveFilter,
+    (filter, sought): (&ArchiveFilter, Option<&str>),
     ids: &[u64],
     request: PageRequest,
 ) -> Result<ArchivePage> {
@@ -159,6 +194,11 @@ fn page_of_ids(
         if !filter.passes(&entry) {
             continue;
         }
+        if let Some(sought) = sought
+            && (entry.retracted || !text::has(db, bound(id), sought)?)
+        {
+            continue;
+        }
         if !request.reaches(id) || bytes_held > request.bytes_max {
             entry.stanza = Bytes::new();
         }
@@ -174,10 +214,10 @@ fn page_of_ids(
 fn page_of_span(
     db: &mut dyn Executor,
     number: i64,
-    filter: &ArchiveFilter,
+    (filter, sought): (&ArchiveFilter, Option<&str>),
     request: PageRequest,
 ) -> Result<ArchivePage> {
-    let whole = Span::new(number, filter);
+    let whole = Span::new(number, filter, sought);
     let mut span = whole;
     match request.from {
         PageFrom::After(id) => span.after = span.after.max(bound(id)),
@@ -231,10 +271,12 @@ struct Span<'a> {
     flags_all: i64,
     flags_none: i64,
     with: Option<&'a Jid>,
+    /// What [`text::expression`] gives.
+    sought: Option<&'a str>,
 }
 
 impl<'a> Span<'a> {
-    fn new(number: i64, filter: &'a ArchiveFilter) -> Self {
+    fn new(number: i64, filter: &'a ArchiveFilter, sought: Option<&'a str>) -> Self {
         let (after, before) = filter.span();
         Self {
             number,
@@ -243,18 +285,19 @@ impl<'a> Span<'a> {
             flags_all: i64::from(filter.flags_all) << 1,
             flags_none: i64::from(filter.flags_none) << 1,
             with: filter.with.as_ref(),
+            sought,
         }
     }
 
     /// From where the page begins up to the first entry behind it.
     fn entries(&self, db: &mut dyn Executor, request: PageRequest) -> Result<Vec<Archived>> {
-        let (all, with) = if request.is_backwards() {
-            (BACKWARDS, WITH_BACKWARDS)
+        let statements = if request.is_backwards() {
+            [BACKWARDS, WITH_BACKWARDS, FOUND_BACKWARDS]
         } else {
-            (FORWARDS, WITH_FORWARDS)
+            [FORWARDS, WITH_FORWARDS, FOUND_FORWARDS]
         };
         let count = i64::from(request.max) + 1;
-        self.query(db, (all, with), count, request.bytes_max)?
+        self.query(db, statements, count, request.bytes_max)?
             .into_iter()
             .map(archived)
             .collect()
@@ -262,7 +305,10 @@ impl<'a> Span<'a> {
 
     /// How many, if few enough pass and few enough are to be looked at for it.
     fn count(&self, db: &mut dyn Executor) -> Result<Option<u32>> {
-        let all_pass = self.with.is_none() && self.flags_all == 0 && self.flags_none == 0;
+        let all_pass = self.with.is_none()
+            && self.sought.is_none()
+            && self.flags_all == 0
+            && self.flags_none == 0;
         let seen_max = if all_pass {
             ARCHIVE_COUNT_MAX
         } else {
@@ -270,7 +316,7 @@ impl<'a> Span<'a> {
         };
         let limit = i64::from(seen_max) + 1;
         let row = self
-            .query(db, (COUNT, WITH_COUNT), limit, usize::MAX)?
+            .query(db, [COUNT, WITH_COUNT, FOUND_COUNT], limit, usize::MAX)?
             .into_iter()
             .next();
         let mut row = row.ok_or_else(|| damaged("no count"))?;
@@ -281,33 +327,32 @@ impl<'a> Span<'a> {
     fn query(
         &self,
         db: &mut dyn Executor,
-        (all, with): (&'static str, &'static str),
+        [all, with, found]: [&'static str; 3],
         limit: i64,
         bytes_max: usize,
     ) -> Result<Vec<Row>> {
         let [number, after, before] = [self.number, self.after, self.before].map(Into::into);
         let [flags_all, flags_none, limit] =
             [self.flags_all, self.flags_none, limit].map(Into::into);
-        match self.with {
-            None => {
-                let params = [number, after, before, flags_all, flags_none, limit];
-                db.query_bytes(all, &params, bytes_max)
-            }
-            Some(jid) => db.query_bytes(
-                with,
-                &[
-                    number,
-                    after,
-                    before,
-                    flags_all,
-                    flags_none,
-                    limit,
-                    jid.bare_str().into(),
-                    jid.resource().unwrap_or_default().into(),
-                ],
-                bytes_max,
-            ),
-        }
+        let contact = self.with.map_or("", Jid::bare_str);
+        let resource = self.with.and_then(Jid::resource).unwrap_or_default();
+        let params = [
+            number,
+            after,
+            before,
+            flags_all,
+            flags_none,
+            limit,
+            contact.into(),
+            resource.into(),
+            self.sought.unwrap_or_default().into(),
+        ];
+        let (statement, params) = match (self.with, self.sought) {
+            (_, Some(_)) => (found, params.as_slice()),
+            (Some(_), None) => (with, params.get(..8).unwrap_or_default()),
+            (None, None) => (all, params.get(..6).unwrap_or_default()),
+        };
+        db.query_bytes(statement, params, bytes_max)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::{
     Executor, Ids, SPAN_BITS, accounts, ids::outward, offline, outgoing, resends, rooms, sessions,
+    text,
 };
 use crate::{
     Entry, Message, Micros, Outcome, Record, Result, StoreError, Waiting, archive::origin_hash,
@@ -90,6 +91,9 @@ fn keep(db: &mut dyn Executor, ids: &mut Ids, message: &Message) -> Result<Outco
     }
     if let (Some(subject), Some(entry)) = (&message.subject, &message.recipient) {
         rooms::set_subject(db, &entry.account, subject)?;
+    }
+    if let Some(text) = &message.text {
+        text::add(db, id, message.entries(), text)?;
     }
     if holders > 0 {
         let origin = message.origin.as_deref().map(origin_hash);

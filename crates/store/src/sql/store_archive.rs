@@ -1,6 +1,6 @@
 //! The domain traits of archives, sessions and clients for every SQL back end.
 
-use super::{access, accounts, archive, preferences, resends, sessions, store::Backend};
+use super::{access, accounts, archive, preferences, resends, sessions, store::Backend, text};
 use crate::{
     Archive, ArchiveFilter, ArchivePage, ArchivePreferences, Archived, BoxFuture, Client,
     ClientSeen, Hibernation, KeptStanza, Micros, PageRequest, Push, Pushes, Result, Retention,
@@ -50,6 +50,10 @@ impl<B: Backend> Archive for B {
         count: u32,
     ) -> BoxFuture<'_, Result<u64>> {
         self.write(0, move |db| archive::purge(db, &account, before, count))
+    }
+
+    fn archive_index(&self, kept: bool) -> BoxFuture<'_, Result<bool>> {
+        self.write(0, move |db| text::index(db, kept).map(|()| true))
     }
 
     fn archive_due(

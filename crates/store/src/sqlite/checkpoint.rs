@@ -13,7 +13,7 @@ const WRITES_PER_CHECKPOINT: usize = if KILL_POINTS { 100 } else { 4_000 };
 const BYTES_PER_CHECKPOINT: usize = 16 * 1024 * 1024;
 /// Pages of log (4 KiB each) after which writers must wait until all of it is copied: under load
 /// without a pause it would otherwise never start again from its beginning.
-const LOG_PAGES_MAX: u64 = 16_384;
+const LOG_PAGES_MAX: u64 = if KILL_POINTS { 64 } else { 16_384 };
 /// How long after a reader was in the way the log is tried again.
 const RETRY: Duration = Duration::from_secs(10);
 

@@ -55,6 +55,7 @@ fn config(folder: &Path, ports: Ports, scenario: &Scenario) -> Result<String, St
     let mut registration = String::new();
     let mut push = String::new();
     let mut contact = String::new();
+    let mut archive = String::new();
     for (name, value) in &scenario.settings {
         // Writing to a string cannot fail.
         let _ = match name.as_str() {
@@ -66,6 +67,7 @@ fn config(folder: &Path, ports: Ports, scenario: &Scenario) -> Result<String, St
                     "tell_count = {told}\ntell_sender = {told}\ntell_body = {told}"
                 )
             }
+            "archive.search" => writeln!(archive, "search = {value}"),
             "contact.abuse" => writeln!(contact, "contact_abuse = [\"{value}\"]"),
             _ if value.bytes().all(|b| b.is_ascii_digit()) => writeln!(limits, "{name} = {value}"),
             _ => return Err(format!("settings: {name}={value} is not known")),
@@ -85,6 +87,8 @@ metrics = []
 {registration}
 [push]
 {push}
+[archive]
+{archive}
 {components}
 [domain."{DOMAIN}"]
 certificate = "{at}/cert.pem"

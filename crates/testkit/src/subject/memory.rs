@@ -260,6 +260,7 @@ fn apply(settings: &mut Settings, name: &str, value: &str) -> Option<()> {
         "contact.abuse" => {
             settings.domains.first_mut()?.contacts.abuse = vec![value.to_owned()];
         }
+        "archive.search" => settings.archive.search = value.parse().ok()?,
         "push" => {
             let told = value == "all";
             settings.push = Push {

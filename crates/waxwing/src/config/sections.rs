@@ -197,6 +197,11 @@ section! {
         /// How many days a message stays at most, whatever a person has chosen; 0 means that there
         /// is no such bound.
         keep_days_max: u32 = 0;
+        /// Whether clients can search archives for what messages say (XEP-0431). It needs an index of
+        /// all that is not encrypted; messages from before it was switched on are not found, and when
+        /// it is switched off the index is removed. Off by default: most chats are encrypted, and
+        /// clients search what they have themselves.
+        search: bool = false;
     }
 }
 

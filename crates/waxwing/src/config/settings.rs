@@ -37,6 +37,7 @@ impl Config {
             archive: waxwing_engine::Archives {
                 keep_days: days(self.archive.keep_days),
                 keep_days_max: days(self.archive.keep_days_max),
+                search: self.archive.search,
             },
             limits: self.engine_limits(),
             clients: self.engine_clients(),

@@ -22,7 +22,12 @@ pub(super) fn answer(cx: IqCx<'_>) -> BoxFuture<'_, Result<Reply, StanzaError>> 
         let Some(session) = cx.session else {
             return Err(Condition::Forbidden.into());
         };
-        let query = Query::read(cx.payload, cx.to, engine.stanza_ids())?;
+        let query = Query::read(
+            cx.payload,
+            cx.to,
+            engine.stanza_ids(),
+            engine.settings().archive.search,
+        )?;
         engine.metrics().archive_queries.inc();
         let page = engine
             .store()

@@ -41,6 +41,7 @@ impl Query {
         query: Element<'_>,
         account: &BareJid,
         ids: &StanzaIds,
+        searches: bool,
     ) -> Result<Self, StanzaError> {
         if query.attr("node").is_some() {
             // Archives of nodes are XEP-0442.
@@ -52,7 +53,7 @@ impl Query {
         }
         let known = |text: &str| ids.read(account, text).ok_or(Condition::ItemNotFound);
         let filter = match Form::find(query).map_err(bad_form)? {
-            Some(form) => filter(&form, &known)?,
+            Some(form) => filter(&form, &known, searches)?,
             None => ArchiveFilter::default(),
         };
         let set = rsm::Request::find(query).map_err(|rsm::BadRequest| Condition::BadRequest)?;
@@ -89,6 +90,7 @@ impl Query {
 fn filter(
     form: &Form,
     known: &impl Fn(&str) -> Result<u64, Condition>,
+    searches: bool,
 ) -> Result<ArchiveFilter, StanzaError> {
     if form.kind != FormKind::Submit || form.form_type() != Some(ns::MAM) {
         return Err(Condition::BadRequest.into());
@@ -96,7 +98,7 @@ fn filter(
     if !form
         .fields
         .iter()
-        .all(|field| FIELDS.iter().any(|(var, _)| *var == field.var))
+        .all(|field| fields(searches).any(|(var, _)| var == field.var))
     {
         return Err(Condition::FeatureNotImplemented.into());
     }
@@ -118,6 +120,7 @@ fn filter(
         after_id: id("after-id")?,
         before_id: id("before-id")?,
         ids: ids.transpose()?,
+        text: value(TEXT)?.map(String::from),
         ..ArchiveFilter::default()
     })
 }
@@ -134,6 +137,14 @@ const FIELDS: [(&str, FieldKind); 8] = [
     ("include-groupchat", FieldKind::Boolean),
 ];
 
+/// What messages say (XEP-0431 § 3.1).
+const TEXT: &str = "{urn:xmpp:fulltext:0}fulltext";
+
+fn fields(searches: bool) -> impl Iterator<Item = (&'static str, FieldKind)> {
+    let text = searches.then_some((TEXT, FieldKind::TextSingle));
+    FIELDS.into_iter().chain(text)
+}
+
 /// Tells which fields there are (§ 4.1.5).
 pub(super) fn form(cx: IqCx<'_>) -> BoxFuture<'_, Result<Reply, StanzaError>> {
     Box::pin(async move {
@@ -143,7 +154,7 @@ pub(super) fn form(cx: IqCx<'_>) -> BoxFuture<'_, Result<Reply, StanzaError>> {
         let mut xml = Writer::new(ns::CLIENT);
         xml.start_ns("query", ns::MAM);
         let mut form = FormWriter::start(&mut xml, FormKind::Form, ns::MAM);
-        for (var, kind) in FIELDS {
+        for (var, kind) in fields(cx.engine.settings().archive.search) {
             if kind != FieldKind::Hidden {
                 form.field(&NewField {
                     var,
@@ -188,7 +199,7 @@ mod tests {
         xml = xml.replace("{bob}", ids.show(&bob, 1).as_str());
         let draft = draft(&xml);
         let query = draft.root().children().next().unwrap();
-        Query::read(query, &alice, &ids).map_err(|error| error.condition)
+        Query::read(query, &alice, &ids, true).map_err(|error| error.condition)
     }
 
     fn form(fields: &str) -> String {

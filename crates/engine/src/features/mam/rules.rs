@@ -22,6 +22,20 @@ pub fn is_kept(message: &Stanza, kind: Type) -> bool {
     kept
 }
 
+/// Whether a message is encrypted, so that its body is only an explanation for those who cannot
+/// read it.
+pub fn is_encrypted(message: &Stanza) -> bool {
+    const WAYS: [&str; 5] = [
+        ns::OMEMO,
+        ns::OMEMO_LEGACY,
+        ns::OPENPGP,
+        ns::OPENPGP_LEGACY,
+        ns::ENCRYPTION,
+    ];
+    let mut children = message.root().children();
+    children.any(|child| WAYS.contains(&child.ns()))
+}
+
 /// Whether this part of a message alone is a reason to archive it.
 fn lasts(child: Element<'_>) -> bool {
     match child.ns() {

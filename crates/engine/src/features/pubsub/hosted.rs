@@ -38,7 +38,12 @@ pub(super) fn info(cx: IqCx<'_>) -> BoxFuture<'_, Result<Reply, StanzaError>> {
     Box::pin(async move {
         let Some(node) = cx.payload.attr("node") else {
             let identity = ("pubsub", "service", "Publish-subscribe");
-            return Ok(disco::service_info(Service::PubSub, identity, Vec::new()));
+            return Ok(disco::service_info(
+                cx.engine.settings(),
+                Service::PubSub,
+                identity,
+                Vec::new(),
+            ));
         };
         Ok(disco::answer(&node_info(&cx, &node).await?, Some(&node)))
     })

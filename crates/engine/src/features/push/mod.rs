@@ -17,6 +17,7 @@ pub(crate) use pusher::Wakes;
 use crate::{
     Engine, error,
     feature::{Coverage, Disco, Feature, IqCx, IqHandler, IqKind, IqRoute, Place, Reply, Who, Xep},
+    features::mam::rules,
     registry::Resource,
     route::Handover,
 };
@@ -172,7 +173,7 @@ pub(crate) fn wake(engine: &Engine, account: &BareJid, message: &Handover) {
     if worth == Worth::Nothing {
         return;
     }
-    let may_tell = engine.settings().push.body && !worth::is_encrypted(&message.stanza);
+    let may_tell = engine.settings().push.body && !rules::is_encrypted(&message.stanza);
     let body = message.stanza.content("body").filter(|_| may_tell);
     engine.wakes().push(Wake {
         account: account.clone(),

@@ -46,17 +46,6 @@ fn worth_of(payload: Element<'_>, content_ns: &str) -> Worth {
     }
 }
 
-/// Whether a message is encrypted, so that its body is only an explanation for those who cannot
-/// read it.
-pub(super) fn is_encrypted(message: &Stanza) -> bool {
-    message.root().children().any(|payload| {
-        matches!(
-            payload.ns(),
-            ns::OMEMO | ns::OMEMO_LEGACY | ns::OPENPGP | ns::ENCRYPTION
-        )
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::{Worth, worth};

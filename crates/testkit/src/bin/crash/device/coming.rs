@@ -67,6 +67,7 @@ impl Device {
             self.acked(h);
         }
         if answer.is("failed", ns::SM) {
+            eprintln!("{} may not resume {}: {answer}", self.id, id.0);
             self.end_stream();
             return Ok(false);
         }
