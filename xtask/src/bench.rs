@@ -6,7 +6,6 @@
 
 mod archive;
 mod durable;
-mod peers;
 mod server;
 
 use crate::process::{Fault, Result, at, build_programs, output, program, target};
@@ -48,28 +47,19 @@ impl Plan {
     };
 }
 
-const USAGE: &str = "bench [--smoke] | bench --durable [--peer PEER]… | bench --archive";
-
-/// `cargo xtask bench [--smoke]`, `cargo xtask bench --durable [--peer PEER]…` and
-/// `cargo xtask bench --archive`.
+/// `cargo xtask bench [--smoke]`, `cargo xtask bench --durable …` and `cargo xtask bench --archive`.
 pub(crate) fn command(arguments: &[String]) -> Result {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words.as_slice() {
         [] => bench(&Plan::FULL),
         ["--smoke"] => bench(&Plan::SMOKE),
-        ["--durable", peers @ ..] => durable::bench(&durable::Plan::FULL, &named(peers)?),
+        ["--durable", rest @ ..] => durable::bench(&durable::Plan::parse(rest)?),
         ["--archive"] => archive::bench(&archive::Plan::FULL),
-        _ => Err(Fault::new(USAGE)),
+        _ => Err(Fault::new(format!(
+            "bench [--smoke] | {} | bench --archive",
+            durable::USAGE
+        ))),
     }
-}
-
-/// The servers of `--peer PEER` words.
-fn named(words: &[&str]) -> Result<Vec<peers::Brand>> {
-    let named = words.chunks(2).map(|pair| match pair {
-        ["--peer", name] => peers::Brand::parse(name),
-        _ => Err(Fault::new(USAGE)),
-    });
-    named.collect()
 }
 
 /// Runs the plan and prints the figures.
@@ -92,9 +82,9 @@ pub(crate) fn bench(plan: &Plan) -> Result {
     bench.compare("chat", "plain", &chat, plan.repetitions)?;
     bench.compare("chat", "tls", &chat, plan.repetitions)?;
     println!("\nServer memory in KiB PSS for each idle session:");
-    bench.compare("idle", "tls", &idle, 1)?;
+    bench.compare("idle", "tls", &idle, plan.repetitions)?;
     if plan.profile == "dev" {
-        durable::bench(&durable::Plan::SMOKE, &[])?;
+        durable::bench(&durable::Plan::smoke())?;
         archive::bench(&archive::Plan::SMOKE)?;
     }
     if plan.profile == "dev" {

@@ -2,13 +2,13 @@
 //! kept. See `docs/reliability.md`.
 
 use crate::{
-    packages::{self, Package},
+    packages,
     process::{Fault, Result, at, build_programs, build_with, program, succeed, target},
 };
 use std::path::{Path, PathBuf};
 
 const USAGE: &str = "crash [--cycles N] [--seed S] [--profile release|dev] \
-     [--peer waxwing|prosody|ejabberd|ejabberd-sqlite] [--cycles-per-epoch N] \
+     [--peer waxwing|PEER] [--cycles-per-epoch N] \
      [--times strict|told] [--after-violation stop|go-on] [--folder DIR]";
 
 /// A short run of the debug build that the tests made, as a tier. Times are told and not judged.
@@ -41,28 +41,13 @@ pub(crate) fn command(arguments: &[String]) -> Result {
         "waxwing" if profile == "release" => build_release()?,
         "waxwing" => build_programs(profile)?,
         _ => {
-            need(peer)?;
+            packages::of_peer(peer)?;
             // The driver alone is ours.
             build_programs("dev")?;
             profile = "dev";
         }
     }
     run(profile, &words)
-}
-
-fn need(peer: &str) -> Result {
-    let package = |name, program| Package { name, program };
-    let packages = match peer {
-        "prosody" => vec![package("prosody", "prosody")],
-        "ejabberd" => vec![package("ejabberd", "ejabberdctl")],
-        // The driver has no program by which it could be known.
-        "ejabberd-sqlite" => vec![
-            package("ejabberd", "ejabberdctl"),
-            package("erlang-p1-sqlite3", "erlang-p1-sqlite3"),
-        ],
-        _ => return Err(Fault::new(USAGE)),
-    };
-    packages::debian(&packages)?.map_err(Fault::new)
 }
 
 /// The release binary for kills from outside, and one with kill points beside it: the same code but

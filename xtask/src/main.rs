@@ -29,15 +29,14 @@ cargo xtask COMMAND
                              other people's clients against a running server
   bench [--smoke]            load figures of a release build beside a bare relay; --smoke only
                              shows that it runs
-  bench --durable [--peer PEER]…
+  bench --durable [--peer PEER]… [--pairs N]… [--seconds N] [--times N]
                              messages that are archived, with 1, 50 and 500 pairs, beside other
                              servers; PEER is prosody, prosody-sqlite, ejabberd or ejabberd-sqlite
   bench --archive            an archive of a million messages: pages, time to be ready after a
                              kill; memory of sessions whose clients are away
   crash [--cycles N] [--seed S] [--profile release|dev] [--peer PEER]
                              kills the server while clients write to it, and checks that nothing
-                             promised is lost; PEER is waxwing (the default), prosody, ejabberd or
-                             ejabberd-sqlite
+                             promised is lost; PEER is waxwing (the default) or one of those
   scenario NAME [--on WHERE] the scenarios whose path contains NAME; WHERE is a comma list of
                              memory, tls, prosody (default memory)
   fuzz TARGET --for SECONDS  one fuzz target, on stable Rust

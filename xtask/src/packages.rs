@@ -1,7 +1,7 @@
-//! What the interop tier needs from outside: Debian packages, and packages of Python and Node under
-//! the build folder. Whatever is installed is said first.
+//! What is needed from outside for interop and comparisons: Debian packages, and packages of Python
+//! and Node under the build folder. Whatever is installed is said first.
 
-use crate::process::{Result, at, on_path, output, root, succeed, target};
+use crate::process::{Fault, Result, at, on_path, output, root, succeed, target};
 use std::{path::PathBuf, process::Command};
 
 /// A Debian package and a program by which its presence is known.
@@ -31,7 +31,7 @@ pub(crate) fn debian(packages: &[Package]) -> Result<std::result::Result<(), Str
             "needs {list}: run `sudo apt-get install {list}`"
         )));
     };
-    println!("Installing Debian packages for the interop tests: {list}");
+    println!("Installing Debian packages: {list}");
     let apt = |arguments: &[&str]| {
         let mut words = as_root.iter().copied().chain([
             "env",
@@ -55,6 +55,27 @@ pub(crate) fn debian(packages: &[Package]) -> Result<std::result::Result<(), Str
         succeed(&mut apt(&install))?;
     }
     Ok(Ok(()))
+}
+
+/// Makes sure that a server is here that ours is compared with.
+pub(crate) fn of_peer(peer: &str) -> Result {
+    let package = |name, program| Package { name, program };
+    let prosody = package("prosody", "prosody");
+    let ejabberd = package("ejabberd", "ejabberdctl");
+    // The drivers of SQLite have no programs by which they could be known.
+    let packages = match peer {
+        "prosody" => vec![prosody],
+        "prosody-sqlite" => vec![prosody, package("lua-dbi-sqlite3", "lua-dbi-sqlite3")],
+        "ejabberd" => vec![ejabberd],
+        "ejabberd-sqlite" => vec![ejabberd, package("erlang-p1-sqlite3", "erlang-p1-sqlite3")],
+        _ => {
+            return Err(Fault::new(format!(
+                "no peer is called {peer}; there are prosody, prosody-sqlite, ejabberd and \
+                 ejabberd-sqlite"
+            )));
+        }
+    };
+    debian(&packages)?.map_err(Fault::new)
 }
 
 /// The words that make a command run as root: none for root itself, sudo where it asks nothing.

@@ -4,6 +4,7 @@
 pub mod client;
 pub mod coverage;
 pub mod harness;
+pub mod peer;
 pub mod scenario;
 pub mod subject;
 pub mod xml;

@@ -47,8 +47,23 @@ impl Bench {
         self.spawn(&mut command, address)
     }
 
+    /// Another server with nothing in it, which the load generator becomes: its settings are a
+    /// module of the testkit, for all who compare ours with it.
+    pub(super) fn peer(&self, name: &str) -> Result<Peer> {
+        let folder = self.folder.join(name);
+        if folder.exists() {
+            at(&folder, std::fs::remove_dir_all(&folder))?;
+        }
+        at(&folder, std::fs::create_dir_all(&folder))?;
+        let address = free_port()?;
+        let mut command = program(self.profile, "load");
+        command.args(["peer", "--peer", name, "--address", &address.to_string()]);
+        command.arg("--folder").arg(&folder);
+        self.spawn(&mut command, address)
+    }
+
     /// Starts a server and waits until it listens there.
-    pub(super) fn spawn(&self, command: &mut Command, address: SocketAddr) -> Result<Peer> {
+    fn spawn(&self, command: &mut Command, address: SocketAddr) -> Result<Peer> {
         let log = self.folder.join("server.log");
         let log = at(&log, std::fs::File::create(&log))?;
         let process = command
@@ -82,6 +97,7 @@ fn configuration(data: &Path, transport: &str, address: SocketAddr) -> String {
          [limits]\n\
          unauthenticated_per_address_max = 1000\n\
          sessions_per_account_max = 1000\n\
+         scram_iterations = 8\n\
          [registration]\n\
          open = true\n\
          per_address_hour_max = 100000\n\
@@ -92,7 +108,7 @@ fn configuration(data: &Path, transport: &str, address: SocketAddr) -> String {
 }
 
 /// A port of 127.0.0.1 that nobody uses now.
-pub(super) fn free_port() -> Result<SocketAddr> {
+fn free_port() -> Result<SocketAddr> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
 }
 

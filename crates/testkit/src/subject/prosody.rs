@@ -5,7 +5,10 @@ use super::{
     network::{self, Network, Ports},
     password, secret,
 };
-use crate::scenario::Scenario;
+use crate::{
+    peer::prosody::{self, Settings},
+    scenario::Scenario,
+};
 use std::{fs, path::Path};
 use tokio::process::Command;
 
@@ -15,10 +18,7 @@ pub(super) async fn start(scenario: &Scenario) -> Result<Network, String> {
     let certificate = network::certificate(&folder)?;
     let ports = network::free_ports(scenario)?;
     write_files(folder.path(), ports, scenario).map_err(|e| e.to_string())?;
-    let mut command = Command::new("prosody");
-    command
-        .arg("--config")
-        .arg(folder.path().join("prosody.cfg.lua"));
+    let command = Command::from(prosody::command(folder.path()));
     Network::start(command, folder, ports, certificate).await
 }
 
@@ -27,38 +27,34 @@ fn write_files(folder: &Path, ports: Ports, scenario: &Scenario) -> std::io::Res
     let Ports {
         plain,
         tls,
-        components: component_port,
+        components,
     } = ports;
-    let component_port = component_port.map_or_else(String::new, |port| port.to_string());
-    let components = scenario.components.iter().fold(String::new(), |all, name| {
-        let secret = secret(name);
-        format!("{all}Component \"{name}\"\n  component_secret = \"{secret}\"\n")
-    });
-    fs::write(
-        folder.join("prosody.cfg.lua"),
-        format!(
-            r#"daemonize = false
-run_as_root = true
-pidfile = "{at}/pid"
-log = {{ warn = "*console" }}
-data_path = "{at}/data"
-interfaces = {{ "127.0.0.1" }}
-c2s_ports = {{ {plain} }}
-c2s_direct_tls_ports = {{ {tls} }}
+    let component_port = components.map_or_else(String::new, |port| port.to_string());
+    let settings = Settings {
+        port: plain,
+        modules: &[
+            "tls",
+            "time",
+            "version",
+            "uptime",
+            "register",
+            "lastactivity",
+            "pep",
+            "stream_limits",
+        ],
+        lines: format!(
+            r#"c2s_direct_tls_ports = {{ {tls} }}
 component_ports = {{ {component_port} }}
-modules_disabled = {{ "s2s" }}
-modules_enabled = {{ "roster"; "saslauth"; "tls"; "disco"; "private"; "vcard";
-  "blocklist"; "carbons"; "ping"; "time"; "version"; "uptime"; "register"; "lastactivity";
-  "offline"; "pep"; "mam"; "stream_limits" }}
 authentication = "internal_plain"
-archive_expires_after = "never"
 c2s_require_encryption = true
-ssl = {{ key = "{at}/key.pem"; certificate = "{at}/cert.pem" }}
-VirtualHost "{DOMAIN}"
-{components}
-"#
+ssl = {{ key = "{at}/key.pem"; certificate = "{at}/cert.pem" }}"#
         ),
-    )?;
+        components: scenario.components.iter().fold(String::new(), |all, name| {
+            let secret = secret(name);
+            format!("{all}Component \"{name}\"\n  component_secret = \"{secret}\"\n")
+        }),
+    };
+    prosody::write(folder, &settings)?;
     let accounts = folder.join("data").join(DOMAIN).join("accounts");
     fs::create_dir_all(&accounts)?;
     for user in &scenario.accounts {

@@ -138,7 +138,7 @@ impl Run {
             // Accounts made are on disk.
             Brand::Waxwing => server.kill().await?,
             // The figures are about messages; others may make accounts as they like.
-            _ => server.stop().await?,
+            Brand::Peer(_) => server.stop().await?,
         }
         Ok(devices)
     }
@@ -283,7 +283,7 @@ impl Run {
     ) -> Result<(), String> {
         let silence = match self.brand {
             Brand::Waxwing => Duration::from_millis(300),
-            _ => Duration::from_secs(1),
+            Brand::Peer(_) => Duration::from_secs(1),
         };
         let deadline = Instant::now() + QUIET_MAX;
         let mut quiet = 0;

@@ -8,13 +8,11 @@
 
 mod archive;
 mod device;
-mod ejabberd;
 mod entry;
 mod epoch;
 mod journal;
 mod oracle;
 mod plan;
-mod prosody;
 mod server;
 mod session;
 mod stanza;
@@ -36,7 +34,8 @@ crash OPTIONS
   --cycles-per-epoch N       after how many the archives are read and everything is judged, on
                              fresh data afterwards (default 10)
   --seed S                   of the plans (default 1)
-  --peer NAME                waxwing, prosody, ejabberd or ejabberd-sqlite (default waxwing)
+  --peer NAME                waxwing, prosody, prosody-sqlite, ejabberd or
+                             ejabberd-sqlite (default waxwing)
   --binary FILE              the server of ours to kill from outside
   --binary-with-points FILE  one with kill points, to die by itself at each of them in turn
   --times strict|told        whether a slow return is a violation (default told)

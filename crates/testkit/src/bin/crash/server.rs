@@ -1,6 +1,6 @@
 //! The server under test: a process of its own, with its own folder and port, that can be killed.
 
-use crate::{ejabberd, prosody, waxwing};
+use crate::waxwing;
 use rustix::process::{Pid, Signal, kill_process};
 use std::{
     fs::File,
@@ -17,6 +17,7 @@ use tokio::{
 use waxwing_store::{KILL_POINT_VARIABLE, KillPoint};
 use waxwing_testkit::{
     client::{Client, Connected},
+    peer,
     subject::free_port,
 };
 
@@ -29,22 +30,16 @@ const POLL: Duration = Duration::from_millis(2);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Brand {
     Waxwing,
-    Prosody,
-    /// With Mnesia, its default.
-    Ejabberd,
-    EjabberdSqlite,
+    Peer(peer::Brand),
 }
 
 impl Brand {
     /// As the command line names it.
     pub(crate) fn parse(name: &str) -> Result<Self, String> {
-        Ok(match name {
-            "waxwing" => Self::Waxwing,
-            "prosody" => Self::Prosody,
-            "ejabberd" => Self::Ejabberd,
-            "ejabberd-sqlite" => Self::EjabberdSqlite,
-            _ => return Err(format!("no peer is called {name}")),
-        })
+        match name {
+            "waxwing" => Ok(Self::Waxwing),
+            _ => peer::Brand::parse(name).map(Self::Peer),
+        }
     }
 }
 
@@ -89,9 +84,7 @@ impl Server {
         std::fs::create_dir_all(folder).map_err(|error| error.to_string())?;
         let written = match brand {
             Brand::Waxwing => waxwing::write_settings(folder, port),
-            Brand::Prosody => prosody::write_settings(folder, port),
-            Brand::Ejabberd => ejabberd::write_settings(folder, port, "mnesia"),
-            Brand::EjabberdSqlite => ejabberd::write_settings(folder, port, "sql"),
+            Brand::Peer(peer) => peer.prepare(folder, port),
         };
         written.map_err(|error| error.to_string())?;
         Ok(Self {
@@ -154,8 +147,7 @@ impl Server {
                 command.arg("run");
                 command
             }
-            Brand::Prosody => prosody::command(&self.folder),
-            Brand::Ejabberd | Brand::EjabberdSqlite => ejabberd::command(&self.folder),
+            Brand::Peer(peer) => peer.command(&self.folder).into(),
         };
         if let Some((point, nth)) = death {
             command.env(KILL_POINT_VARIABLE, format!("{}:{nth}", point.name()));

@@ -14,6 +14,7 @@ mod durable;
 mod hibernate;
 mod idle;
 mod pages;
+mod peer;
 mod process;
 mod relay;
 mod secure;
@@ -28,14 +29,15 @@ load certificate --folder F          writes certificate.pem and key.pem for `loc
 load relay --folder F                serves plain and over TLS until it is killed
 load chat OPTIONS                    one-to-one messages; prints microseconds of server CPU each
 load durable OPTIONS                 one-to-one messages that are archived, between clients that
-                                     acknowledge; prints microseconds of server CPU each
+                                     acknowledge; prints names and values
+load peer OPTIONS                    becomes another server, with a new folder
 load pages OPTIONS                   reads the archive of an account; prints pages a second
 load hibernate OPTIONS               sessions whose clients are away; prints KiB of memory each
 load idle OPTIONS                    idle sessions; prints KiB of server memory each
 
 options: --kind xmpp|relay --transport plain|tls --address A --pid P --folder F
          --pairs 50 --window 10 --messages 500000
-         --seconds 8 --account receiver0 --readers 1
+         --seconds 8 --account receiver0 --readers 1 --peer prosody
          --sessions 5000 --accounts 1000";
 
 fn main() -> Result<()> {
@@ -55,6 +57,7 @@ async fn run() -> Result<()> {
         "relay" => relay::serve(&options.folder()).await,
         "chat" => chat::run(&options).await,
         "durable" => durable::run(&options).await,
+        "peer" => peer::become_server(&options),
         "pages" => pages::run(&options).await,
         "hibernate" => hibernate::run(&options).await,
         "idle" => idle::run(&options).await,
@@ -98,13 +101,15 @@ impl Options {
         Ok(self.0.get("pid").ok_or("--pid is missing")?.parse()?)
     }
 
+    /// Where the server listens.
+    pub(crate) fn address(&self) -> Result<SocketAddr> {
+        let address = self.0.get("address").ok_or("--address is missing")?;
+        Ok(address.parse()?)
+    }
+
     /// Where and how to connect.
     pub(crate) fn peer(&self) -> Result<client::Peer> {
-        let address: SocketAddr = self
-            .0
-            .get("address")
-            .ok_or("--address is missing")?
-            .parse()?;
+        let address = self.address()?;
         let is = |name: &str, value: &str| self.0.get(name).is_some_and(|given| given == value);
         Ok(client::Peer {
             address,

@@ -1,21 +1,29 @@
-//! ejabberd (Debian package `ejabberd`): message archive, stream management and offline messages,
-//! kept in Mnesia or SQLite; everything else is its default.
+//! ejabberd (Debian package `ejabberd`; with SQLite also `erlang-p1-sqlite3`).
 
-use std::{fs, io, path::Path};
-use tokio::process::Command;
-use waxwing_testkit::subject::DOMAIN;
+use crate::subject::DOMAIN;
+use std::{fs, io, path::Path, process::Command};
 
-/// Writes `ejabberd.yml`.
-pub(crate) fn write_settings(folder: &Path, port: u16, database: &str) -> std::io::Result<()> {
+/// What it keeps everything but accounts in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Database {
+    Mnesia,
+    Sqlite,
+}
+
+/// Writes `ejabberd.yml`, with room for many connections that come at once: the default of five
+/// makes the kernel drop the others, and a client that is dropped some times waits for a minute.
+/// Makes the folder of Mnesia and the tables of SQLite.
+pub(super) fn write(folder: &Path, port: u16, database: Database) -> io::Result<()> {
     let at = folder.display();
-    let sql = match database {
-        "sql" => format!("sql_type: sqlite\nsql_database: \"{at}/ejabberd.sqlite\"\n"),
-        _ => String::new(),
-    };
     fs::create_dir_all(folder.join("mnesia"))?;
-    if database == "sql" {
-        make_tables(&folder.join("ejabberd.sqlite"))?;
-    }
+    let (database, sql) = match database {
+        Database::Mnesia => ("mnesia", String::new()),
+        Database::Sqlite => {
+            make_tables(&folder.join("ejabberd.sqlite"))?;
+            let sql = format!("sql_type: sqlite\nsql_database: \"{at}/ejabberd.sqlite\"\n");
+            ("sql", sql)
+        }
+    };
     fs::write(
         folder.join("ejabberd.yml"),
         format!(
@@ -30,6 +38,7 @@ listen:
     ip: "127.0.0.1"
     module: ejabberd_c2s
     starttls: false
+    backlog: 1000
 acl:
   local:
     user_regexp: ""
@@ -65,7 +74,7 @@ fn make_tables(path: &Path) -> io::Result<()> {
 }
 
 /// Starts the Erlang machine itself, so that the process is the server and no script around it.
-pub(crate) fn command(folder: &Path) -> Command {
+pub(super) fn command(folder: &Path) -> Command {
     let mut command = Command::new("erl");
     // Where Debian has put it is known to its own script.
     let script = fs::read_to_string("/usr/sbin/ejabberdctl").unwrap_or_default();
