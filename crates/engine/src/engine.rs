@@ -41,6 +41,7 @@ struct Inner {
     features: features::Active,
     caps: features::caps::Cache,
     pubsub: features::pubsub::Turns,
+    rooms: features::muc::Rooms,
     remote: Remote,
     federation: Federation,
     questions: Questions,
@@ -77,6 +78,7 @@ impl Engine {
             features: features::Active::new(&settings),
             caps: features::caps::Cache::default(),
             pubsub: features::pubsub::Turns::default(),
+            rooms: features::muc::Rooms::default(),
             stanza_ids: StanzaIds::new(&id_secret),
             retractions: Retractions::default(),
             questions: Questions::default(),
@@ -166,6 +168,9 @@ impl Engine {
     }
     pub(crate) fn pubsub(&self) -> &features::pubsub::Turns {
         &self.0.pubsub
+    }
+    pub(crate) fn rooms(&self) -> &features::muc::Rooms {
+        &self.0.rooms
     }
     pub(crate) fn retractions(&self) -> &Retractions {
         &self.0.retractions

@@ -100,16 +100,19 @@ pub enum Place {
 pub enum Service {
     /// Publish-subscribe (XEP-0060).
     PubSub,
+    /// Rooms (XEP-0045).
+    Rooms,
 }
 
 impl Service {
     /// Every service.
-    pub const ALL: [Self; 1] = [Self::PubSub];
+    pub const ALL: [Self; 2] = [Self::PubSub, Self::Rooms];
 
     /// The usual first label of its domain, and its name in settings.
     pub fn label(self) -> &'static str {
         match self {
             Self::PubSub => "pubsub",
+            Self::Rooms => "groups",
         }
     }
 }

@@ -16,7 +16,7 @@ pub(crate) use state::{End, State, Unacknowledged};
 
 use crate::{
     Engine,
-    features::{offline, push},
+    features::{muc, offline, push},
     outbox::{Asleep, Outbox, Presence},
     presence,
     registry::{Resource, Setting},
@@ -68,7 +68,7 @@ impl Engine {
                 .session_end(account, key, None, waiting)
                 .await?;
         }
-        Ok(())
+        muc::recover(self).await
     }
 
     async fn find_again(&self, account: &BareJid, row: &SmSession) -> Result<(), StoreError> {

@@ -134,6 +134,12 @@ metrics! {
     /// Notifications of nodes handed to sessions and other domains, also of what was published
     /// earlier.
     pubsub_notifications: Counter,
+    /// Occupants of rooms now (XEP-0045).
+    room_occupants: Gauge,
+    /// Messages reflected to all in a room.
+    room_messages: Counter,
+    /// Stanzas of rooms handed to sessions.
+    room_deliveries: Counter,
     /// Messages whose record is on disk and that were handed over, or wait.
     messages_committed: Counter,
     /// Messages that were a resend of an earlier one and were not delivered again.

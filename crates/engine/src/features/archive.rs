@@ -29,11 +29,16 @@ fn record(stanza: &Stanza, cx: &RecordCx<'_>, message: &mut Message) {
     message.origin = id.or_else(|| origin(stanza));
     message.sender = cx.sender.and_then(|party| entry(party, cx.to, true));
     message.recipient = cx.recipient.and_then(|party| entry(party, cx.from, false));
-    message.resend = cx.sender.and_then(|(account, _)| {
-        let key = resend_key(stanza, cx.to)?;
-        let account = account.clone();
-        Some(Resend { account, key })
-    });
+    message.resend = cx
+        .sender
+        .and_then(|(account, _)| resend(account, stanza, cx.to));
+}
+
+/// By what a resend of a message to `to` is recognised, if it can be.
+pub(super) fn resend(account: &BareJid, stanza: &Stanza, to: &Jid) -> Option<Resend> {
+    let key = resend_key(stanza, to)?;
+    let account = account.clone();
+    Some(Resend { account, key })
 }
 
 fn entry((account, view): (&BareJid, &View), with: &Jid, outgoing: bool) -> Option<Entry> {

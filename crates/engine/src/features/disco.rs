@@ -100,7 +100,7 @@ fn domain_info(settings: &Settings, domain: &DomainSettings) -> DiscoInfo {
 }
 
 /// The strings of all features at a place, each once, sorted.
-fn features(place: Place, settings: &Settings) -> Vec<String> {
+pub(super) fn features(place: Place, settings: &Settings) -> Vec<String> {
     let mut all: Vec<String> = super::offered(settings)
         .flat_map(|feature| feature.disco)
         .filter(|disco| disco.place == place)

@@ -17,6 +17,8 @@ mod retention;
 pub mod rules;
 
 pub(crate) use page::state;
+pub(super) use page::{answer, metadata};
+pub(super) use query::form;
 
 use crate::feature::{Coverage, Disco, Feature, IqHandler, IqKind, IqRoute, Place, Who, Xep};
 use waxwing_proto::ns;

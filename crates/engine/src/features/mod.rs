@@ -17,7 +17,7 @@ pub mod forgery;
 pub mod last;
 pub mod mam;
 pub mod mds;
-mod muc;
+pub(crate) mod muc;
 pub mod offline;
 pub mod ping;
 pub mod private;
@@ -65,6 +65,7 @@ pub const FEATURES: &[Feature] = &[
     profile::FEATURE,
     pubsub::FEATURE,
     mds::FEATURE,
+    muc::FEATURE,
     register::FEATURE,
     cam::FEATURE,
     mam::FEATURE,

@@ -27,11 +27,16 @@ pub const FEATURE: Feature = Feature {
             place: Place::Service(Service::PubSub),
             var: ns::PING,
         },
+        Disco {
+            place: Place::Service(Service::Rooms),
+            var: ns::PING,
+        },
     ],
     iq: &[
         route(Place::Domain, Who::Anyone),
         route(Place::Account, Who::Owner),
         route(Place::Service(Service::PubSub), Who::Anyone),
+        route(Place::Service(Service::Rooms), Who::Anyone),
     ],
     ..Feature::NONE
 };

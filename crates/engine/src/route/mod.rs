@@ -22,6 +22,7 @@ use crate::{
     Engine,
     account::View,
     feature::{GuardCx, Service, Side, Verdict},
+    features::muc,
 };
 use std::sync::Arc;
 use waxwing_proto::{
@@ -60,6 +61,8 @@ pub struct Handover {
     is_copied: bool,
     /// It is in a queue towards another domain.
     departs: bool,
+    /// What it is to a room, if it is for one.
+    pub(crate) room: Option<Box<muc::Carried>>,
 }
 
 /// Which rules of RFC 6121 § 8.5 apply.
@@ -92,6 +95,7 @@ impl Handover {
             id: None,
             is_copied: false,
             departs: false,
+            room: None,
         }
     }
 

@@ -162,6 +162,8 @@ section! {
         /// Publish-subscribe (XEP-0060): nodes that belong to nobody's account, such as blogs and feeds.
         /// `pubsub` makes it `pubsub.example.org`.
         pubsub: Label = Label::usual(Service::PubSub);
+        /// Rooms (XEP-0045): groups and channels. `groups` makes it `groups.example.org`.
+        rooms: Label = Label::usual(Service::Rooms);
     }
 }
 

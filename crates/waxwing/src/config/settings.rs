@@ -145,6 +145,7 @@ impl Services {
     fn label(&self, service: Service) -> &Label {
         match service {
             Service::PubSub => &self.pubsub,
+            Service::Rooms => &self.rooms,
         }
     }
 }

@@ -16,7 +16,7 @@ use waxwing_proto::{
 use waxwing_store::{ArchivePage, Archived, BoxFuture, Micros};
 
 /// § 4: sends what is asked for.
-pub(super) fn answer(cx: IqCx<'_>) -> BoxFuture<'_, Result<Reply, StanzaError>> {
+pub(in crate::features) fn answer(cx: IqCx<'_>) -> BoxFuture<'_, Result<Reply, StanzaError>> {
     Box::pin(async move {
         let engine = cx.engine;
         let Some(session) = cx.session else {
@@ -46,7 +46,7 @@ pub(super) fn answer(cx: IqCx<'_>) -> BoxFuture<'_, Result<Reply, StanzaError>> 
 }
 
 /// § 5: the first and the last message of the archive.
-pub(super) fn metadata(cx: IqCx<'_>) -> BoxFuture<'_, Result<Reply, StanzaError>> {
+pub(in crate::features) fn metadata(cx: IqCx<'_>) -> BoxFuture<'_, Result<Reply, StanzaError>> {
     Box::pin(async move { Ok(Reply::Payload(state(cx.engine, cx.to).await?)) })
 }
 

@@ -146,7 +146,7 @@ fn fields(searches: bool) -> impl Iterator<Item = (&'static str, FieldKind)> {
 }
 
 /// Tells which fields there are (§ 4.1.5).
-pub(super) fn form(cx: IqCx<'_>) -> BoxFuture<'_, Result<Reply, StanzaError>> {
+pub(in crate::features) fn form(cx: IqCx<'_>) -> BoxFuture<'_, Result<Reply, StanzaError>> {
     Box::pin(async move {
         if cx.payload.attr("node").is_some() {
             return Err(Condition::ItemNotFound.into());

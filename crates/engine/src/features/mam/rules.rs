@@ -12,6 +12,15 @@ pub fn is_kept(message: &Stanza, kind: Type) -> bool {
     if !matches!(kind, Type::Normal | Type::Chat) {
         return false;
     }
+    is_to_last(message)
+}
+
+/// Whether a message to all in a room is one for the room's archive.
+pub fn is_kept_by_room(message: &Stanza) -> bool {
+    is_to_last(message)
+}
+
+fn is_to_last(message: &Stanza) -> bool {
     let mut kept = false;
     for child in message.root().children() {
         match (child.ns(), child.name()) {

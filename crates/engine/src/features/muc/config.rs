@@ -40,7 +40,7 @@ impl Whisper {
         }
     }
 
-    fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
             Self::Anyone => "anyone",
             Self::Participants => "participants",
@@ -61,6 +61,10 @@ impl Whisper {
 }
 
 /// The options of a room.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "they are the independent switches of a form"
+)]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct RoomConfig {
     /// Its name.

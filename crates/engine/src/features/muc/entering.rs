@@ -308,6 +308,7 @@ impl Room {
             own_codes: &[],
             new_nick: Some(nick),
             cause: None,
+            leaves: Some(&before),
         };
         match self.occupants.get(&before) {
             // Its other sessions stay who they were.
@@ -372,6 +373,7 @@ impl Room {
             own_codes: &[],
             new_nick: None,
             cause: None,
+            leaves: Some(&nick),
         };
         match self.occupants.get(&nick) {
             Some(_) => {
@@ -422,7 +424,10 @@ impl Room {
             xml.start("status").attr("code", &code.to_string()).end();
         }
         let stanza = Sealed::from_bytes(Kind::Presence, xml.finish());
-        Effect::Send(stanza, Arc::from([from.clone()]))
+        Effect {
+            ends: to.ok().map(Jid::from),
+            ..Effect::new(stanza, Arc::from([from.clone()]))
+        }
     }
 
     /// A session that was here before the server was started, as far as it may still be here.
@@ -434,34 +439,6 @@ impl Room {
             && self.is_free(&nick, &account).is_ok();
         if may {
             self.put(&session, &account, &nick, presence);
-        }
-    }
-
-    /// § 11.2
-    pub(super) fn stop(&mut self, effects: &mut Vec<Effect>) {
-        let occupants = std::mem::take(&mut self.occupants);
-        self.sessions.clear();
-        self.changed();
-        for (nick, occupant) in occupants {
-            let goodbye = self.farewell(&nick, &occupant.id, None);
-            for session in &occupant.sessions {
-                let own = [session.jid.clone()];
-                let news = News {
-                    presence: &goodbye,
-                    affiliation: self.affiliation(&occupant.account),
-                    role: Role::None,
-                    session: &session.jid,
-                    own: &own,
-                    codes: &[status::STOPPING],
-                    own_codes: &[],
-                    new_nick: None,
-                    cause: None,
-                };
-                self.tell_one(&news, &session.jid, true, effects);
-            }
-        }
-        if self.phase == Phase::Locked {
-            *self = Self::absent(self.jid.clone());
         }
     }
 

@@ -4,7 +4,7 @@ use waxwing_proto::stanza::{Condition, ErrorType, StanzaError};
 
 /// A refusal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Refusal {
+pub(crate) enum Refusal {
     /// § 7.2.6: members only.
     NotMember,
     /// § 7.2.7, and everything that an affiliation or role does not allow.
@@ -50,15 +50,13 @@ impl From<Refusal> for StanzaError {
             R::NotMember => Condition::RegistrationRequired.into(),
             R::Forbidden | R::Banned => Condition::Forbidden.into(),
             R::Password => Condition::NotAuthorized.into(),
-            R::NickTaken => Condition::Conflict.into(),
             R::NoNick => Condition::JidMalformed.into(),
-            R::BadNick | R::NotAcceptable => Condition::NotAcceptable.into(),
+            R::BadNick | R::NotAcceptable | R::NotOccupant => Condition::NotAcceptable.into(),
             R::Full => Self::new(Condition::ServiceUnavailable).kind(ErrorType::Wait),
             R::NotFound => Condition::ItemNotFound.into(),
             R::Destroyed => Self::new(Condition::Gone).text("This room was destroyed."),
-            R::NotOccupant => Condition::NotAcceptable.into(),
             R::NotAllowed | R::RegistrationClosed => Condition::NotAllowed.into(),
-            R::Conflict => Condition::Conflict.into(),
+            R::NickTaken | R::Conflict => Condition::Conflict.into(),
             R::BadRequest => Condition::BadRequest.into(),
             R::TooMuch => Condition::ResourceConstraint.into(),
             R::Unsupported => Condition::FeatureNotImplemented.into(),

@@ -161,12 +161,10 @@ impl Room {
         copy_text(&mut xml, "reason", decline)?;
         let message = xml.finish();
         if here.is_empty() {
-            return Ok(
-                draft(message).map_or(Heard::Nothing, |draft| Heard::Letter(Effect::Mail(draft)))
-            );
+            return Ok(draft(message).map_or(Heard::Nothing, Heard::Mail));
         }
         let sealed = Sealed::from_bytes(Kind::Message, message);
-        Ok(Heard::Letter(Effect::Send(sealed, here)))
+        Ok(Heard::Letter(Effect::new(sealed, here)))
     }
 
     /// § 7.13 and § 8.6: a request goes to the moderators, and an answer of theirs comes back.
@@ -231,7 +229,7 @@ impl Room {
             .flat_map(|occupant| &occupant.sessions)
             .map(|session| session.jid.clone())
             .collect();
-        Effect::Send(Sealed::from_bytes(Kind::Message, xml.finish()), to)
+        Effect::new(Sealed::from_bytes(Kind::Message, xml.finish()), to)
     }
 }
 

@@ -2,7 +2,9 @@
 //!
 //! [`room`] is the machine: what has happened goes in, what is to be sent comes out. [`rights`] is
 //! the table it asks, [`config`] the options of rooms. [`entering`], [`speech`], [`people`],
-//! [`owner`], [`invite`] and [`registration`] are what can happen, by who makes it happen.
+//! [`owner`], [`invite`] and [`registration`] are what can happen, by who makes it happen. [`table`]
+//! has the rooms that are in memory, [`kept`] reads and writes them, [`arrive`], [`requests`] and
+//! [`discover`] are what comes for them. ADR 8 says why it is so.
 //!
 //! Decisions on what XEP-0045 leaves open:
 //! - Nicks are compared by their look, whatever their case. Two accounts cannot have nicks that look
@@ -16,22 +18,138 @@
 //! - A moderator of no higher affiliation cannot remove another moderator.
 //! - Whoever is invited to a room for members becomes one; nobody is invited by being made one.
 //! - Presence is told to all, whatever the role (`presencebroadcast` is not offered).
-#![expect(
-    dead_code,
-    reason = "the machine comes first, its place in the server next"
-)]
 
+mod arrive;
+mod changes;
 mod config;
+mod discover;
 mod entering;
 mod errors;
 mod invite;
+mod kept;
 mod nick;
 mod owner;
 mod people;
 mod registration;
+mod requests;
 mod rights;
 mod room;
 mod speech;
+mod table;
 mod tell;
 #[cfg(test)]
 mod tests;
+
+pub(crate) use arrive::Carried;
+pub(crate) use table::{Rooms, recover};
+
+use crate::feature::{
+    Coverage, Disco, Feature, IqHandler, IqKind, IqRoute, Place, Service, Who, Xep,
+};
+use waxwing_proto::ns;
+
+/// The feature.
+pub(crate) const FEATURE: Feature = Feature {
+    name: "muc",
+    xeps: &[
+        Xep {
+            number: 45,
+            version: "1.35.5",
+            title: "Multi-User Chat",
+            coverage: Coverage::Partial(
+                "requests are not passed on between occupants; no notices of affiliations to those \
+                 who are away; registration needs no approval",
+            ),
+        },
+        Xep {
+            number: 410,
+            version: "1.1.0",
+            title: "MUC Self-Ping (Schrödinger's Chat)",
+            coverage: Coverage::Complete,
+        },
+        Xep {
+            number: 421,
+            version: "1.0.1",
+            title: "Occupant identifiers for semi-anonymous MUCs",
+            coverage: Coverage::Complete,
+        },
+    ],
+    disco: &[
+        service(ns::DISCO_INFO),
+        service(ns::DISCO_ITEMS),
+        service(ns::MUC),
+        service(STABLE_ID),
+        room(ns::DISCO_INFO),
+        room(ns::DISCO_ITEMS),
+        room(ns::MUC),
+        room(STABLE_ID),
+        room("http://jabber.org/protocol/muc#self-ping-optimization"),
+        room(ns::MAM),
+        room("urn:xmpp:mam:2#extended"),
+        room(ns::STANZA_ID),
+        room(ns::OCCUPANT_ID),
+        room(ns::REGISTER),
+    ],
+    iq: &[
+        to_service(ns::DISCO_INFO, discover::service_info),
+        to_service(ns::DISCO_ITEMS, discover::service_items),
+        to_room(IqKind::Get, "query", ns::DISCO_INFO, discover::room_info),
+        to_room(IqKind::Get, "query", ns::DISCO_ITEMS, discover::room_items),
+        to_room(IqKind::Get, "query", ns::MUC_ADMIN, requests::list),
+        to_room(IqKind::Set, "query", ns::MUC_ADMIN, requests::administer),
+        to_room(IqKind::Get, "query", ns::MUC_OWNER, requests::form),
+        to_room(IqKind::Set, "query", ns::MUC_OWNER, requests::decide),
+        to_room(IqKind::Get, "query", ns::REGISTER, requests::registration),
+        to_room(IqKind::Set, "query", ns::REGISTER, requests::register),
+        to_room(IqKind::Set, "query", ns::MAM, requests::archive),
+        to_room(IqKind::Get, "query", ns::MAM, requests::archive_form),
+        to_room(IqKind::Get, "metadata", ns::MAM, requests::archive_ends),
+    ],
+    hosted: Some(arrive::HOSTED),
+    ..Feature::NONE
+};
+
+/// § 7.4: ids of messages are reflected.
+const STABLE_ID: &str = "http://jabber.org/protocol/muc#stable_id";
+
+const fn service(var: &'static str) -> Disco {
+    Disco {
+        place: Place::Service(Service::Rooms),
+        var,
+    }
+}
+
+const fn room(var: &'static str) -> Disco {
+    Disco {
+        place: Place::Within(Service::Rooms),
+        var,
+    }
+}
+
+const fn to_service(ns: &'static str, handler: IqHandler) -> IqRoute {
+    IqRoute {
+        place: Place::Service(Service::Rooms),
+        kind: IqKind::Get,
+        name: "query",
+        ns,
+        who: Who::Anyone,
+        handler,
+    }
+}
+
+const fn to_room(
+    kind: IqKind,
+    name: &'static str,
+    ns: &'static str,
+    handler: IqHandler,
+) -> IqRoute {
+    IqRoute {
+        place: Place::Within(Service::Rooms),
+        kind,
+        name,
+        ns,
+        // The room decides.
+        who: Who::Anyone,
+        handler,
+    }
+}

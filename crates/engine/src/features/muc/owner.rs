@@ -197,7 +197,10 @@ impl Room {
             let stanza = Sealed::from_bytes(Kind::Presence, xml.finish());
             let to = occupant.sessions.iter();
             let to: Arc<[Jid]> = to.map(|session| session.jid.clone()).collect();
-            effects.push(Effect::Send(stanza, to));
+            effects.push(Effect {
+                ends: Some(self.occupant_jid(nick)),
+                ..Effect::new(stanza, to)
+            });
         }
         let was_open = self.is_open();
         *self = Self::absent(self.jid.clone());

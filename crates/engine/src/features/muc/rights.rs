@@ -249,12 +249,14 @@ pub(super) fn may_kick(actor: Affiliation, other: Affiliation) -> bool {
     actor >= other
 }
 
-/// § 9 and § 10: whether an affiliation may be changed so, by somebody of this affiliation.
-pub(super) fn may_change(actor: Affiliation, from: Affiliation, to: Affiliation) -> bool {
-    match actor {
-        Affiliation::Owner => true,
-        Affiliation::Admin => from < Affiliation::Admin && to < Affiliation::Admin,
-        Affiliation::Member | Affiliation::None | Affiliation::Outcast => false,
+/// § 9 and § 10: what it takes to change an affiliation so.
+pub(super) fn to_change(from: Affiliation, to: Affiliation) -> Action {
+    if from.max(to) >= Affiliation::Admin {
+        Action::EditAdmins
+    } else if from.min(to) == Affiliation::Outcast {
+        Action::Ban
+    } else {
+        Action::EditMembers
     }
 }
 
@@ -421,13 +423,8 @@ mod tests {
         let by_admin = ["+++--", "+++--", "+++--", "-----", "-----"];
         for (at, from) in Affiliation::ALL.into_iter().enumerate() {
             let row = |actor| -> String {
-                let sign = |to| {
-                    if may_change(actor, from, to) {
-                        '+'
-                    } else {
-                        '-'
-                    }
-                };
+                let may = |to| right(to_change(from, to), actor, Role::None) == Yes;
+                let sign = |to| if may(to) { '+' } else { '-' };
                 Affiliation::ALL.into_iter().map(sign).collect()
             };
             assert_eq!(row(Affiliation::Owner), "+++++");

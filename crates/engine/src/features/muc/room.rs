@@ -116,17 +116,25 @@ pub(crate) enum Event {
     Roles(super::people::RoleChanges),
     /// The room is no more, and that is on disk.
     Destroyed(super::owner::Destruction),
-    /// The server stops.
-    Stopping,
 }
 
-/// What is to be sent.
+/// What is to be sent: a stanza to sessions, as far as they are there still.
 #[derive(Debug)]
-pub(crate) enum Effect {
-    /// A stanza to sessions, as far as they are there still.
-    Send(Sealed, Arc<[Jid]>),
-    /// A message to an account, which keeps it if it is away.
-    Mail(Draft),
+pub(crate) struct Effect {
+    pub(crate) stanza: Sealed,
+    pub(crate) to: Arc<[Jid]>,
+    /// The recipients are not this occupant any more.
+    pub(crate) ends: Option<Jid>,
+}
+
+impl Effect {
+    pub(super) fn new(stanza: Sealed, to: Arc<[Jid]>) -> Self {
+        Self {
+            stanza,
+            to,
+            ends: None,
+        }
+    }
 }
 
 impl Room {
@@ -175,10 +183,7 @@ impl Room {
                 self.said(said, &mut effects);
                 Ok(())
             }
-            Event::Changed(change) => {
-                self.change(change, &mut effects);
-                Ok(())
-            }
+            Event::Changed(change) => self.change(change, &mut effects),
             Event::Roles(changes) => {
                 self.change_roles(&changes, &mut effects);
                 Ok(())
@@ -187,18 +192,9 @@ impl Room {
                 self.destroy(&destruction, &mut effects);
                 Ok(())
             }
-            Event::Stopping => {
-                self.stop(&mut effects);
-                Ok(())
-            }
         };
         debug_assert!(self.is_sound(), "{self:?}");
         applied.map(|()| effects)
-    }
-
-    /// Its address.
-    pub(crate) fn jid(&self) -> &BareJid {
-        &self.jid
     }
 
     /// Whether there is such a room, configured or not.
@@ -289,6 +285,17 @@ impl Room {
             .any(|occupant| occupant.account == account);
         let open = !self.config.protected || known || present;
         open && self.admits(&account).is_ok() && self.allows(Action::ReadArchive, from)
+    }
+
+    /// Whether somebody is the occupant of that address, as far as it is for them to know.
+    pub(crate) fn knows(&self, from: &Jid, occupant: &Jid) -> Result<bool, Refusal> {
+        if !self.exists() {
+            return Err(Refusal::NotFound);
+        }
+        // § 6.6
+        let own = self.sessions.get(from).ok_or(Refusal::NotOccupant)?;
+        let asked = occupant.resource().and_then(Nick::new);
+        Ok(asked.as_ref() == Some(own))
     }
 
     /// An occupant's address.

@@ -37,6 +37,8 @@ pub(crate) enum Heard {
     Invitation(Option<Change>, Vec<Draft>),
     /// Something for moderators, or for whoever has invited.
     Letter(Effect),
+    /// The same for somebody who is not here.
+    Mail(Draft),
     /// A moderator has answered a request for voice.
     Voice(super::people::RoleChanges),
     /// Its sender will not be reached again.
@@ -186,7 +188,7 @@ impl Room {
             self.subject = subject;
         }
         if !to.is_empty() {
-            effects.push(Effect::Send(said.sealed, to));
+            effects.push(Effect::new(said.sealed, to));
         }
     }
 
@@ -211,9 +213,9 @@ impl Room {
         let to: Arc<[Jid]> = Arc::from([to.clone()]);
         let shown = wish.count(&self.history);
         for past in self.history.range(self.history.len() - shown..) {
-            effects.push(Effect::Send(past.stanza.clone(), to.clone()));
+            effects.push(Effect::new(past.stanza.clone(), to.clone()));
         }
-        effects.push(Effect::Send(self.subject.stanza(self), to));
+        effects.push(Effect::new(self.subject.stanza(self), to));
     }
 }
 

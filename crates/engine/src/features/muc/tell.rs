@@ -39,8 +39,6 @@ pub(super) mod status {
     pub(crate) const NO_MEMBER_ANY_MORE: u16 = 321;
     /// Removed because the room is for members now.
     pub(crate) const MEMBERS_ONLY_NOW: u16 = 322;
-    /// The server stops.
-    pub(crate) const STOPPING: u16 = 332;
     /// A technical problem.
     pub(crate) const TECHNICAL: u16 = 333;
 }
@@ -71,6 +69,8 @@ pub(super) struct News<'a> {
     /// The nick that it has from now on.
     pub(super) new_nick: Option<&'a Nick>,
     pub(super) cause: Option<&'a Cause>,
+    /// The nick that those whose own it is have no longer.
+    pub(super) leaves: Option<&'a Nick>,
 }
 
 impl<'a> News<'a> {
@@ -87,6 +87,7 @@ impl<'a> News<'a> {
             own_codes: &[],
             new_nick: None,
             cause: None,
+            leaves: None,
         })
     }
 
@@ -143,7 +144,12 @@ impl Room {
             (own, true, true),
         ] {
             if !to.is_empty() {
-                effects.push(Effect::Send(news.stanza(address, own), to.into()));
+                let ends = news.leaves.filter(|_| own);
+                effects.push(Effect {
+                    stanza: news.stanza(address, own),
+                    to: to.into(),
+                    ends: ends.map(|nick| self.occupant_jid(nick)),
+                });
             }
         }
     }
@@ -157,8 +163,12 @@ impl Room {
         effects: &mut Vec<Effect>,
     ) {
         let own = news.own.contains(to);
-        let stanza = news.stanza(address || own, own);
-        effects.push(Effect::Send(stanza, Arc::from([to.clone()])));
+        let ends = news.leaves.filter(|_| own);
+        effects.push(Effect {
+            stanza: news.stanza(address || own, own),
+            to: Arc::from([to.clone()]),
+            ends: ends.map(|nick| self.occupant_jid(nick)),
+        });
     }
 
     /// Whether an occupant sees who the others are (§ 7.2.3, § 7.2.4).
@@ -217,7 +227,7 @@ impl Room {
             status(&mut xml, *code);
         }
         let stanza = Sealed::from_bytes(Kind::Message, xml.finish());
-        effects.push(Effect::Send(stanza, to));
+        effects.push(Effect::new(stanza, to));
     }
 }
 

@@ -30,6 +30,7 @@ pub(super) struct Stage {
     pub(super) room: Room,
     pub(super) now: Micros,
     effects: Vec<Effect>,
+    mail: Vec<Draft>,
 }
 
 impl Stage {
@@ -38,6 +39,7 @@ impl Stage {
             room: Room::absent(BareJid::parse(ROOM).unwrap()),
             now: START,
             effects: Vec::new(),
+            mail: Vec::new(),
         }
     }
 
@@ -88,11 +90,8 @@ impl Stage {
         options: &[(&str, &str)],
     ) -> Result<(), Refusal> {
         let field = |(var, value): &(&str, &str)| {
-            let values: String = value
-                .split(' ')
-                .map(|value| format!("<value>{value}</value>"))
-                .collect();
-            format!("<field var='muc#roomconfig_{var}'>{values}</field>")
+            let values = value.replace(' ', "</value><value>");
+            format!("<field var='muc#roomconfig_{var}'><value>{values}</value></field>")
         };
         let fields: String = options.iter().map(field).collect();
         self.own(
@@ -164,16 +163,16 @@ impl Stage {
         let message = format!("<message from='{from}' to='{to}'{rest}</message>");
         match self.hear(&message)? {
             Heard::Whisper(draft, to) => {
-                let effect = Effect::Send(draft.seal(), to.into());
-                self.effects.push(effect);
+                self.effects.push(Effect::new(draft.seal(), to.into()));
             }
             Heard::Invitation(change, letters) => {
                 if let Some(change) = change {
                     self.apply(Event::Changed(change))?;
                 }
-                self.effects.extend(letters.into_iter().map(Effect::Mail));
+                self.mail.extend(letters);
             }
             Heard::Letter(effect) => self.effects.push(effect),
+            Heard::Mail(draft) => self.mail.push(draft),
             Heard::Voice(changes) => self.apply(Event::Roles(changes))?,
             Heard::Gone => self.apply(Event::Gone(Jid::parse(from).unwrap()))?,
             Heard::Nothing => {}
@@ -185,16 +184,17 @@ impl Stage {
     /// Forgets what was told so far.
     pub(super) fn quiet(&mut self) {
         self.effects.clear();
+        self.mail.clear();
     }
 
     /// What was told since, a line each: to whom, and what about whom.
     pub(super) fn told(&mut self) -> String {
         let effects = std::mem::take(&mut self.effects);
-        let lines = effects.into_iter().map(|effect| match effect {
-            Effect::Send(stanza, to) => format!("{}: {}", names(&to), short(&stanza)),
-            Effect::Mail(draft) => mail(draft),
-        });
-        lines.collect::<Vec<_>>().join("\n")
+        let lines = effects
+            .into_iter()
+            .map(|effect| format!("{}: {}", names(&effect.to), short(&effect.stanza)));
+        let mails = std::mem::take(&mut self.mail).into_iter().map(mail);
+        lines.chain(mails).collect::<Vec<_>>().join("\n")
     }
 
     /// The effects since.

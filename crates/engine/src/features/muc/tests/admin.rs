@@ -408,10 +408,10 @@ fn invitations() {
     check(
         &mut stage,
         expect![[r"
-        carol@b by mail: room <invite>
-        alice@a/1: bob unavailable none none bob@a/1 322
-        bob@a/1: bob unavailable none none bob@a/1 110 322
-        alice@a/1: room groupchat 104"]],
+            alice@a/1: bob unavailable none none bob@a/1 322
+            bob@a/1: bob unavailable none none bob@a/1 110 322
+            alice@a/1: room groupchat 104
+            carol@b by mail: room <invite>"]],
     );
     assert_eq!(
         stage.try_enter("carol@b/1", "carol", ""),

@@ -262,7 +262,7 @@ fn what_is_said() {
                   <occupant-id xmlns='urn:xmpp:occupant-id:0' id='1'/>\
                   <occupant-id xmlns='urn:xmpp:occupant-id:0' id='2'/>";
     stage.say("bob@a/1", forged).unwrap();
-    let Some(Effect::Send(stanza, to)) = stage.effects().pop() else {
+    let Some(Effect { stanza, to, .. }) = stage.effects().pop() else {
         panic!("nothing was said");
     };
     assert_eq!(to.len(), 2);

@@ -66,9 +66,7 @@ struct Clients(BTreeMap<String, View>);
 impl Clients {
     fn take(&mut self, effects: Vec<Effect>) {
         for effect in effects {
-            let Effect::Send(stanza, to) = effect else {
-                continue;
-            };
+            let Effect { stanza, to, ends } = effect;
             let tree = tree(&stanza);
             let root = tree.root();
             if root.name() != "presence" {
@@ -91,6 +89,7 @@ impl Clients {
                     }
                     Some("unavailable") => {
                         view.remove(&nick);
+                        assert_eq!(is_own, ends.is_some());
                         if is_own && !renames {
                             view.clear();
                         }

@@ -1,0 +1,304 @@
+//! Stanzas that come for rooms and their occupants, and are no requests to a room.
+
+use super::{
+    errors::Refusal,
+    kept,
+    room::{Event, SECRET_BYTES},
+    speech::{Heard, Said, Speech, Subject},
+    table::{Held, Rooms, reread},
+};
+use crate::{
+    Engine,
+    feature::{RecordCx, Service},
+    features::mam::rules,
+    outbox::{Copies, Delivery, Message},
+    route::{Arrival, Handover, Hosted, Routed, guard_recipient, service},
+};
+use bytes::Bytes;
+use waxwing_proto::{
+    BareJid, Jid, ns,
+    stanza::{Draft, Kind, Sealed, StanzaError},
+    xml::Writer,
+};
+use waxwing_store::{BoxFuture, Entry};
+
+/// What rooms do with stanzas.
+pub(super) const HOSTED: Hosted = Hosted {
+    kind: Service::Rooms,
+    arrive,
+    hand_over,
+    presence,
+};
+
+/// What a message to a room needs after its commit.
+#[derive(Debug)]
+pub(crate) enum Carried {
+    /// It goes to all who are here then.
+    Speech {
+        room: Held,
+        subject: Option<Subject>,
+        /// Newcomers are told of it.
+        kept: bool,
+    },
+    /// It goes to these sessions of an account.
+    Whisper { account: BareJid, to: Vec<Jid> },
+}
+
+fn arrive(arrival: Arrival<'_>) -> BoxFuture<'_, Result<Routed, StanzaError>> {
+    Box::pin(async move {
+        if arrival.to.local().is_none() {
+            return service::not_for_us(&arrival.draft);
+        }
+        match arrival.draft.kind() {
+            Kind::Presence => presence_arrives(arrival).await,
+            Kind::Message => message_arrives(arrival).await,
+            Kind::Iq => iq_arrives(arrival).await,
+        }
+    })
+}
+
+async fn presence_arrives(arrival: Arrival<'_>) -> Result<Routed, StanzaError> {
+    let engine = arrival.engine;
+    let room = Rooms::hold(engine, &arrival.to.to_bare()).await?;
+    let event = Event::Presence {
+        draft: arrival.draft,
+        now: engine.env().now(),
+        // § 10.1.1: rooms are for the accounts of this server to make.
+        may_create: arrival.sender.is_some(),
+        secret: engine.env().secret(),
+    };
+    room.apply(event)?;
+    Ok(Routed::Done)
+}
+
+async fn message_arrives(arrival: Arrival<'_>) -> Result<Routed, StanzaError> {
+    let engine = arrival.engine;
+    let jid = arrival.to.to_bare();
+    let room = Rooms::hold(engine, &jid).await?;
+    let now = engine.env().now();
+    let draft = arrival.draft.clone();
+    let heard = room.ask(|room| room.hear(draft, now))?;
+    match heard {
+        Heard::Speech(speech) => Ok(say(&arrival, &jid, room, *speech)),
+        Heard::Whisper(draft, to) => whisper(&arrival, draft, to).await,
+        Heard::Invitation(_, _) => {
+            // Asked again in turn: somebody may just be changing who may invite.
+            let _turn = room.turn().await;
+            let draft = arrival.draft.clone();
+            if let Heard::Invitation(change, letters) = room.ask(|room| room.hear(draft, now))? {
+                if let Some(change) = change {
+                    kept::write(engine, &room, &jid, &change).await?;
+                    room.apply(Event::Changed(change))?;
+                }
+                for letter in letters {
+                    mail(engine, letter).await?;
+                }
+            }
+            Ok(Routed::Done)
+        }
+        Heard::Letter(effect) => {
+            room.send(effect);
+            Ok(Routed::Done)
+        }
+        Heard::Mail(draft) => mail(engine, draft).await.map(|()| Routed::Done),
+        Heard::Voice(changes) => {
+            room.apply(Event::Roles(changes))?;
+            Ok(Routed::Done)
+        }
+        Heard::Gone => {
+            room.apply(Event::Gone(arrival.from.clone()))?;
+            Ok(Routed::Done)
+        }
+        Heard::Nothing => Ok(Routed::Done),
+    }
+}
+
+async fn mail(engine: &Engine, draft: Draft) -> Result<(), StanzaError> {
+    service::send(engine, &draft.seal()).await
+}
+
+/// A message to all: a record in the room's archive, if it is to be kept there.
+fn say(arrival: &Arrival<'_>, room: &BareJid, held: Held, speech: Speech) -> Routed {
+    let engine = arrival.engine;
+    let received = arrival.draft.stanza();
+    // A subject lasts in any case.
+    let kept = speech.subject.is_some() || speech.archived && rules::is_kept_by_room(received);
+    let lasts = rules::is_kept_by_room(received);
+    let mut handover = arrival.handover(Service::Rooms, speech.draft);
+    let record = kept.then(|| {
+        let sealed = match &speech.author {
+            Some(author) => handover.sealed.with_child(author.clone()),
+            None => handover.sealed.clone(),
+        };
+        let mut message = waxwing_store::Message::new(engine.env().now(), sealed.to_bytes());
+        message.origin = received.id().map(String::from);
+        message.recipient = Some(Entry {
+            account: room.clone(),
+            with: speech.occupant.clone(),
+            outgoing: false,
+            flags: 0,
+        });
+        message.subject = speech.subject.as_ref().map(Subject::encode);
+        message.resend = arrival.sender.and_then(|(account, _)| {
+            crate::features::archive::resend(account, received, &arrival.to)
+        });
+        Box::new(message)
+    });
+    handover.room = Some(Box::new(Carried::Speech {
+        room: held,
+        subject: speech.subject,
+        kept: lasts,
+    }));
+    Routed::Handover(handover, record)
+}
+
+/// A message to one occupant: in the archive of its account, like any message.
+async fn whisper(arrival: &Arrival<'_>, draft: Draft, to: Vec<Jid>) -> Result<Routed, StanzaError> {
+    let engine = arrival.engine;
+    let Some(first) = to.first() else {
+        return Err(Refusal::NotFound.into());
+    };
+    let account = first.to_bare();
+    let mut record = None;
+    if engine.is_local(account.domain()) {
+        let view = engine.view(&account).await?;
+        let Some(from) = draft.from().cloned() else {
+            return Err(Refusal::BadRequest.into());
+        };
+        if !guard_recipient(engine, &draft, &account, &view, &from)? {
+            return Ok(Routed::Done);
+        }
+        let cx = RecordCx {
+            engine,
+            sender: None,
+            recipient: Some((&account, &view)),
+            from: &from,
+            to: first,
+            absent: false,
+        };
+        let mut message = waxwing_store::Message::new(engine.env().now(), Bytes::new());
+        engine.features().record(draft.stanza(), &cx, &mut message);
+        record = message.recipient.is_some().then(|| Box::new(message));
+    }
+    let mut handover = arrival.handover(Service::Rooms, draft);
+    if let Some(record) = &mut record {
+        record.stanza = handover.sealed.with_to(first).to_bytes();
+    }
+    handover.room = Some(Box::new(Carried::Whisper { account, to }));
+    Ok(Routed::Handover(handover, record))
+}
+
+fn hand_over(engine: &Engine, handover: &mut Handover) -> Result<(), StanzaError> {
+    let Some(carried) = handover.room.take() else {
+        return Ok(());
+    };
+    let id = handover.id();
+    match *carried {
+        Carried::Speech {
+            room,
+            subject,
+            kept,
+        } => {
+            let jid = handover.to.to_bare();
+            let sealed = match id {
+                Some(id) => handover
+                    .sealed
+                    .with_child(engine.stanza_ids().element(&jid, id)),
+                None => handover.sealed.clone(),
+            };
+            let at = id.and_then(|id| i64::try_from(id).ok());
+            engine.metrics().room_messages.inc();
+            room.apply(Event::Said(Said {
+                sealed,
+                at: at.unwrap_or_else(|| engine.env().now()),
+                subject,
+                kept,
+            }))?;
+        }
+        Carried::Whisper { account, to } => {
+            let sealed = match id {
+                Some(id) => handover
+                    .sealed
+                    .with_child(engine.stanza_ids().element(&account, id)),
+                None => handover.sealed.clone(),
+            };
+            let domain = handover.to.domain();
+            hand_over_whisper(engine, &sealed, (domain, &to), id);
+        }
+    }
+    Ok(())
+}
+
+fn hand_over_whisper(
+    engine: &Engine,
+    sealed: &Sealed,
+    (service, to): (&str, &[Jid]),
+    archived: Option<u64>,
+) {
+    let copies = Copies::new(to.len());
+    for (copy, to) in sealed.fan_out(to).zip(to) {
+        if !engine.is_local(to.domain()) {
+            let _ = engine.send_away(service, to.domain(), copy);
+            continue;
+        }
+        let found = to
+            .resource()
+            .and_then(|resource| engine.registry().resource(&to.to_bare(), resource));
+        let delivery = Delivery::Message(Message {
+            sealed: copy,
+            copies: copies.clone(),
+            archived,
+        });
+        // Whoever has gone has it in the archive.
+        if found.is_some_and(|found| found.outbox.push(delivery).is_ok()) {
+            engine.metrics().deliveries.inc();
+        }
+    }
+}
+
+/// Presence that a session did not send to the room by itself: it has gone.
+fn presence(engine: &Engine, from: &Jid, to: &Jid, stanza: &Sealed) {
+    let Some(room) = Rooms::find(engine, &to.to_bare()) else {
+        return;
+    };
+    let Some(mut draft) = reread(stanza) else {
+        return;
+    };
+    if draft.stanza().type_attr().as_deref() == Some("unavailable") {
+        draft.set_from(from.clone());
+        draft.set_to(to.clone());
+        // Nobody is refused to leave.
+        let _ = room.apply(Event::Presence {
+            draft,
+            now: engine.env().now(),
+            may_create: false,
+            secret: [0; SECRET_BYTES],
+        });
+    }
+}
+
+/// An IQ to an occupant. The room answers whether the asker is here (XEP-0410) and passes nothing on.
+async fn iq_arrives(arrival: Arrival<'_>) -> Result<Routed, StanzaError> {
+    let engine = arrival.engine;
+    let stanza = arrival.draft.stanza();
+    if matches!(stanza.type_attr().as_deref(), Some("result" | "error")) {
+        return Ok(Routed::Done);
+    }
+    let room = Rooms::hold(engine, &arrival.to.to_bare()).await?;
+    let own = room.ask(|room| room.knows(&arrival.from, &arrival.to))?;
+    let ping = stanza.root().child("ping", ns::PING).is_some();
+    if !own || !ping {
+        return Err(Refusal::Unsupported.into());
+    }
+    let mut xml = Writer::new(ns::CLIENT);
+    xml.start("iq")
+        .attr("type", "result")
+        .attr("from", arrival.to.as_str())
+        .attr_opt("id", stanza.id().as_deref());
+    let answer = Sealed::from_bytes(Kind::Iq, xml.finish());
+    room.send(super::room::Effect::new(
+        answer,
+        [arrival.from.clone()].into(),
+    ));
+    Ok(Routed::Done)
+}

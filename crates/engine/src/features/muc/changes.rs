@@ -1,0 +1,196 @@
+//! What changes about people and options, once it is certain, and who is told (XEP-0045 § 8 to § 10).
+
+use super::{
+    config::RoomConfig,
+    entering::own_sessions,
+    errors::Refusal,
+    nick::Nick,
+    people::{Change, PersonChange, RoleChanges},
+    rights::{Affiliation, Role},
+    room::{Effect, Occupant, Person, Phase, Room},
+    tell::{Cause, News, status},
+};
+
+impl Room {
+    /// Carries out changes of roles. Who has gone meanwhile is passed over.
+    pub(super) fn change_roles(&mut self, changes: &RoleChanges, effects: &mut Vec<Effect>) {
+        for (nick, role, reason) in &changes.roles {
+            let cause = Cause {
+                actor: changes.actor.clone(),
+                reason: reason.clone(),
+            };
+            if *role == Role::None {
+                self.throw_out(nick, &[status::KICKED], &cause, effects);
+            } else {
+                self.set_role(nick, *role, &cause, effects);
+            }
+        }
+    }
+
+    fn set_role(&mut self, nick: &Nick, role: Role, cause: &Cause, effects: &mut Vec<Effect>) {
+        let Some(occupant) = self.occupants.get_mut(nick) else {
+            return;
+        };
+        occupant.role = role;
+        if let Some(occupant) = self.occupants.get(nick) {
+            let own = own_sessions(occupant);
+            if let Some(news) = News::of(self, occupant) {
+                let news = News {
+                    own: &own,
+                    cause: Some(cause),
+                    ..news
+                };
+                self.tell(&news, effects);
+            }
+        }
+    }
+
+    /// Removes an occupant with all its sessions.
+    fn throw_out(&mut self, nick: &Nick, codes: &[u16], cause: &Cause, effects: &mut Vec<Effect>) {
+        let Some(occupant) = self.occupants.remove(nick) else {
+            return;
+        };
+        for session in &occupant.sessions {
+            self.sessions.remove(&session.jid);
+        }
+        self.changed();
+        let own = own_sessions(&occupant);
+        let Some(last) = own.last() else { return };
+        let goodbye = self.farewell(nick, &occupant.id, None);
+        let news = News {
+            presence: &goodbye,
+            affiliation: self.affiliation(&occupant.account),
+            role: Role::None,
+            session: last,
+            own: &own,
+            codes,
+            own_codes: &[],
+            new_nick: None,
+            cause: Some(cause),
+            leaves: Some(nick),
+        };
+        self.tell(&news, effects);
+    }
+
+    /// Carries out what is on disk.
+    pub(super) fn change(
+        &mut self,
+        change: Change,
+        effects: &mut Vec<Effect>,
+    ) -> Result<(), Refusal> {
+        // Meanwhile the last occupant may have gone, and the room with it.
+        let stands = match self.phase {
+            Phase::Locked => change.opens,
+            Phase::Open => !change.opens,
+            Phase::Absent | Phase::Destroyed(_) => false,
+        };
+        if !stands {
+            return Err(Refusal::NotFound);
+        }
+        self.phase = Phase::Open;
+        let before = self.config.clone();
+        if let Some(config) = change.config {
+            self.config = config;
+        }
+        for person in change.people {
+            let cause = Cause {
+                actor: change.cause.actor.clone(),
+                reason: person.reason.clone(),
+            };
+            self.change_person(person, &cause, effects);
+        }
+        self.after_options(&before, change.opens, effects);
+        Ok(())
+    }
+
+    fn change_person(&mut self, change: PersonChange, cause: &Cause, effects: &mut Vec<Effect>) {
+        let before = self.affiliation(&change.jid);
+        let person = Person {
+            affiliation: change.affiliation,
+            nick: change.nick,
+        };
+        if person == Person::default() {
+            self.people.remove(&change.jid);
+        } else {
+            self.people.insert(change.jid.clone(), person);
+        }
+        let concerned = |occupant: &Occupant| {
+            occupant.account == change.jid
+                || change.jid.local().is_none() && occupant.account.domain() == change.jid.domain()
+        };
+        let nicks: Vec<Nick> = self
+            .occupants
+            .iter()
+            .filter(|(_, occupant)| concerned(occupant))
+            .map(|(nick, _)| nick.clone())
+            .collect();
+        for nick in nicks {
+            let Some(occupant) = self.occupants.get(&nick) else {
+                continue;
+            };
+            let (role, now) = (occupant.role, self.affiliation(&occupant.account));
+            match self.admits(&occupant.account) {
+                Err(Refusal::Banned) => {
+                    self.throw_out(&nick, &[status::BANNED], cause, effects);
+                }
+                Err(_) => self.throw_out(&nick, &[status::NO_MEMBER_ANY_MORE], cause, effects),
+                Ok(()) => {
+                    let role = role_after(role, before, now, self.config.moderated);
+                    if before != now {
+                        self.set_role(&nick, role, cause, effects);
+                    }
+                }
+            }
+        }
+    }
+
+    /// What follows from other options (§ 10.2, § 10.2.1).
+    fn after_options(&mut self, before: &RoomConfig, opens: bool, effects: &mut Vec<Effect>) {
+        if *before == self.config {
+            return;
+        }
+        let outside: Vec<Nick> = self
+            .occupants
+            .iter()
+            .filter(|(_, occupant)| self.admits(&occupant.account).is_err())
+            .map(|(nick, _)| nick.clone())
+            .collect();
+        for nick in outside {
+            self.throw_out(
+                &nick,
+                &[status::MEMBERS_ONLY_NOW],
+                &Cause::default(),
+                effects,
+            );
+        }
+        if before.moderated && !self.config.moderated {
+            // Nobody would give them voice any more.
+            let mute = self.occupants.iter();
+            let mute = mute.filter(|(_, occupant)| occupant.role == Role::Visitor);
+            let mute: Vec<Nick> = mute.map(|(nick, _)| nick.clone()).collect();
+            for nick in mute {
+                self.set_role(&nick, Role::Participant, &Cause::default(), effects);
+            }
+        }
+        let most = usize::try_from(self.config.history).unwrap_or(usize::MAX);
+        while self.history.len() > most {
+            self.history.pop_front();
+        }
+        if opens {
+            // Whoever is here has done it.
+            return;
+        }
+        let code = match (before.semi_anonymous, self.config.semi_anonymous) {
+            (true, false) => status::NOW_NON_ANONYMOUS,
+            (false, true) => status::NOW_SEMI_ANONYMOUS,
+            _ => status::CONFIGURED,
+        };
+        self.announce(&[code], effects);
+    }
+}
+
+/// § 5.1.3: what is gained comes at once; who loses something has what is left.
+fn role_after(role: Role, before: Affiliation, now: Affiliation, moderated: bool) -> Role {
+    let usual = now.role(moderated);
+    if now > before { role.max(usual) } else { usual }
+}

@@ -1,0 +1,173 @@
+//! What rooms and their service say of themselves (XEP-0045 § 6, XEP-0030).
+
+use super::{room::Room, table::Rooms};
+use crate::{
+    Settings, error,
+    feature::{IqCx, Place, Reply, Service},
+    features::disco,
+};
+use waxwing_proto::{
+    caps::{DiscoInfo, Identity, InfoForm},
+    ns,
+    stanza::{Condition, StanzaError},
+    xml::Writer,
+};
+use waxwing_store::{BoxFuture, RoomList};
+
+/// Rooms named in one answer.
+const ROOMS_MAX: u32 = 500;
+/// `FORM_TYPE` of what a room says of itself beside its features (§ 16.5.4).
+const ROOM_INFO: &str = "http://jabber.org/protocol/muc#roominfo";
+/// § 7.12
+const OWN_NICK: &str = "x-roomuser-item";
+
+/// § 6.2
+pub(super) fn service_info(cx: IqCx<'_>) -> BoxFuture<'_, Result<Reply, StanzaError>> {
+    Box::pin(async move {
+        if cx.payload.attr("node").is_some() {
+            return Err(Condition::ItemNotFound.into());
+        }
+        let identity = ("conference", "text", "Rooms");
+        let settings = cx.engine.settings();
+        Ok(disco::service_info(settings, Service::Rooms, identity, Vec::new()))
+    })
+}
+
+/// § 6.3: the rooms that want to be found, in the order of their addresses.
+pub(super) fn service_items(cx: IqCx<'_>) -> BoxFuture<'_, Result<Reply, StanzaError>> {
+    Box::pin(async move {
+        if cx.payload.attr("node").is_some() {
+            return Err(Condition::ItemNotFound.into());
+        }
+        let service = cx.to.domain().to_owned();
+        let store = cx.engine.store();
+        let rooms = store.rooms(service, RoomList::Listed, None, ROOMS_MAX);
+        let rooms = rooms.await;
+        let rooms = rooms.map_err(|failure| error::from_store(cx.engine, &failure))?;
+        let mut xml = Writer::new(ns::CLIENT);
+        xml.start_ns("query", ns::DISCO_ITEMS);
+        for (jid, name) in rooms {
+            let name = Some(name).filter(|name| !name.is_empty());
+            xml.start("item")
+                .attr("jid", jid.as_str())
+                .attr_opt("name", name.as_deref())
+                .end();
+        }
+        xml.end();
+        Ok(Reply::Payload(xml.finish()))
+    })
+}
+
+/// § 6.4
+pub(super) fn room_info(cx: IqCx<'_>) -> BoxFuture<'_, Result<Reply, StanzaError>> {
+    Box::pin(async move {
+        let room = Rooms::hold(cx.engine, cx.to).await?;
+        let node = cx.payload.attr("node");
+        let info = match node.as_deref() {
+            None => room.ask(|room| room.info(cx.engine.settings())),
+            Some(OWN_NICK) => room.ask(|room| room.exists().then(|| own_nick(room, &cx))),
+            Some(_) => None,
+        };
+        let info = info.ok_or(Condition::ItemNotFound)?;
+        Ok(disco::answer(&info, node.as_deref()))
+    })
+}
+
+/// § 7.12
+fn own_nick(room: &Room, cx: &IqCx<'_>) -> DiscoInfo {
+    let nick = room.registered_nick(cx.from);
+    DiscoInfo {
+        identities: nick
+            .into_iter()
+            .map(|nick| identity(nick.as_str()))
+            .collect(),
+        features: Vec::new(),
+        forms: Vec::new(),
+    }
+}
+
+/// § 6.5: who is in a room is told to those who are.
+pub(super) fn room_items(cx: IqCx<'_>) -> BoxFuture<'_, Result<Reply, StanzaError>> {
+    Box::pin(async move {
+        let room = Rooms::hold(cx.engine, cx.to).await?;
+        if cx.payload.attr("node").is_some() || !room.ask(Room::exists) {
+            return Err(Condition::ItemNotFound.into());
+        }
+        Ok(disco::listed(cx.to, None, Vec::new()))
+    })
+}
+
+impl Room {
+    /// What it is and can do (§ 6.4), if there is one.
+    fn info(&self, settings: &Settings) -> Option<DiscoInfo> {
+        if !self.exists() {
+            return None;
+        }
+        let config = &self.config;
+        let choose = |is, yes: &str, no: &str| if is { yes } else { no }.to_owned();
+        let mut features = disco::features(Place::Within(Service::Rooms), settings);
+        features.extend([
+            choose(
+                config.semi_anonymous,
+                "muc_semianonymous",
+                "muc_nonanonymous",
+            ),
+            choose(config.members_only, "muc_membersonly", "muc_open"),
+            choose(config.moderated, "muc_moderated", "muc_unmoderated"),
+            choose(config.protected, "muc_passwordprotected", "muc_unsecured"),
+            choose(config.persistent, "muc_persistent", "muc_temporary"),
+            choose(config.public, "muc_public", "muc_hidden"),
+        ]);
+        features.sort_unstable();
+        let number = |number: usize| number.to_string();
+        let fields = [
+            ("muc#roomconfig_roomname", config.name.clone()),
+            ("muc#roominfo_description", config.description.clone()),
+            ("muc#roominfo_lang", config.lang.clone()),
+            ("muc#roominfo_occupants", number(self.occupants())),
+            ("muc#roominfo_subject", self.shown_subject()),
+            (
+                "muc#roominfo_subjectmod",
+                choose(config.changesubject, "1", "0"),
+            ),
+            (
+                "muc#roomconfig_changesubject",
+                choose(config.changesubject, "1", "0"),
+            ),
+            (
+                "muc#roomconfig_allowinvites",
+                choose(config.allowinvites, "1", "0"),
+            ),
+            ("muc#roomconfig_allowpm", config.allowpm.name().to_owned()),
+            ("muc#maxhistoryfetch", config.history.to_string()),
+        ];
+        let fields = fields.into_iter().filter(|(_, value)| !value.is_empty());
+        Some(DiscoInfo {
+            identities: vec![identity(&config.name)],
+            features,
+            forms: vec![InfoForm {
+                form_type: ROOM_INFO.to_owned(),
+                fields: fields
+                    .map(|(name, value)| (name.to_owned(), vec![value]))
+                    .collect(),
+            }],
+        })
+    }
+
+    /// The subject, where everybody may come in to read it.
+    fn shown_subject(&self) -> String {
+        if self.config.members_only || self.config.protected || !self.config.public {
+            return String::new();
+        }
+        self.subject.text.clone()
+    }
+}
+
+fn identity(name: &str) -> Identity {
+    Identity {
+        category: "conference".to_owned(),
+        kind: "text".to_owned(),
+        name: name.to_owned(),
+        ..Identity::default()
+    }
+}
