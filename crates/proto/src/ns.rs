@@ -138,6 +138,8 @@ pub const VCARD_UPDATE: &str = "vcard-temp:x:update";
 pub const VCARD4: &str = "urn:ietf:params:xml:ns:vcard-4.0";
 /// Full text search in archives (XEP-0431).
 pub const FULL_TEXT: &str = "urn:xmpp:fulltext:0";
+/// Bookmarks as a list (XEP-0048).
+pub const BOOKMARKS_LIST: &str = "storage:bookmarks";
 /// References, mentions among them (XEP-0372).
 pub const REFERENCE: &str = "urn:xmpp:reference:0";
 /// Publish-subscribe events (XEP-0060).

@@ -9,6 +9,7 @@
 pub mod archive;
 pub mod avatar;
 pub mod blocking;
+pub mod bookmarks;
 pub mod cam;
 pub mod caps;
 pub mod carbons;
@@ -63,6 +64,7 @@ pub const FEATURES: &[Feature] = &[
     vcard::FEATURE,
     avatar::FEATURE,
     profile::FEATURE,
+    bookmarks::FEATURE,
     pubsub::FEATURE,
     mds::FEATURE,
     muc::FEATURE,

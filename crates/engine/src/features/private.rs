@@ -1,7 +1,9 @@
 //! Private XML storage ([XEP-0049](https://xmpp.org/extensions/xep-0049.html), 1.2).
 //!
-//! One document for each element name; only the account itself reads and writes it.
+//! One document for each element name; only the account itself reads and writes it. Bookmarks are not
+//! kept here ([`super::bookmarks`]).
 
+use super::bookmarks;
 use crate::{
     error,
     feature::{Coverage, Disco, Feature, IqCx, IqHandler, IqKind, IqRoute, Place, Reply, Who, Xep},
@@ -50,8 +52,12 @@ fn get(cx: IqCx<'_>) -> BoxFuture<'_, Result<Reply, StanzaError>> {
             return Err(Condition::NotAcceptable.into());
         };
         let key = key(wish)?;
-        let kept = cx.engine.store().document(cx.to.clone(), key).await;
-        let kept = kept.map_err(|failure| error::from_store(cx.engine, &failure))?;
+        let kept = if key == bookmarks::KEY {
+            bookmarks::list(cx.engine, cx.to).await?
+        } else {
+            let kept = cx.engine.store().document(cx.to.clone(), key).await;
+            kept.map_err(|failure| error::from_store(cx.engine, &failure))?
+        };
         let mut xml = Writer::new(ns::CLIENT);
         xml.start_ns("query", ns::PRIVATE);
         match kept {
@@ -68,13 +74,18 @@ fn set(cx: IqCx<'_>) -> BoxFuture<'_, Result<Reply, StanzaError>> {
     Box::pin(async move {
         let mut documents = Vec::new();
         for element in cx.payload.children() {
-            documents.push((key(element)?, element.standalone(ns::PRIVATE)));
+            documents.push((key(element)?, element));
         }
         if documents.is_empty() {
             return Err(Condition::NotAcceptable.into());
         }
         let bytes_max = cx.engine.settings().limits.documents_bytes_max;
-        for (key, document) in documents {
+        for (key, element) in documents {
+            if key == bookmarks::KEY {
+                bookmarks::replace(cx.engine, cx.from, element).await?;
+                continue;
+            }
+            let document = element.standalone(ns::PRIVATE);
             let kept =
                 cx.engine
                     .store()

@@ -123,6 +123,11 @@ impl Audience {
         audience
     }
 
+    /// Whether there is nobody.
+    pub(super) fn is_empty(&self) -> bool {
+        self.targets.is_empty()
+    }
+
     /// The account's own sessions, whatever they are interested in.
     pub(super) fn owner(engine: &Engine, owner: &BareJid) -> Self {
         let mut resources = engine.registry().resources(owner);

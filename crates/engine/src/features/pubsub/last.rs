@@ -1,7 +1,7 @@
 //! The newest items for a resource that has become available, or has said what it is interested in
 //! (XEP-0163 § 4.3.4).
 
-use super::{audience::Relations, config::SendLast, event::Source, node::Known};
+use super::{audience::Relations, config::SendLast, event::Source, list, node::Known};
 use crate::{Engine, features::caps::Features, outbox::Delivery, registry::Resource};
 use waxwing_proto::{BareJid, Jid};
 use waxwing_store::NodeHead;
@@ -23,6 +23,7 @@ pub(crate) async fn on_caps(engine: &Engine, account: &BareJid, resource: &Resou
         return;
     }
     let before = resource.replace_served(features.clone());
+    list::send(engine, account, resource, (&features, before.as_ref())).await;
     let wishes = wishes(&features, before.as_ref());
     if wishes.is_empty() {
         return;

@@ -25,6 +25,7 @@ mod errors;
 mod event;
 mod hosted;
 mod last;
+mod list;
 mod node;
 mod options;
 mod own;
@@ -38,7 +39,8 @@ mod turns;
 
 pub(crate) use discover::{Item, items_of, node_info, nodes_of};
 pub(crate) use last::{on_caps, to_contact};
-pub(crate) use own::{Readers, items, may_read, newest, publish};
+pub(crate) use list::tell_of_list;
+pub(crate) use own::{Readers, items, may_read, newest, publish, retract};
 pub(crate) use turns::Turns;
 
 use super::avatar;
@@ -179,16 +181,23 @@ async fn answer(cx: &IqCx<'_>, request: Result<Request, Refusal>) -> Result<Repl
         Ok(request) => request,
         Err(refusal) => return Err(call.hide(refusal, None).await),
     };
+    if request.node() == Some(ns::BOOKMARKS_LIST) {
+        let payload = list::answer(&call, &request).await?;
+        return Ok(payload.map_or(Reply::Empty, Reply::Payload));
+    }
     let payload = call.answer(&request).await?;
     if let Some(node) = request.changes() {
-        changed(cx.engine, cx.to, node).await;
+        changed(cx.engine, cx.to, node, &request).await;
     }
     Ok(payload.map_or(Reply::Empty, Reply::Payload))
 }
 
 /// What else an account shows is made from some nodes.
-async fn changed(engine: &Engine, owner: &BareJid, node: &str) {
-    if node == ns::AVATAR_METADATA {
-        avatar::changed(engine, owner).await;
+async fn changed(engine: &Engine, owner: &BareJid, node: &str, request: &Request) {
+    match (node, request) {
+        (ns::AVATAR_METADATA, _) => avatar::changed(engine, owner).await,
+        (ns::BOOKMARKS, Request::Configure(..)) => {}
+        (ns::BOOKMARKS, _) => tell_of_list(engine, owner).await,
+        _ => {}
     }
 }

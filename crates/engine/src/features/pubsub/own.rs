@@ -9,7 +9,10 @@ use super::{
 };
 use crate::{Engine, error};
 use bytes::Bytes;
-use waxwing_proto::{BareJid, Jid, stanza::StanzaError};
+use waxwing_proto::{
+    BareJid, Jid,
+    stanza::{Condition, StanzaError},
+};
 use waxwing_store::{Item, ItemsFrom, ItemsRequest, Store, StoreError};
 
 /// Who may read a node, as far as it can be said without knowing who asks.
@@ -40,6 +43,24 @@ pub(crate) async fn publish(
         options: None,
     });
     carry_out(engine, from, &request).await
+}
+
+/// Removes an item in the name of one of the account's own clients, if it is there.
+pub(crate) async fn retract(
+    engine: &Engine,
+    from: &Jid,
+    node: &str,
+    id: String,
+) -> Result<(), StanzaError> {
+    let request = Request::Retract {
+        node: node.to_owned(),
+        ids: vec![id],
+        notify: true,
+    };
+    match carry_out(engine, from, &request).await {
+        Err(error) if error.condition == Condition::ItemNotFound => Ok(()),
+        done => done,
+    }
 }
 
 async fn carry_out(engine: &Engine, from: &Jid, request: &Request) -> Result<(), StanzaError> {

@@ -2,6 +2,7 @@
 //! made as, and what it is whatever a client asks for.
 
 use super::config::{Access, Bound, NodeConfig};
+use waxwing_proto::ns;
 
 /// What a node is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -10,6 +11,8 @@ enum Purpose {
     Keys,
     /// The keys of all devices, an item each (XEP-0384 § 5.3).
     AllKeys,
+    /// Bookmarks of rooms (XEP-0402).
+    Bookmarks,
     /// Items for the account's own clients alone (XEP-0223), as many as there are.
     Private,
     /// Anything else.
@@ -23,7 +26,8 @@ impl Purpose {
         match node {
             DEVICES | "urn:xmpp:omemo:2:devices" => Self::Keys,
             "urn:xmpp:omemo:2:bundles" => Self::AllKeys,
-            "urn:xmpp:bookmarks:1" | "urn:xmpp:mds:displayed:0" => Self::Private,
+            ns::BOOKMARKS => Self::Bookmarks,
+            ns::MDS => Self::Private,
             node if node.starts_with(KEYS) => Self::Keys,
             _ => Self::Any,
         }
@@ -34,7 +38,7 @@ impl NodeConfig {
     /// The options of a new node, where its maker says nothing else.
     pub(super) fn of_new(node: &str) -> Self {
         let config = match Purpose::of(node) {
-            Purpose::Private => Self::private(),
+            Purpose::Bookmarks | Purpose::Private => Self::private(),
             Purpose::AllKeys => Self {
                 items_max: Bound::Max,
                 ..Self::pep()
@@ -47,11 +51,20 @@ impl NodeConfig {
     /// The options with those that are fixed by the node's name. Keys of encryption that not
     /// everybody can read are of no use (XEP-0384 § 5.3), and clients that find them closed or gone
     /// begin to mend them, each against the others; so they are open and kept, and whoever asks for
-    /// something else gets that.
+    /// something else gets that. Bookmarks are also written by clients that do not know the node
+    /// (XEP-0411 § 3), so they are all kept and nobody else's to read.
     pub(super) fn settled(mut self, node: &str) -> Self {
-        if matches!(Purpose::of(node), Purpose::Keys | Purpose::AllKeys) {
-            self.access = Access::Open;
-            self.persist = true;
+        match Purpose::of(node) {
+            Purpose::Keys | Purpose::AllKeys => {
+                self.access = Access::Open;
+                self.persist = true;
+            }
+            Purpose::Bookmarks => {
+                self.access = Access::Whitelist;
+                self.persist = true;
+                self.items_max = Bound::Max;
+            }
+            Purpose::Private | Purpose::Any => {}
         }
         self
     }
@@ -81,7 +94,7 @@ mod tests {
             ("urn:xmpp:omemo:2:devices", Access::Open, true),
             ("urn:xmpp:omemo:2:bundles", Access::Open, true),
             ("eu.siacs.conversations.axolotl", Access::Whitelist, false),
-            ("urn:xmpp:bookmarks:1", Access::Whitelist, false),
+            ("urn:xmpp:bookmarks:1", Access::Whitelist, true),
             ("urn:xmpp:avatar:data", Access::Whitelist, false),
         ] {
             let config = asked().settled(node);
