@@ -89,7 +89,7 @@ pub(crate) async fn tell_of_list(engine: &Engine, owner: &BareJid) {
         known: &known,
         id: &id,
     };
-    all.tell(engine, &source.item(Some((ITEM, &list)), owner));
+    all.tell(engine, owner, &source.item(Some((ITEM, &list)), owner));
 }
 
 /// A client has said that it is interested and was not before: sends it the list (XEP-0411 § 3).
