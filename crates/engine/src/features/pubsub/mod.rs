@@ -20,6 +20,7 @@
 
 mod audience;
 mod config;
+mod demands;
 mod discover;
 mod errors;
 mod event;
@@ -35,6 +36,7 @@ mod reply;
 mod request;
 mod rights;
 mod service;
+mod stored;
 mod turns;
 
 pub(crate) use discover::{Item, items_of, node_info, nodes_of};

@@ -2,7 +2,8 @@
 //! to tell and what to answer comes out. It reads and sends nothing itself.
 
 use super::{
-    config::{Access, NodeConfig, PAYLOAD_BYTES_MAX, Precondition, SendLast, WhenFull},
+    config::{Access, NodeConfig, PAYLOAD_BYTES_MAX, SendLast, WhenFull},
+    demands::Precondition,
     errors::Refusal,
     request::{Items, NewItem, Publish, Request, Subscribed},
     rights::{Action, Asker, judge},
