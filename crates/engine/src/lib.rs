@@ -39,6 +39,6 @@ pub use federation::{
 };
 pub use served::Served;
 pub use settings::{
-    Archives, Clients, ComponentSettings, Contacts, DomainSettings, Federation, Limits, Push,
-    ServiceSettings, Settings,
+    Archives, Clients, ComponentSettings, Contacts, Creators, DomainSettings, Federation, Limits,
+    PubSub, Push, ServiceSettings, Settings,
 };

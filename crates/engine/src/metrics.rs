@@ -131,6 +131,10 @@ metrics! {
     carbons: Counter,
     /// Changes of nodes and their items that are on disk (XEP-0060).
     pubsub_changes: Counter,
+    /// Nodes that were not made because their maker owns as many as it may.
+    pubsub_nodes_refused: Counter,
+    /// Items of nodes removed because they had become too old.
+    pubsub_items_expired: Counter,
     /// Notifications of nodes handed to sessions and other domains, also of what was published
     /// earlier.
     pubsub_notifications: Counter,

@@ -14,6 +14,8 @@ pub struct Settings {
     pub components: Vec<ComponentSettings>,
     /// Services inside this process, each with a domain of its own.
     pub services: Vec<ServiceSettings>,
+    /// The publish-subscribe service.
+    pub pubsub: PubSub,
     /// What app servers are told.
     pub push: Push,
     /// Named bounds.
@@ -76,6 +78,38 @@ pub struct ServiceSettings {
     pub kind: Service,
     /// The virtual host that lists it (XEP-0030 § 4) and whose accounts it is there for.
     pub host: String,
+}
+
+/// Publish-subscribe services with a domain of their own (XEP-0060).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PubSub {
+    /// Who may make nodes.
+    pub creators: Creators,
+    /// Nodes of one service; those that one entity may own there are [`Limits::pubsub_nodes_max`].
+    pub nodes_max: u32,
+    /// Bytes of one service's nodes and items together.
+    pub bytes_max: u64,
+}
+
+/// Who may make nodes at a publish-subscribe service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Creators {
+    /// The accounts of this server.
+    Accounts,
+    /// Everybody.
+    Anyone,
+    /// Nobody.
+    Nobody,
+}
+
+impl Default for PubSub {
+    fn default() -> Self {
+        Self {
+            creators: Creators::Accounts,
+            nodes_max: 100_000,
+            bytes_max: 1 << 30,
+        }
+    }
 }
 
 impl ServiceSettings {
@@ -166,7 +200,7 @@ pub struct Limits {
     pub archive_rules_max: u32,
     /// Bytes of one account's vCard and private XML together.
     pub documents_bytes_max: u64,
-    /// Nodes of one account (XEP-0163).
+    /// Nodes of one account (XEP-0163), and nodes that it owns at one service (XEP-0060).
     pub pubsub_nodes_max: u32,
     /// Bytes of one account's nodes and items together.
     pub pubsub_bytes_max: u64,
@@ -300,6 +334,7 @@ impl Settings {
             }],
             components: Vec::new(),
             services: ServiceSettings::usual(name),
+            pubsub: PubSub::default(),
             push: Push::default(),
             federation: Federation::default(),
             archive: Archives::default(),

@@ -144,6 +144,14 @@ pub const BOOKMARKS_LIST: &str = "storage:bookmarks";
 pub const REFERENCE: &str = "urn:xmpp:reference:0";
 /// Publish-subscribe events (XEP-0060).
 pub const PUBSUB_EVENT: &str = "http://jabber.org/protocol/pubsub#event";
+/// Options of a subscription (XEP-0060 § 6.3).
+pub const PUBSUB_SUBSCRIBE_OPTIONS: &str = "http://jabber.org/protocol/pubsub#subscribe_options";
+/// Ad-hoc commands (XEP-0050).
+pub const COMMANDS: &str = "http://jabber.org/protocol/commands";
+/// The command that asks for subscriptions that wait (XEP-0060 § 8.7).
+pub const PUBSUB_GET_PENDING: &str = "http://jabber.org/protocol/pubsub#get-pending";
+/// Order of items (XEP-0413).
+pub const ORDER_BY: &str = "urn:xmpp:order-by:1";
 /// Delivery receipts (XEP-0184).
 pub const RECEIPTS: &str = "urn:xmpp:receipts";
 /// Chat markers (XEP-0333).

@@ -119,6 +119,9 @@ macro_rules! contract_tests {
             items_are_retracted_and_purged,
             items_are_paged,
             heads_are_the_newest_items,
+            items_have_two_orders,
+            items_expire,
+            nodes_of_somebody_are_found,
             nodes_have_bounds,
             node_writes_need_the_account,
         }

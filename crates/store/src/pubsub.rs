@@ -14,6 +14,9 @@ use waxwing_proto::{BareJid, Jid};
 pub trait PubSub {
     /// All nodes of an owner in the order of their names.
     fn nodes(&self, owner: BareJid) -> BoxFuture<'_, Result<Vec<Node>>>;
+    /// The nodes of an owner that somebody has an affiliation with or has subscribed to by any
+    /// address, in the order of their names; with nobody else's affiliations and subscriptions.
+    fn nodes_with(&self, owner: BareJid, who: BareJid) -> BoxFuture<'_, Result<Vec<Node>>>;
     /// One node.
     fn node(&self, owner: BareJid, name: String) -> BoxFuture<'_, Result<Option<Node>>>;
     /// Nodes of several owners and the newest item of each: those of the names that exist.
@@ -70,6 +73,9 @@ pub trait PubSub {
     ) -> BoxFuture<'_, Result<Vec<String>>>;
     /// Removes all items; gives how many there were.
     fn items_purge(&self, owner: BareJid, key: NodeKey) -> BoxFuture<'_, Result<u64>>;
+    /// Removes all items of all nodes that are older than their nodes let them be; gives how many
+    /// there were.
+    fn items_expire(&self, now: Micros) -> BoxFuture<'_, Result<u64>>;
 }
 
 /// What one owner may keep. Past it a write fails with [`crate::StoreError::Quota`] and leaves
@@ -151,6 +157,8 @@ pub struct NewNode {
     pub name: String,
     /// Its configuration.
     pub config: Bytes,
+    /// How old its items become; `None` for as old as may be.
+    pub lifetime: Option<Micros>,
     /// Who has a relation to it from the beginning.
     pub affiliations: Vec<(BareJid, Affiliation)>,
     /// When.
@@ -164,6 +172,8 @@ pub struct NodeChange {
     pub at: Micros,
     /// The new configuration.
     pub config: Option<Bytes>,
+    /// With a new configuration: how old items become from now on.
+    pub lifetime: Option<Micros>,
     /// How many items, the newest, are left.
     pub items_max: Option<u32>,
     /// New affiliations; `None` ends one.
@@ -232,10 +242,19 @@ pub struct ItemsRequest {
     pub from: ItemsFrom,
     /// At most so many.
     pub count: u32,
-    /// The newest item is the first one; otherwise the oldest.
-    pub newest_first: bool,
+    /// In which order.
+    pub order: ItemsOrder,
     /// Only those published at this time or later.
     pub since: Option<Micros>,
+}
+
+/// The order of items (XEP-0413).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ItemsOrder {
+    /// By when an item of that id was published first; otherwise by when it was published last.
+    pub by_creation: bool,
+    /// The newest item is the first one; otherwise the oldest.
+    pub newest_first: bool,
 }
 
 /// From where a page goes, in the order of the request.

@@ -21,6 +21,7 @@ pub(crate) async fn run(engine: Engine, mut stop: watch::Receiver<bool>) {
         }
         report("expired tokens", engine.tokens_expire().await);
         report("old messages of archives", engine.archives_expire().await);
+        report("expired items of nodes", engine.items_expire().await);
         report("marks of resends", engine.resends_expire().await);
     }
 }

@@ -5,7 +5,7 @@ use super::{
     model::{Call, account, contact_jid, debug},
 };
 use crate::{
-    Affiliation, ItemsFrom, ItemsRequest, NewNode, NodeChange, NodeKey, NodeQuota,
+    Affiliation, ItemsFrom, ItemsOrder, ItemsRequest, NewNode, NodeChange, NodeKey, NodeQuota,
     NodeSubscription, Publication, Store, Target,
 };
 use bytes::Bytes;
@@ -93,6 +93,7 @@ pub(super) async fn answer(
     let new = |size: u8, affiliations| NewNode {
         name: name.clone(),
         config: filled(size),
+        lifetime: None,
         affiliations,
         at,
     };
@@ -140,7 +141,10 @@ pub(super) async fn answer(
                     _ => ItemsFrom::Index(id.into()),
                 },
                 count,
-                newest_first,
+                order: ItemsOrder {
+                    newest_first,
+                    by_creation: count % 2 == 1,
+                },
                 since: since.map(|since| DAY + since),
             };
             debug(store.items(owner, name, request).await)

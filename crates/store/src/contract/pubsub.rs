@@ -1,7 +1,7 @@
 use super::{DAY, create, error, jid};
 use crate::{
-    Affiliation, Item, ItemsFrom, ItemsRequest, NewNode, NodeChange, NodeKey, NodeQuota,
-    NodeSubscription, Publication, Published, Result, Store, Target,
+    Affiliation, Item, ItemsFrom, ItemsOrder, ItemsRequest, NewNode, NodeChange, NodeKey,
+    NodeQuota, NodeSubscription, Publication, Published, Result, Store, Target,
 };
 use bytes::Bytes;
 use waxwing_proto::{BareJid, Jid};
@@ -16,6 +16,7 @@ fn new(name: &str) -> NewNode {
     NewNode {
         name: name.into(),
         config: Bytes::from_static(b"config"),
+        lifetime: None,
         affiliations: vec![(jid("o@a.example"), Affiliation::Owner)],
         at: DAY,
     }
@@ -52,7 +53,7 @@ async fn ids(store: &impl Store, owner: &BareJid, node: &str) -> String {
     let request = ItemsRequest {
         from: ItemsFrom::First,
         count: 100,
-        newest_first: false,
+        order: ItemsOrder::default(),
         since: None,
     };
     let page = store.items(owner.clone(), node.into(), request).await;
@@ -278,7 +279,10 @@ pub(crate) async fn items_are_paged(store: &impl Store) {
         let request = ItemsRequest {
             from,
             count,
-            newest_first,
+            order: ItemsOrder {
+                newest_first,
+                ..ItemsOrder::default()
+            },
             since: since.map(|since| DAY + since),
         };
         let page = store.items(alice.clone(), "n".into(), request.clone());
@@ -290,7 +294,7 @@ pub(crate) async fn items_are_paged(store: &impl Store) {
     let from = |from, since| ItemsRequest {
         from,
         count: 9,
-        newest_first: false,
+        order: ItemsOrder::default(),
         since,
     };
     for request in [
@@ -461,4 +465,106 @@ pub(crate) async fn fill_nodes(store: &impl Store, account: &BareJid, text: &str
     };
     let change = store.node_change(account.clone(), published.unwrap().key, change, QUOTA);
     change.await.unwrap();
+}
+
+/// XEP-0413: an item that is published again keeps its place in the order of creation, unless it had
+/// gone meanwhile.
+pub(crate) async fn items_have_two_orders(store: &impl Store) {
+    let owner = jid("pubsub.a.example");
+    let key = store.node_create(owner.clone(), new("n"), QUOTA).await;
+    let key = key.unwrap();
+    for (at, id) in ["a", "b", "c", "a"].into_iter().enumerate() {
+        let at = i64::try_from(at).unwrap();
+        publish(store, &owner, &key, &[id], at).await.unwrap();
+    }
+    let page = async |by_creation, newest_first, from: ItemsFrom| {
+        let request = ItemsRequest {
+            from,
+            count: 2,
+            order: ItemsOrder {
+                by_creation,
+                newest_first,
+            },
+            since: None,
+        };
+        let page = store.items(owner.clone(), "n".into(), request).await;
+        let page = page.unwrap();
+        let ids: String = page.items.into_iter().map(|item| item.id).collect();
+        format!("{ids} {}", page.index)
+    };
+    assert_eq!(page(true, false, ItemsFrom::First).await, "ab 0");
+    assert_eq!(page(true, false, ItemsFrom::After("b".into())).await, "c 2");
+    assert_eq!(page(true, true, ItemsFrom::First).await, "cb 0");
+    assert_eq!(page(true, true, ItemsFrom::Last).await, "ba 1");
+    assert_eq!(page(false, false, ItemsFrom::First).await, "bc 0");
+    assert_eq!(page(false, true, ItemsFrom::First).await, "ac 0");
+    store
+        .items_retract(owner.clone(), key.clone(), vec!["b".into()])
+        .await
+        .unwrap();
+    publish(store, &owner, &key, &["b"], 5).await.unwrap();
+    assert_eq!(page(true, false, ItemsFrom::First).await, "ac 0");
+}
+
+pub(crate) async fn items_expire(store: &impl Store) {
+    let owner = jid("pubsub.a.example");
+    let mortal = NewNode {
+        lifetime: Some(10),
+        ..new("m")
+    };
+    let mortal = store.node_create(owner.clone(), mortal, QUOTA).await;
+    let mortal = mortal.unwrap();
+    let other = store.node_create(owner.clone(), new("n"), QUOTA).await;
+    let other = other.unwrap();
+    for (key, id, at) in [(&mortal, "a", 0), (&mortal, "b", 1), (&other, "c", 0)] {
+        publish(store, &owner, key, &[id], at).await.unwrap();
+    }
+    assert_eq!(store.items_expire(DAY + 10).await.unwrap(), 0);
+    assert_eq!(store.items_expire(DAY + 11).await.unwrap(), 1);
+    assert_eq!(ids(store, &owner, "m").await, "b");
+    assert_eq!(ids(store, &owner, "n").await, "c");
+    let change = NodeChange {
+        at: DAY,
+        config: Some(Bytes::from_static(b"config")),
+        ..NodeChange::default()
+    };
+    store
+        .node_change(owner.clone(), mortal, change, QUOTA)
+        .await
+        .unwrap();
+    assert_eq!(store.items_expire(DAY + 99).await.unwrap(), 0);
+}
+
+pub(crate) async fn nodes_of_somebody_are_found(store: &impl Store) {
+    let owner = jid("pubsub.a.example");
+    let told = |jid: &str| NodeChange {
+        at: DAY,
+        subscribe: vec![NodeSubscription {
+            jid: Jid::parse(jid).unwrap(),
+            pending: false,
+            options: Bytes::new(),
+        }],
+        ..NodeChange::default()
+    };
+    for (name, jid) in [
+        ("1", "x@x.example"),
+        ("2", "x@x.example/r"),
+        ("3", "y@x.example"),
+    ] {
+        let key = store.node_create(owner.clone(), new(name), QUOTA).await;
+        let changed = store.node_change(owner.clone(), key.unwrap(), told(jid), QUOTA);
+        changed.await.unwrap();
+    }
+    let found = async |who: &str| {
+        let nodes = store.nodes_with(owner.clone(), jid(who)).await.unwrap();
+        let nodes = nodes.into_iter().map(|node| {
+            let (name, a, s) = (node.key.name, node.affiliations, node.subscriptions);
+            format!("{name}{}{} ", a.len(), s.len())
+        });
+        nodes.collect::<String>()
+    };
+    assert_eq!(found("x@x.example").await, "101 201 ");
+    assert_eq!(found("y@x.example").await, "301 ");
+    assert_eq!(found("o@a.example").await, "110 210 310 ");
+    assert_eq!(found("z@x.example").await, "");
 }

@@ -5,12 +5,12 @@ use super::{
     state::{State, size, size64},
 };
 use crate::{
-    Affiliation, BoxFuture, Item, ItemsFrom, ItemsPage, ItemsRequest, NewNode, Node, NodeChange,
-    NodeHead, NodeKey, NodeQuota, NodeSubscription, PubSub, Publication, Published, Result,
-    StoreError, Target, quota,
+    Affiliation, BoxFuture, Item, ItemsFrom, ItemsPage, ItemsRequest, Micros, NewNode, Node,
+    NodeChange, NodeHead, NodeKey, NodeQuota, NodeSubscription, PubSub, Publication, Published,
+    Result, StoreError, Target, quota,
 };
 use bytes::Bytes;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use waxwing_proto::{BareJid, Jid};
 
 /// The nodes of one owner, by name.
@@ -24,6 +24,9 @@ pub(super) struct NodeState {
     subscriptions: BTreeMap<Jid, NodeSubscription>,
     /// In the order of publication.
     items: BTreeMap<u64, Item>,
+    /// The place of each item in the order of first publication.
+    created: BTreeMap<String, u64>,
+    lifetime: Option<Micros>,
 }
 
 impl NodeState {
@@ -34,6 +37,8 @@ impl NodeState {
             affiliations: node.affiliations.iter().cloned().collect(),
             subscriptions: BTreeMap::new(),
             items: BTreeMap::new(),
+            created: BTreeMap::new(),
+            lifetime: node.lifetime,
         }
     }
 
@@ -78,6 +83,7 @@ impl NodeState {
         }
         if let Some(config) = change.config {
             self.config = config;
+            self.lifetime = change.lifetime;
         }
         if let Some(items_max) = change.items_max {
             self.evict(items_max);
@@ -110,6 +116,10 @@ impl NodeState {
             self.items.retain(|_, item| item.at >= since);
         }
         for (id, payload) in items {
+            // What has gone comes anew.
+            let kept: BTreeSet<&String> = self.items.values().map(|item| &item.id).collect();
+            self.created.retain(|id, _| kept.contains(id));
+            self.created.entry(id.clone()).or_insert(seq);
             self.items.retain(|_, item| item.id != id);
             let publisher = publisher.clone();
             let item = Item {
@@ -130,7 +140,10 @@ impl NodeState {
     fn page(&self, request: &ItemsRequest) -> Result<ItemsPage> {
         let new = |item: &&Item| request.since.is_none_or(|since| item.at >= since);
         let mut all: Vec<&Item> = self.items.values().filter(new).collect();
-        if request.newest_first {
+        if request.order.by_creation {
+            all.sort_by_key(|item| self.created.get(&item.id));
+        }
+        if request.order.newest_first {
             all.reverse();
         }
         let find = |id: &str| {
@@ -208,6 +221,8 @@ impl State {
             affiliations: node.affiliations.clone(),
             subscriptions: node.subscriptions.clone(),
             items: node.items.clone(),
+            created: node.created.clone(),
+            lifetime: node.lifetime,
         });
         let done = work(nodes).and_then(|done| {
             if nodes.len() > count && nodes.len() > size(quota.nodes_max) {
@@ -329,6 +344,22 @@ impl PubSub for MemoryStore {
         })
     }
 
+    fn nodes_with(&self, owner: BareJid, who: BareJid) -> BoxFuture<'_, Result<Vec<Node>>> {
+        self.read(move |state| {
+            let nodes = state.nodes_of(&owner).into_iter().flatten();
+            let nodes = nodes.map(|(name, node)| {
+                let mut node = node.node(name);
+                node.affiliations.retain(|(jid, _)| *jid == who);
+                node.subscriptions
+                    .retain(|one| one.jid.bare_str() == who.as_str());
+                node
+            });
+            let related =
+                |node: &Node| !node.affiliations.is_empty() || !node.subscriptions.is_empty();
+            nodes.filter(related).collect()
+        })
+    }
+
     fn node(&self, owner: BareJid, name: String) -> BoxFuture<'_, Result<Option<Node>>> {
         self.read(move |state| Some(state.nodes_of(&owner)?.get(&name)?.node(&name)))
     }
@@ -444,6 +475,22 @@ impl PubSub for MemoryStore {
         self.write(move |state| {
             let node = state.node_mut(&owner, &key)?;
             Ok(size64(std::mem::take(&mut node.items).len()))
+        })
+    }
+
+    fn items_expire(&self, now: Micros) -> BoxFuture<'_, Result<u64>> {
+        self.write(move |state| {
+            let mut removed = 0;
+            for node in state.pubsub.values_mut().flat_map(BTreeMap::values_mut) {
+                let Some(lifetime) = node.lifetime else {
+                    continue;
+                };
+                let before = node.items.len();
+                node.items
+                    .retain(|_, item| item.at >= now.saturating_sub(lifetime));
+                removed += size64(before - node.items.len());
+            }
+            Ok(removed)
         })
     }
 }

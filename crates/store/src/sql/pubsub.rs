@@ -2,8 +2,8 @@
 
 use super::{Executor, Ids, Row, accounts, address, bound, damaged, ids::outward, pubsub_items};
 use crate::{
-    Affiliation, NewNode, Node, NodeChange, NodeHead, NodeKey, NodeQuota, NodeSubscription, Result,
-    StoreError, quota,
+    Affiliation, Micros, NewNode, Node, NodeChange, NodeHead, NodeKey, NodeQuota, NodeSubscription,
+    Result, StoreError, quota,
 };
 use bytes::Bytes;
 use waxwing_proto::BareJid;
@@ -12,14 +12,20 @@ const OWNER: &str = "SELECT number FROM pubsub_owner WHERE jid = ?1";
 const ADD_OWNER: &str = "INSERT INTO pubsub_owner (number, jid, account) VALUES (?1, ?2, ?3)";
 const QUOTA: &str = "SELECT nodes, bytes FROM pubsub_owner WHERE number = ?1";
 const SET_QUOTA: &str = "UPDATE pubsub_owner SET nodes = ?2, bytes = ?3 WHERE number = ?1";
-const ADD: &str =
-    "INSERT INTO pubsub_node (number, owner, name, version, config) VALUES (?1, ?2, ?3, ?1, ?4)";
+const ADD: &str = "INSERT INTO pubsub_node (number, owner, name, version, config, lifetime) \
+     VALUES (?1, ?2, ?3, ?1, ?4, ?5)";
 const NODE: &str =
     "SELECT number, name, version, config FROM pubsub_node WHERE owner = ?1 AND name = ?2";
 const NODES: &str =
     "SELECT number, name, version, config FROM pubsub_node WHERE owner = ?1 ORDER BY name";
 const SET_VERSION: &str = "UPDATE pubsub_node SET version = ?2 WHERE number = ?1";
-const SET_CONFIG: &str = "UPDATE pubsub_node SET config = ?2 WHERE number = ?1";
+const NODES_WITH: &str = "SELECT number, name, version, config FROM pubsub_node \
+     WHERE owner = ?1 AND number IN (SELECT node FROM pubsub_affiliation WHERE jid = ?2 \
+     UNION SELECT node FROM pubsub_subscription WHERE jid = ?2 \
+     UNION SELECT node FROM pubsub_subscription WHERE jid >= ?3 AND jid < ?4) ORDER BY name";
+const SET_CONFIG: &str = "UPDATE pubsub_node SET config = ?2, lifetime = ?3 WHERE number = ?1";
+const MORTAL: &str =
+    "SELECT number, owner, lifetime FROM pubsub_node WHERE lifetime IS NOT NULL ORDER BY number";
 const DELETE: &str = "DELETE FROM pubsub_node WHERE number = ?1";
 const AFFILIATIONS: &str =
     "SELECT jid, affiliation FROM pubsub_affiliation WHERE node = ?1 ORDER BY jid";
@@ -60,6 +66,48 @@ pub(super) fn nodes(db: &mut dyn Executor, owner: &BareJid) -> Result<Vec<Node>>
             whole(db, found)
         })
         .collect()
+}
+
+pub(super) fn nodes_with(
+    db: &mut dyn Executor,
+    owner: &BareJid,
+    who: &BareJid,
+) -> Result<Vec<Node>> {
+    let Some(owner) = find_owner(db, owner)? else {
+        return Ok(Vec::new());
+    };
+    // Full JIDs are what stands between "who/" and the character behind the slash.
+    let (from, to) = (format!("{who}/"), format!("{who}0"));
+    let params = [
+        owner.into(),
+        who.as_str().into(),
+        from.as_str().into(),
+        to.as_str().into(),
+    ];
+    let rows = db.query(NODES_WITH, &params)?;
+    let nodes = rows.into_iter().map(|row| {
+        let found = read(row, owner)?;
+        let mut node = whole(db, found)?;
+        node.affiliations.retain(|(jid, _)| jid == who);
+        let own = |one: &NodeSubscription| one.jid.bare_str() == who.as_str();
+        node.subscriptions.retain(own);
+        Ok(node)
+    });
+    nodes.collect()
+}
+
+/// Removes the items that are too old for their nodes.
+pub(super) fn expire(db: &mut dyn Executor, now: Micros) -> Result<u64> {
+    let mut removed = 0;
+    for mut row in db.query(MORTAL, &[])? {
+        let (node, owner, lifetime) = (row.int()?, row.int()?, row.int()?);
+        let (items, bytes) = pubsub_items::remove_old(db, node, now.saturating_sub(lifetime))?;
+        if items > 0 {
+            refund(db, owner, (0, bytes))?;
+        }
+        removed += items;
+    }
+    Ok(removed)
 }
 
 pub(super) fn node(db: &mut dyn Executor, owner: &BareJid, name: &str) -> Result<Option<Node>> {
@@ -125,6 +173,7 @@ pub(super) fn add(
         owner.into(),
         node.name.as_str().into(),
         node.config.as_ref().into(),
+        node.lifetime.into(),
     ];
     db.execute(ADD, &params)?;
     for (jid, affiliation) in &node.affiliations {
@@ -196,7 +245,8 @@ fn change_now(
     }
     let mut bytes = 0;
     if let Some(config) = &change.config {
-        db.execute(SET_CONFIG, &[node.into(), config.as_ref().into()])?;
+        let params = [node.into(), config.as_ref().into(), change.lifetime.into()];
+        db.execute(SET_CONFIG, &params)?;
         bytes = bound(config.len()) - bound(found.config.len());
     }
     if let Some(items_max) = change.items_max {

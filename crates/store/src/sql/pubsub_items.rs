@@ -8,38 +8,74 @@ use crate::{
 use bytes::Bytes;
 use waxwing_proto::{BareJid, Jid};
 
-/// The columns that [`read`] reads, of some items of one node that are not older than `?2`.
+/// The columns that [`read`] reads, of some items of one node that are not older than `?2`; the last
+/// is their place in an order.
 macro_rules! items {
-    ($rest:literal) => {
+    ($place:literal, $rest:literal) => {
         concat!(
-            "SELECT id, publisher, published, payload, seq FROM pubsub_item \
-             WHERE node = ?1 AND published >= ?2 ",
+            "SELECT id, publisher, published, payload, ",
+            $place,
+            " FROM pubsub_item WHERE node = ?1 AND published >= ?2 ",
             $rest
         )
     };
 }
 
-const FORWARDS: &str = items!("AND seq > ?3 ORDER BY seq LIMIT ?4 OFFSET ?5");
-const BACKWARDS: &str = items!("AND seq < ?3 ORDER BY seq DESC LIMIT ?4 OFFSET ?5");
-const BY_ID: &str = items!("AND id = ?3");
-const TOTAL: &str = "SELECT count(*), coalesce(sum(CASE WHEN seq < ?3 THEN 1 ELSE 0 END), 0) \
-     FROM pubsub_item WHERE node = ?1 AND published >= ?2";
+/// The queries of pages in one order.
+struct Order {
+    forwards: &'static str,
+    backwards: &'static str,
+    by_id: &'static str,
+    total: &'static str,
+}
+
+/// In the order of the last publication.
+const MODIFIED: Order = Order {
+    forwards: items!("seq", "AND seq > ?3 ORDER BY seq LIMIT ?4 OFFSET ?5"),
+    backwards: items!("seq", "AND seq < ?3 ORDER BY seq DESC LIMIT ?4 OFFSET ?5"),
+    by_id: items!("seq", "AND id = ?3"),
+    total: "SELECT count(*), coalesce(sum(CASE WHEN seq < ?3 THEN 1 ELSE 0 END), 0) \
+     FROM pubsub_item WHERE node = ?1 AND published >= ?2",
+};
+
+/// In the order of the first publication.
+const CREATED: Order = Order {
+    forwards: items!(
+        "created",
+        "AND created > ?3 ORDER BY created LIMIT ?4 OFFSET ?5"
+    ),
+    backwards: items!(
+        "created",
+        "AND created < ?3 ORDER BY created DESC LIMIT ?4 OFFSET ?5"
+    ),
+    by_id: items!("created", "AND id = ?3"),
+    total: "SELECT count(*), coalesce(sum(CASE WHEN created < ?3 THEN 1 ELSE 0 END), 0) \
+     FROM pubsub_item WHERE node = ?1 AND published >= ?2",
+};
+
 const COUNT: &str = "SELECT count(*) FROM pubsub_item WHERE node = ?1";
 const OLDEST: &str = "SELECT id FROM pubsub_item WHERE node = ?1 ORDER BY seq LIMIT ?2";
-const PUT: &str = "INSERT INTO pubsub_item (seq, node, id, publisher, published, payload) \
-     VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+const PUT: &str = "INSERT INTO pubsub_item (seq, node, id, publisher, published, payload, created) \
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
 const BYTES: &str = "SELECT coalesce(sum(octet_length(id) + octet_length(publisher) \
      + octet_length(payload)), 0) FROM pubsub_item WHERE node = ?1";
 const BYTES_OLD: &str = "SELECT coalesce(sum(octet_length(id) + octet_length(publisher) \
      + octet_length(payload)), 0) FROM pubsub_item WHERE node = ?1 AND published < ?2";
 const BYTES_ID: &str = "SELECT octet_length(id) + octet_length(publisher) \
-     + octet_length(payload) FROM pubsub_item WHERE node = ?1 AND id = ?2";
+     + octet_length(payload), created FROM pubsub_item WHERE node = ?1 AND id = ?2";
 const REMOVE: &str = "DELETE FROM pubsub_item WHERE node = ?1 AND id = ?2";
 const REMOVE_OLD: &str = "DELETE FROM pubsub_item WHERE node = ?1 AND published < ?2";
 const REMOVE_ALL: &str = "DELETE FROM pubsub_item WHERE node = ?1";
 
 #[cfg(test)]
-pub(crate) const QUERIES: [&str; 4] = [FORWARDS, BACKWARDS, BY_ID, OLDEST];
+pub(crate) const QUERIES: [&str; 6] = [
+    MODIFIED.forwards,
+    MODIFIED.backwards,
+    MODIFIED.by_id,
+    CREATED.forwards,
+    CREATED.backwards,
+    OLDEST,
+];
 
 pub(super) fn page(
     db: &mut dyn Executor,
@@ -51,8 +87,14 @@ pub(super) fn page(
         return Ok(ItemsPage::default());
     };
     let (node, since) = (found.number, request.since.unwrap_or(i64::MIN));
+    let queries = if request.order.by_creation {
+        CREATED
+    } else {
+        MODIFIED
+    };
+    let newest_first = request.order.newest_first;
     let place = |db: &mut dyn Executor, id: &str| {
-        let row = db.query_first(BY_ID, &[node.into(), since.into(), id.into()])?;
+        let row = db.query_first(queries.by_id, &[node.into(), since.into(), id.into()])?;
         Ok(read(row.ok_or(StoreError::NoItem)?)?.0)
     };
     // Whether to go on in the order of the request or against it, from where, what to skip.
@@ -63,10 +105,10 @@ pub(super) fn page(
         ItemsFrom::Before(id) => (false, Some(place(db, id)?), 0),
         ItemsFrom::Index(index) => (true, None, *index),
     };
-    let (sql, edge) = if onwards == request.newest_first {
-        (BACKWARDS, i64::MAX)
+    let (sql, edge) = if onwards == newest_first {
+        (queries.backwards, i64::MAX)
     } else {
-        (FORWARDS, i64::MIN)
+        (queries.forwards, i64::MIN)
     };
     let params = [
         node.into(),
@@ -82,12 +124,12 @@ pub(super) fn page(
     }
     let first = rows.first().map(|(seq, _)| *seq);
     let params = [node.into(), since.into(), first.unwrap_or(0).into()];
-    let row = db.query_first(TOTAL, &params)?;
+    let row = db.query_first(queries.total, &params)?;
     let mut row = row.ok_or_else(|| damaged("no count"))?;
     let (total, older) = (row.count()?, row.count()?);
     let index = match first {
         None => 0,
-        Some(_) if request.newest_first => total.saturating_sub(older + 1),
+        Some(_) if newest_first => total.saturating_sub(older + 1),
         Some(_) => older,
     };
     Ok(ItemsPage {
@@ -109,7 +151,7 @@ pub(super) fn by_id(
     let mut items = Vec::new();
     for id in ids {
         let params = [found.number.into(), i64::MIN.into(), id.as_str().into()];
-        if let Some(row) = db.query_first(BY_ID, &params)? {
+        if let Some(row) = db.query_first(MODIFIED.by_id, &params)? {
             items.push(read(row)?.1);
         }
     }
@@ -125,7 +167,7 @@ pub(super) fn newest(db: &mut dyn Executor, node: i64) -> Result<Option<Item>> {
         1.into(),
         0.into(),
     ];
-    let row = db.query_first(BACKWARDS, &params)?;
+    let row = db.query_first(MODIFIED.backwards, &params)?;
     Ok(row.map(read).transpose()?.map(|(_, item)| item))
 }
 
@@ -164,13 +206,13 @@ fn publish_now(
     let node = found.number;
     let mut bytes = 0;
     if let Some(since) = publication.since {
-        let params = [node.into(), since.into()];
-        bytes -= sum(db.query_first(BYTES_OLD, &params)?)?;
-        db.execute(REMOVE_OLD, &params)?;
+        bytes -= remove_old(db, node, since)?.1;
     }
     for (id, payload) in &publication.items {
-        bytes -= remove(db, node, id)?.unwrap_or(0);
-        put(db, ids, node, (id, payload), publication)?;
+        let before = remove(db, node, id)?;
+        bytes -= before.map_or(0, |(bytes, _)| bytes);
+        let created = before.map(|(_, created)| created);
+        put(db, ids, (node, created), (id, payload), publication)?;
         bytes += bound(id.len() + publication.publisher.as_str().len() + payload.len());
     }
     let evicted = if publication.reject_when_full {
@@ -193,7 +235,7 @@ fn publish_now(
 fn put(
     db: &mut dyn Executor,
     ids: &mut Ids,
-    node: i64,
+    (node, created): (i64, Option<i64>),
     (id, payload): (&str, &Bytes),
     publication: &Publication,
 ) -> Result<()> {
@@ -205,6 +247,7 @@ fn put(
         publication.publisher.as_str().into(),
         publication.at.into(),
         payload.as_ref().into(),
+        created.unwrap_or(seq).into(),
     ];
     db.execute(PUT, &params).map(drop)
 }
@@ -223,7 +266,7 @@ pub(super) fn evict(
     let mut bytes = 0;
     for mut row in db.query(OLDEST, &[node.into(), surplus.into()])? {
         let id = row.text()?;
-        bytes += remove(db, node, &id)?.unwrap_or(0);
+        bytes += remove(db, node, &id)?.map_or(0, |(bytes, _)| bytes);
         evicted.push(id);
     }
     Ok((evicted, bytes))
@@ -239,7 +282,7 @@ pub(super) fn retract(
     let mut removed = Vec::new();
     let mut bytes = 0;
     for id in ids {
-        if let Some(freed) = remove(db, found.number, &id)? {
+        if let Some((freed, _)) = remove(db, found.number, &id)? {
             bytes += freed;
             removed.push(id);
         }
@@ -261,21 +304,28 @@ pub(super) fn bytes(db: &mut dyn Executor, node: i64) -> Result<i64> {
     sum(db.query_first(BYTES, &[node.into()])?)
 }
 
-/// Removes an item; gives its bytes.
-fn remove(db: &mut dyn Executor, node: i64, id: &str) -> Result<Option<i64>> {
+/// Removes the items published before a time; gives how many, and their bytes.
+pub(super) fn remove_old(db: &mut dyn Executor, node: i64, since: i64) -> Result<(u64, i64)> {
+    let params = [node.into(), since.into()];
+    let bytes = sum(db.query_first(BYTES_OLD, &params)?)?;
+    Ok((db.execute(REMOVE_OLD, &params)?, bytes))
+}
+
+/// Removes an item; gives its bytes, and its place in the order of first publication.
+fn remove(db: &mut dyn Executor, node: i64, id: &str) -> Result<Option<(i64, i64)>> {
     let params = [node.into(), id.into()];
     let Some(mut row) = db.query_first(BYTES_ID, &params)? else {
         return Ok(None);
     };
     db.execute(REMOVE, &params)?;
-    row.int().map(Some)
+    Ok(Some((row.int()?, row.int()?)))
 }
 
 fn sum(row: Option<Row>) -> Result<i64> {
     row.ok_or_else(|| damaged("no sum"))?.int()
 }
 
-/// An item and its place in the order of publication.
+/// An item and its place in the order that it was read in.
 fn read(mut row: Row) -> Result<(i64, Item)> {
     let item = Item {
         id: row.text()?,

@@ -2,7 +2,7 @@
 
 use super::{pubsub, pubsub_items, store::Backend};
 use crate::{
-    BoxFuture, Item, ItemsPage, ItemsRequest, NewNode, Node, NodeChange, NodeHead, NodeKey,
+    BoxFuture, Item, ItemsPage, ItemsRequest, Micros, NewNode, Node, NodeChange, NodeHead, NodeKey,
     NodeQuota, PubSub, Publication, Published, Result,
 };
 use waxwing_proto::BareJid;
@@ -10,6 +10,10 @@ use waxwing_proto::BareJid;
 impl<B: Backend> PubSub for B {
     fn nodes(&self, owner: BareJid) -> BoxFuture<'_, Result<Vec<Node>>> {
         self.read(move |db| pubsub::nodes(db, &owner))
+    }
+
+    fn nodes_with(&self, owner: BareJid, who: BareJid) -> BoxFuture<'_, Result<Vec<Node>>> {
+        self.read(move |db| pubsub::nodes_with(db, &owner, &who))
     }
 
     fn node(&self, owner: BareJid, name: String) -> BoxFuture<'_, Result<Option<Node>>> {
@@ -93,5 +97,9 @@ impl<B: Backend> PubSub for B {
 
     fn items_purge(&self, owner: BareJid, key: NodeKey) -> BoxFuture<'_, Result<u64>> {
         self.write(0, move |db| pubsub_items::purge(db, &owner, &key))
+    }
+
+    fn items_expire(&self, now: Micros) -> BoxFuture<'_, Result<u64>> {
+        self.write(0, move |db| pubsub::expire(db, now))
     }
 }

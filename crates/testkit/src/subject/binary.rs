@@ -56,6 +56,7 @@ fn config(folder: &Path, ports: Ports, scenario: &Scenario) -> Result<String, St
     let mut push = String::new();
     let mut contact = String::new();
     let mut archive = String::new();
+    let mut services = String::new();
     for (name, value) in &scenario.settings {
         // Writing to a string cannot fail.
         let _ = match name.as_str() {
@@ -68,6 +69,8 @@ fn config(folder: &Path, ports: Ports, scenario: &Scenario) -> Result<String, St
                 )
             }
             "archive.search" => writeln!(archive, "search = {value}"),
+            "pubsub_service_nodes_max" => writeln!(services, "pubsub_nodes_max = {value}"),
+            "pubsub_creators" => writeln!(services, "pubsub_creators = \"{value}\""),
             "contact.abuse" => writeln!(contact, "contact_abuse = [\"{value}\"]"),
             _ if value.bytes().all(|b| b.is_ascii_digit()) => writeln!(limits, "{name} = {value}"),
             _ => return Err(format!("settings: {name}={value} is not known")),
@@ -89,6 +92,8 @@ metrics = []
 {push}
 [archive]
 {archive}
+[services]
+{services}
 {components}
 [domain."{DOMAIN}"]
 certificate = "{at}/cert.pem"

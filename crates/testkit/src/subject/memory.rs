@@ -30,8 +30,8 @@ use tokio::{
     time::Instant,
 };
 use waxwing_engine::{
-    ComponentConnection, ComponentSettings, Connection, Engine, Env, Push, Served, Settings,
-    Status, env,
+    ComponentConnection, ComponentSettings, Connection, Creators, Engine, Env, Push, Served,
+    Settings, Status, env,
 };
 use waxwing_proto::{
     BareJid,
@@ -284,6 +284,17 @@ fn apply(settings: &mut Settings, name: &str, value: &str) -> Option<()> {
         "token_lifetime_days" => settings.clients.token_lifetime = days(value)?,
         "client_names_kept" => settings.clients.names_kept = value.parse().ok()?,
         "blocked_max" => limits.blocked_max = value.parse().ok()?,
+        "pubsub_nodes_max" => limits.pubsub_nodes_max = value.parse().ok()?,
+        "pubsub_bytes_max" => limits.pubsub_bytes_max = value.parse().ok()?,
+        "pubsub_service_nodes_max" => settings.pubsub.nodes_max = value.parse().ok()?,
+        "pubsub_creators" => {
+            settings.pubsub.creators = match value {
+                "accounts" => Creators::Accounts,
+                "anyone" => Creators::Anyone,
+                "nobody" => Creators::Nobody,
+                _ => return None,
+            }
+        }
         "documents_bytes_max" => limits.documents_bytes_max = value.parse().ok()?,
         "registrations_per_hour_max" => limits.registrations_per_hour_max = value.parse().ok()?,
         _ => return None,

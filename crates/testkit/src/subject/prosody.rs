@@ -30,6 +30,11 @@ fn write_files(folder: &Path, ports: Ports, scenario: &Scenario) -> std::io::Res
         components,
     } = ports;
     let component_port = components.map_or_else(String::new, |port| port.to_string());
+    // Its service lets only admins make nodes, and these own all of them.
+    let owner = scenario.accounts.first().map_or("nobody", String::as_str);
+    let service = format!(
+        "Component \"pubsub.{DOMAIN}\" \"pubsub\"\n  admins = {{ \"{owner}@{DOMAIN}\" }}\n"
+    );
     let settings = Settings {
         port: plain,
         modules: &[
@@ -49,7 +54,7 @@ authentication = "internal_plain"
 c2s_require_encryption = true
 ssl = {{ key = "{at}/key.pem"; certificate = "{at}/cert.pem" }}"#
         ),
-        components: scenario.components.iter().fold(String::new(), |all, name| {
+        components: scenario.components.iter().fold(service, |all, name| {
             let secret = secret(name);
             format!("{all}Component \"{name}\"\n  component_secret = \"{secret}\"\n")
         }),

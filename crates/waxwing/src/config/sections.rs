@@ -2,7 +2,7 @@
 
 use super::section::section;
 use super::values::{
-    AtLeastOne, ContactUri, Label, LogFormat, LogLevel, MechanismName, SecretText,
+    AtLeastOne, ContactUri, CreatorsName, Label, LogFormat, LogLevel, MechanismName, SecretText,
 };
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
@@ -164,6 +164,13 @@ section! {
         pubsub: Label = Label::usual(Service::PubSub);
         /// Rooms (XEP-0045): groups and channels. `groups` makes it `groups.example.org`.
         rooms: Label = Label::usual(Service::Rooms);
+        /// Who may make nodes there: `accounts` (of this server), `anyone` or `nobody`. One entity may own
+        /// as many as `limits.pubsub_nodes_max`.
+        pubsub_creators: CreatorsName = CreatorsName::Accounts;
+        /// Nodes of one publish-subscribe service altogether.
+        pubsub_nodes_max: AtLeastOne = AtLeastOne::new(pubsub().nodes_max);
+        /// Megabytes of one publish-subscribe service: nodes and items together.
+        pubsub_megabytes_max: AtLeastOne = megabytes(pubsub().bytes_max);
     }
 }
 
@@ -289,6 +296,14 @@ fn everywhere(port: u16) -> Vec<SocketAddr> {
 /// The engine's own defaults: they are said once, there.
 fn engine() -> waxwing_engine::Limits {
     waxwing_engine::Limits::default()
+}
+
+fn pubsub() -> waxwing_engine::PubSub {
+    waxwing_engine::PubSub::default()
+}
+
+fn megabytes(bytes: u64) -> AtLeastOne {
+    long(bytes >> 20)
 }
 
 fn clients() -> waxwing_engine::Clients {

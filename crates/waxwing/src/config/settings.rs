@@ -1,11 +1,11 @@
 //! The configuration as the engine wants it.
 
-use super::values::{Label, MechanismName, SecretText};
+use super::values::{CreatorsName, Label, MechanismName, SecretText};
 use super::{Component, Config, ContactUri, Domain, Services};
 use std::time::Duration;
 use waxwing_engine::{
-    Clients, ComponentSettings, Contacts, DomainSettings, Limits, Service, ServiceSettings,
-    Settings,
+    Clients, ComponentSettings, Contacts, Creators, DomainSettings, Limits, PubSub, Service,
+    ServiceSettings, Settings,
 };
 use waxwing_proto::sasl::Mechanism;
 use waxwing_proto::stream::component::Secret;
@@ -28,6 +28,7 @@ impl Config {
                 .map(|domain| self.domain(domain))
                 .collect(),
             services: self.hosted(),
+            pubsub: self.engine_pubsub(),
             push: waxwing_engine::Push {
                 count: self.push.tell_count,
                 sender: self.push.tell_sender,
@@ -82,6 +83,19 @@ impl Config {
                 security: texts(&host.contact_security),
                 support: texts(&host.contact_support),
             },
+        }
+    }
+
+    fn engine_pubsub(&self) -> PubSub {
+        let services = &self.services;
+        PubSub {
+            creators: match services.pubsub_creators {
+                CreatorsName::Accounts => Creators::Accounts,
+                CreatorsName::Anyone => Creators::Anyone,
+                CreatorsName::Nobody => Creators::Nobody,
+            },
+            nodes_max: services.pubsub_nodes_max.count(),
+            bytes_max: u64::from(services.pubsub_megabytes_max.count()) << 20,
         }
     }
 

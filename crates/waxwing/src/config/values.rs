@@ -110,6 +110,18 @@ impl TryFrom<String> for SecretText {
 /// Bytes of the shortest secret that is taken: whoever can try may try often.
 const SECRET_BYTES_MIN: usize = 8;
 
+/// Who may make nodes at a publish-subscribe service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum CreatorsName {
+    /// The accounts of this server.
+    Accounts,
+    /// Everybody.
+    Anyone,
+    /// Nobody.
+    Nobody,
+}
+
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]

@@ -29,7 +29,12 @@ pub(super) fn service_info(cx: IqCx<'_>) -> BoxFuture<'_, Result<Reply, StanzaEr
         }
         let identity = ("conference", "text", "Rooms");
         let settings = cx.engine.settings();
-        Ok(disco::service_info(settings, Service::Rooms, identity, Vec::new()))
+        Ok(disco::service_info(
+            settings,
+            Service::Rooms,
+            identity,
+            Vec::new(),
+        ))
     })
 }
 

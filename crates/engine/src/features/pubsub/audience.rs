@@ -1,94 +1,27 @@
-//! Who is told of what happens on a node of an account (XEP-0163 § 4): the account's own resources,
-//! contacts who see its presence, and those who subscribed; each as far as its client says it is
-//! interested and may read the node.
+//! Who is told of what happens on a node: those who subscribed and, if it is an account's
+//! (XEP-0163 § 4), the account's own resources and contacts who see its presence; each as far as its
+//! client says it is interested. Nobody who may not read the node.
 
 use super::{
-    config::Access,
-    node::Known,
-    rights::{Action, Asker, judge},
+    node::{Known, is_service},
+    relations::Relations,
+    terms::Terms,
 };
 use crate::{
     Engine,
-    account::{Contact, View},
+    account::Contact,
     features::caps::Features,
     outbox::Delivery,
     registry::{Resource, Resources},
 };
-use hashbrown::HashMap;
+use hashbrown::HashSet;
 use std::sync::Arc;
 use waxwing_proto::{
-    BareJid, Jid,
-    stanza::{Sealed, StanzaError},
+    BareJid, Jid, ns,
+    stanza::Sealed,
+    xml::{Limits, Tree},
 };
-use waxwing_store::{Affiliation, RosterItem};
-
-/// What an account and its roster say about those who ask.
-#[derive(Debug)]
-pub(super) struct Relations {
-    owner: BareJid,
-    view: Arc<View>,
-    /// Groups of the contacts; read only where a node is for groups.
-    groups: HashMap<BareJid, Vec<String>>,
-}
-
-impl Relations {
-    /// Reads what is needed to judge about a node.
-    pub(super) async fn read(
-        engine: &Engine,
-        owner: &BareJid,
-        access: Option<Access>,
-    ) -> Result<Self, StanzaError> {
-        let view = engine.view(owner).await?;
-        let mut groups = HashMap::new();
-        if access == Some(Access::Roster) {
-            let roster = engine.store().roster(owner.clone()).await;
-            let roster = roster.map_err(|failure| crate::error::from_store(engine, &failure))?;
-            let contacts = roster.items.into_iter();
-            groups.extend(contacts.map(|RosterItem { jid, groups, .. }| (jid, groups)));
-        }
-        Ok(Self {
-            owner: owner.clone(),
-            view,
-            groups,
-        })
-    }
-
-    /// The account's contacts and block list.
-    pub(super) fn view(&self) -> &View {
-        &self.view
-    }
-
-    /// What somebody is to the account and to a node.
-    pub(super) fn asker(&self, jid: &BareJid, known: Option<&Known>) -> Asker {
-        let affiliation = if *jid == self.owner {
-            Some(Affiliation::Owner)
-        } else {
-            known.and_then(|known| known.affiliation(jid))
-        };
-        let in_group = self.groups.get(jid).is_some_and(|groups| {
-            let allowed = known.map(|known| &known.config.groups);
-            allowed.is_some_and(|allowed| allowed.iter().any(|group| groups.contains(group)))
-        });
-        Asker {
-            affiliation,
-            sees_owner: self.sees_owner(jid),
-            in_group,
-            pending: known.and_then(|known| known.pending(jid)),
-        }
-    }
-
-    /// Whether somebody sees the account's presence.
-    pub(super) fn sees_owner(&self, jid: &BareJid) -> bool {
-        *jid == self.owner || self.view.contact(jid).is_some_and(Contact::sees_user)
-    }
-
-    /// Whether somebody may read a node.
-    pub(super) fn may_read(&self, jid: &BareJid, known: &Known) -> bool {
-        let config = &known.config;
-        let asker = self.asker(jid, Some(known));
-        judge(Action::Retrieve, asker, config.access, config.publish).is_ok()
-    }
-}
+use waxwing_store::Affiliation;
 
 /// Recipients of one notification.
 #[derive(Debug, Default)]
@@ -104,9 +37,11 @@ impl Audience {
         if !known.config.notify {
             return audience;
         }
-        let wish = format!("{}+notify", known.node.key.name);
-        audience.own(engine, relations, &wish);
-        audience.contacts(engine, relations, known, &wish).await;
+        if !is_service(relations.owner()) {
+            let wish = format!("{}+notify", known.node.key.name);
+            audience.own(engine, relations, &wish);
+            audience.contacts(engine, relations, known, &wish).await;
+        }
         audience.subscribers(engine, relations, known).await;
         audience
     }
@@ -119,7 +54,10 @@ impl Audience {
         jid: &Jid,
     ) -> Self {
         let mut audience = Self::default();
-        audience.add(engine, relations, known, jid).await;
+        let everything = Terms::default();
+        audience
+            .add(engine, relations, known, (jid, &everything))
+            .await;
         audience
     }
 
@@ -128,13 +66,24 @@ impl Audience {
         self.targets.is_empty()
     }
 
-    /// The account's own sessions, whatever they are interested in.
-    pub(super) fn owner(engine: &Engine, owner: &BareJid) -> Self {
-        let mut resources = engine.registry().resources(owner);
-        resources.retain(|resource| resource.takes_messages());
-        Self {
-            targets: vec![(owner.into(), resources)],
+    /// Those whose node it is, whatever they are interested in.
+    pub(super) async fn owners(engine: &Engine, relations: &Relations, known: &Known) -> Self {
+        let mut audience = Self::default();
+        let everything = Terms::default();
+        if !is_service(relations.owner()) {
+            let owner = Jid::from(relations.owner());
+            audience
+                .add(engine, relations, known, (&owner, &everything))
+                .await;
         }
+        let affiliations = known.node.affiliations.iter();
+        for (jid, _) in affiliations.filter(|(_, one)| *one == Affiliation::Owner) {
+            let jid = Jid::from(jid);
+            audience
+                .add(engine, relations, known, (&jid, &everything))
+                .await;
+        }
+        audience
     }
 
     /// Sends a notification, which has no `to`, to all.
@@ -160,7 +109,7 @@ impl Audience {
     }
 
     fn own(&mut self, engine: &Engine, relations: &Relations, wish: &str) {
-        for resource in engine.registry().resources(&relations.owner) {
+        for resource in engine.registry().resources(relations.owner()) {
             if resource.priority().is_some() && wants(resource.caps().as_ref(), wish) {
                 self.push(resource);
             }
@@ -175,18 +124,18 @@ impl Audience {
         wish: &str,
     ) {
         // Remote contacts: with federation.
-        let contacts = relations.view.contacts().iter();
+        let contacts = relations.view().contacts().iter();
         let local = |contact: &&Contact| engine.is_local(contact.jid.domain());
         for contact in contacts.filter(|one| one.sees_user()).filter(local) {
             let mut here = engine.registry().resources(&contact.jid);
             here.retain(|resource| {
                 resource.priority().is_some()
                     && wants(resource.caps().as_ref(), wish)
-                    && !relations.view.blocks(&Jid::from(&resource.jid))
+                    && !relations.view().blocks(&Jid::from(&resource.jid))
             });
             if here.is_empty()
                 || !relations.may_read(&contact.jid, known)
-                || has_blocked(engine, &contact.jid, &relations.owner).await
+                || has_blocked(engine, &contact.jid, relations.owner()).await
             {
                 continue;
             }
@@ -199,32 +148,41 @@ impl Audience {
     /// Those who subscribed and were not named before: what a presence subscription brings is not
     /// brought twice (XEP-0163 § 4.3.2).
     async fn subscribers(&mut self, engine: &Engine, relations: &Relations, known: &Known) {
+        let named = self.targets.iter();
+        let named: HashSet<String> = named
+            .flat_map(|(jid, _)| [jid.as_str(), jid.bare_str()])
+            .map(str::to_owned)
+            .collect();
         for subscription in known.node.subscriptions.iter().filter(|one| !one.pending) {
             let jid = &subscription.jid;
-            let named = |(other, _): &(Jid, Resources)| {
-                other == jid || !jid.is_full() && other.bare_str() == jid.bare_str()
-            };
-            if !self.targets.iter().any(named) && relations.may_read(&jid.to_bare(), known) {
-                self.add(engine, relations, known, jid).await;
+            let terms = Terms::decode(&subscription.options);
+            if terms.deliver
+                && !named.contains(jid.as_str())
+                && relations.may_read(&jid.to_bare(), known)
+            {
+                self.add(engine, relations, known, (jid, &terms)).await;
             }
         }
     }
 
     /// Adds an address, if it is here or elsewhere and neither side has blocked the other.
-    async fn add(&mut self, engine: &Engine, relations: &Relations, known: &Known, jid: &Jid) {
-        let account = jid.to_bare();
-        if relations.view.blocks(jid) {
+    async fn add(
+        &mut self,
+        engine: &Engine,
+        relations: &Relations,
+        known: &Known,
+        (jid, terms): (&Jid, &Terms),
+    ) {
+        if relations.view().blocks(jid) {
             return;
         }
         if !engine.is_local(jid.domain()) {
             self.targets.push((jid.clone(), Resources::new()));
             return;
         }
-        if has_blocked(engine, &account, &relations.owner).await {
-            return;
-        }
+        let account = jid.to_bare();
         let registry = engine.registry();
-        let resources: Resources = if let Some(name) = jid.resource() {
+        let mut resources: Resources = if let Some(name) = jid.resource() {
             let found = registry.resource(&account, name).into_iter();
             let only_available = known.config.presence_based;
             found
@@ -235,7 +193,10 @@ impl Audience {
             all.retain(|resource| resource.takes_messages());
             all
         };
-        if !resources.is_empty() {
+        if !terms.shows.is_empty() {
+            resources.retain(|resource| show(resource).is_some_and(|show| terms.suits(&show)));
+        }
+        if !resources.is_empty() && !has_blocked(engine, &account, relations.owner()).await {
             self.targets.push((jid.clone(), resources));
         }
     }
@@ -261,4 +222,13 @@ async fn has_blocked(engine: &Engine, account: &BareJid, owner: &BareJid) -> boo
     // An account that cannot be read counts as one that blocks nobody.
     let view = engine.view(account).await;
     view.is_ok_and(|view| view.blocks(&owner.into()))
+}
+
+/// What an available client shows of itself: `online` if nothing else.
+fn show(resource: &Resource) -> Option<String> {
+    let presence = resource.presence()?.to_bytes();
+    let tree = Tree::parse(presence, ns::CLIENT, &Limits::S2S).ok()?;
+    let show = tree.root().child("show", ns::CLIENT);
+    let show = show.map(|show| show.text().trim().to_owned());
+    Some(show.unwrap_or_else(|| "online".to_owned()))
 }

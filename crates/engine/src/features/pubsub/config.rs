@@ -3,6 +3,7 @@
 
 use super::options::{FIELDS, field};
 use waxwing_proto::form::{FormWriter, NewField};
+use waxwing_store::Micros;
 
 /// Items that a node may keep, and the meaning of `max`.
 pub(super) const ITEMS_MAX: u32 = 10_000;
@@ -180,6 +181,18 @@ impl NodeConfig {
         }
     }
 
+    /// A node of a service: open, and it keeps all there is room for. Subscribers are told whether they
+    /// show their presence or not, because a service does not see it.
+    pub(super) fn of_service() -> Self {
+        Self {
+            access: Access::Open,
+            items_max: Bound::Max,
+            send_last: SendLast::OnSub,
+            presence_based: false,
+            ..Self::pep()
+        }
+    }
+
     /// What is for the account's own clients alone (XEP-0223), as XEP-0490 § 4.2 wants it.
     pub(super) fn private() -> Self {
         Self {
@@ -201,14 +214,17 @@ impl NodeConfig {
         field.unwrap_or_default().concat()
     }
 
-    /// The time before which items have expired.
-    pub(super) fn since(&self, now: waxwing_store::Micros) -> Option<waxwing_store::Micros> {
+    /// How old items become.
+    pub(super) fn lifetime(&self) -> Option<Micros> {
         match self.expire_seconds {
-            Some(Bound::Number(seconds)) => {
-                Some(now.saturating_sub(i64::from(seconds).saturating_mul(1_000_000)))
-            }
+            Some(Bound::Number(seconds)) => Some(i64::from(seconds).saturating_mul(1_000_000)),
             Some(Bound::Max) | None => None,
         }
+    }
+
+    /// The time before which items have expired.
+    pub(super) fn since(&self, now: Micros) -> Option<Micros> {
+        self.lifetime().map(|lifetime| now.saturating_sub(lifetime))
     }
 
     /// Writes the options into a form that is open.

@@ -156,13 +156,24 @@ mod tests {
             ("purge_offline", "1", Err(Precondition::NotMet)),
             ("unheard_of", "1", Err(Precondition::Unknown)),
         ] {
-            assert_eq!(stored.meets(&one(name, value), "urn:x"), wanted, "{name} {value}");
+            assert_eq!(
+                stored.meets(&one(name, value), "urn:x"),
+                wanted,
+                "{name} {value}"
+            );
         }
         let groups = [("pubsub#roster_groups_allowed", &["b", "a"][..])];
-        assert_eq!(stored.meets(&form(&groups), "urn:x"), Ok(()), "in any order");
+        assert_eq!(
+            stored.meets(&form(&groups), "urn:x"),
+            Ok(()),
+            "in any order"
+        );
         assert_eq!(stored.meets(&form(&[]), "urn:x"), Ok(()));
         let other = [("muc#roomconfig", &["1"][..])];
-        assert_eq!(stored.meets(&form(&other), "urn:x"), Err(Precondition::Unknown));
+        assert_eq!(
+            stored.meets(&form(&other), "urn:x"),
+            Err(Precondition::Unknown)
+        );
     }
 
     /// What is no option is ignored in a configuration (XEP-0004 § 3.2), what cannot be is refused.

@@ -1,14 +1,19 @@
 //! Nodes of an account and what is on them, for service discovery (XEP-0060 § 5.2 to § 5.5). Only
 //! what the asker may read is shown.
 
-use super::{audience::Relations, node::Known, service::Call};
+use super::{
+    node::{Known, is_service},
+    relations::Relations,
+    service::Call,
+};
 use crate::{error, feature::IqCx};
 use waxwing_proto::{
+    BareJid,
     caps::{DiscoInfo, Identity, InfoForm},
     ns,
     stanza::{Condition, StanzaError},
 };
-use waxwing_store::{ItemsFrom, ItemsRequest};
+use waxwing_store::{Affiliation, ItemsFrom, ItemsOrder, ItemsRequest};
 
 /// Items named in one answer.
 const ITEMS_MAX: u32 = 1000;
@@ -32,7 +37,7 @@ pub(crate) async fn node_info(cx: &IqCx<'_>, name: &str) -> Result<DiscoInfo, St
         ("pubsub#description", one(&config.description)),
         ("pubsub#type", one(&config.kind)),
         ("pubsub#language", one(&config.language)),
-        ("pubsub#owner", vec![cx.to.to_string()]),
+        ("pubsub#owner", owners(cx.to, &known)),
         ("pubsub#contact", config.contact.clone()),
         ("pubsub#access_model", vec![config.access_name()]),
         (
@@ -62,15 +67,20 @@ pub(crate) async fn node_info(cx: &IqCx<'_>, name: &str) -> Result<DiscoInfo, St
 /// The nodes that the asker may read (XEP-0163 § 6.2).
 pub(crate) async fn nodes_of(cx: &IqCx<'_>) -> Result<Vec<Item>, StanzaError> {
     let all = call(cx).all().await?;
-    let by_group = |known: &Known| known.config.access == super::config::Access::Roster;
-    let access = all.iter().find(|known| by_group(known));
-    let access = access.map(|known| known.config.access);
-    let relations = Relations::read(cx.engine, cx.to, access).await?;
+    let by_group = |known: &&Known| known.config.access == super::config::Access::Roster;
     let who = cx.from.to_bare();
-    let readable = all
-        .into_iter()
-        .filter(|known| relations.may_read(&who, known));
+    let mut relations = Relations::read(cx.engine, cx.to, all.iter().find(by_group)).await?;
+    let mut readable = Vec::new();
+    for known in all {
+        if is_service(cx.to) {
+            relations = Relations::read(cx.engine, cx.to, Some(&known)).await?;
+        }
+        if relations.may_read(&who, &known) {
+            readable.push(known);
+        }
+    }
     Ok(readable
+        .into_iter()
         .map(|known| Item {
             node: Some(known.node.key.name),
             name: Some(known.config.title).filter(|title| !title.is_empty()),
@@ -84,7 +94,7 @@ pub(crate) async fn items_of(cx: &IqCx<'_>, name: &str) -> Result<Vec<Item>, Sta
     let request = ItemsRequest {
         from: ItemsFrom::First,
         count: ITEMS_MAX,
-        newest_first: false,
+        order: ItemsOrder::default(),
         since: known.config.since(cx.engine.env().now()),
     };
     let page = cx
@@ -102,16 +112,26 @@ pub(crate) async fn items_of(cx: &IqCx<'_>, name: &str) -> Result<Vec<Item>, Sta
         .collect())
 }
 
+/// Whose node it is.
+fn owners(service: &BareJid, known: &Known) -> Vec<String> {
+    if !is_service(service) {
+        return vec![service.to_string()];
+    }
+    let affiliations = known.node.affiliations.iter();
+    let owners = affiliations.filter(|(_, one)| *one == Affiliation::Owner);
+    owners.map(|(jid, _)| jid.to_string()).collect()
+}
+
 /// A node that the asker may read. To those who do not see the account at all, there is none, as if
 /// there was no account.
 async fn readable(cx: &IqCx<'_>, name: &str) -> Result<Known, StanzaError> {
     let known = call(cx).known(name).await?;
-    let access = known.as_ref().map(|known| known.config.access);
-    let relations = Relations::read(cx.engine, cx.to, access).await?;
+    let relations = Relations::read(cx.engine, cx.to, known.as_ref()).await?;
     let who = cx.from.to_bare();
     match known {
         Some(known) if relations.may_read(&who, &known) => Ok(known),
-        _ if relations.sees_owner(&who) => Err(Condition::ItemNotFound.into()),
+        Some(_) if is_service(cx.to) => Err(Condition::Forbidden.into()),
+        _ if is_service(cx.to) || relations.sees_owner(&who) => Err(Condition::ItemNotFound.into()),
         _ => Err(Condition::ServiceUnavailable.into()),
     }
 }

@@ -22,6 +22,12 @@ pub(super) enum Refusal {
     InvalidJid,
     /// § 6.2.3.2
     NotSubscribed,
+    /// § 6.3.4.2: options of a subscription that there is not.
+    NoSubscription,
+    /// XEP-0413: an order that there is not.
+    UnknownOrder,
+    /// § 8.1.3: an access model that there is not.
+    UnsupportedAccessModel,
     /// § 6.5.9: items of a node that are for subscribers.
     NotSubscribedToRead,
     /// What the asker's affiliation does not allow.
@@ -36,6 +42,12 @@ pub(super) enum Refusal {
     PreconditionNotMet,
     /// § 7.1.5: an option that is none.
     UnknownOption,
+    /// § 6.3.4.2
+    JidRequired,
+    /// § 6.2.3.5, § 6.3.4.6: a subscription is not the one that is named.
+    InvalidSubId,
+    /// § 6.3.4.4: options of a subscription that cannot be so.
+    InvalidOptions,
     /// § 7.1.3.4
     NodeFull,
     /// § 7.1.3.5
@@ -50,8 +62,6 @@ pub(super) enum Refusal {
     ItemForbidden,
     /// § 7.2.3.3
     NodeIdRequired,
-    /// § 8.1.2.2: whoever makes a node must name it.
-    NoInstantNodes,
     /// § 8.2.5: an option that cannot be so.
     NotAcceptable,
     /// A request that is known and not offered, by the name of its feature.
@@ -93,12 +103,21 @@ impl Refusal {
             Self::PendingSubscription => (C::NotAuthorized, Auth, Some("pending-subscription")),
             Self::InvalidJid => (C::BadRequest, Modify, Some("invalid-jid")),
             Self::NotSubscribed => (C::UnexpectedRequest, Cancel, Some("not-subscribed")),
+            Self::UnknownOrder => (C::FeatureNotImplemented, Cancel, None),
+            Self::NoSubscription => (C::UnexpectedRequest, Modify, Some("not-subscribed")),
+            Self::UnsupportedAccessModel => {
+                (C::NotAcceptable, Modify, Some("unsupported-access-model"))
+            }
             Self::NotSubscribedToRead => (C::NotAuthorized, Auth, Some("not-subscribed")),
             Self::Forbidden => (C::Forbidden, Auth, None),
             Self::NotFound => (C::ItemNotFound, Cancel, None),
             Self::Conflict => (C::Conflict, Cancel, None),
             Self::PreconditionNotMet => (C::Conflict, Cancel, Some("precondition-not-met")),
-            Self::UnknownOption => (C::BadRequest, Modify, Some("invalid-options")),
+            Self::JidRequired => (C::BadRequest, Modify, Some("jid-required")),
+            Self::InvalidSubId => (C::NotAcceptable, Modify, Some("invalid-subid")),
+            Self::UnknownOption | Self::InvalidOptions => {
+                (C::BadRequest, Modify, Some("invalid-options"))
+            }
             Self::NodeFull => (C::Conflict, Cancel, Some("node-full")),
             Self::PayloadTooBig => (C::NotAcceptable, Modify, Some("payload-too-big")),
             Self::InvalidPayload => (C::BadRequest, Modify, Some("invalid-payload")),
@@ -106,7 +125,6 @@ impl Refusal {
             Self::PayloadRequired => (C::BadRequest, Modify, Some("payload-required")),
             Self::ItemForbidden => (C::BadRequest, Modify, Some("item-forbidden")),
             Self::NodeIdRequired => (C::BadRequest, Modify, Some("nodeid-required")),
-            Self::NoInstantNodes => (C::NotAcceptable, Modify, Some("nodeid-required")),
             Self::NotAcceptable => (C::NotAcceptable, Modify, None),
             Self::SubscriptionsClosed | Self::Unsupported(_) => {
                 (C::FeatureNotImplemented, Cancel, Some("unsupported"))

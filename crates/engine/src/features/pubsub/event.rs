@@ -2,13 +2,14 @@
 
 use super::{
     config::{ItemReply, NodeConfig},
-    node::Known,
+    node::{Known, is_service},
     request::Subscribed,
+    terms::Terms,
 };
 use bytes::Bytes;
 use waxwing_proto::{
     BareJid, Jid,
-    form::{FormKind, FormWriter, NewField},
+    form::{FieldKind, FormKind, FormWriter, NewField},
     ns,
     stanza::{Kind, Sealed},
     time,
@@ -98,17 +99,20 @@ impl Source<'_> {
 
     /// What became of a subscription (§ 8.8.4).
     pub(super) fn subscription(&self, jid: &Jid, state: Subscribed) -> Sealed {
+        let Terms { id, .. } = self.known.terms(jid);
         self.event(None, None, |xml| {
             xml.start("subscription")
                 .attr("node", self.name())
                 .attr("jid", jid.as_str())
+                .attr_opt("subid", Some(id.as_str()).filter(|id| !id.is_empty()))
                 .attr("subscription", state.name())
                 .end();
         })
     }
 
-    /// Asks an owner to approve (§ 8.6).
+    /// Asks an owner to approve (§ 8.6). On an account there is nobody who reads the answer.
     pub(super) fn approve(&self, jid: &Jid) -> Sealed {
+        let Terms { id, .. } = self.known.terms(jid);
         let mut xml = self.message(false);
         let mut form = FormWriter::start_titled(
             &mut xml,
@@ -125,6 +129,21 @@ impl Source<'_> {
                 var,
                 label: Some(label),
                 values: &[value],
+                ..NewField::default()
+            });
+        }
+        if is_service(self.owner) {
+            form.field(&NewField {
+                var: "pubsub#subid",
+                kind: FieldKind::Hidden,
+                values: &[&id],
+                ..NewField::default()
+            });
+            form.field(&NewField {
+                var: "pubsub#allow",
+                kind: FieldKind::Boolean,
+                label: Some("Whether to allow it"),
+                values: &["0"],
                 ..NewField::default()
             });
         }

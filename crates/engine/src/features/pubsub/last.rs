@@ -1,7 +1,7 @@
 //! The newest items for a resource that has become available, or has said what it is interested in
 //! (XEP-0163 § 4.3.4).
 
-use super::{audience::Relations, config::SendLast, event::Source, list, node::Known};
+use super::{config::SendLast, event::Source, list, node::Known, relations::Relations};
 use crate::{Engine, features::caps::Features, outbox::Delivery, registry::Resource};
 use waxwing_proto::{BareJid, Jid};
 use waxwing_store::NodeHead;
@@ -93,7 +93,7 @@ fn wishes(features: &Features, before: Option<&Features>) -> Vec<String> {
 /// Sends one item, if the client's user may read it; gives how many bytes that was.
 async fn send(engine: &Engine, account: &BareJid, resource: &Resource, head: NodeHead) -> usize {
     let NodeHead { owner, node, item } = head;
-    let (Some(known), Some(item)) = (Known::new(node), item) else {
+    let (Some(known), Some(item)) = (Known::new(node, engine.env().now()), item) else {
         return 0;
     };
     let since = known.config.since(engine.env().now());
@@ -103,8 +103,7 @@ async fn send(engine: &Engine, account: &BareJid, resource: &Resource, head: Nod
     if !due {
         return 0;
     }
-    let access = Some(known.config.access);
-    let Ok(relations) = Relations::read(engine, &owner, access).await else {
+    let Ok(relations) = Relations::read(engine, &owner, Some(&known)).await else {
         return 0;
     };
     let to = Jid::from(&resource.jid);

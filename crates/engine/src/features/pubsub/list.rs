@@ -2,11 +2,12 @@
 //! are ([`super::super::bookmarks`]): what can be asked of it, and who is told of it.
 
 use super::{
-    audience::{Audience, Relations, wants},
+    audience::{Audience, wants},
     config::{Access, Bound, NodeConfig, SendLast},
     errors::Refusal,
     event::Source,
     node::{Answer, Known},
+    relations::Relations,
     reply,
     request::{Publish, Request},
     service::{Call, Done},
@@ -141,6 +142,7 @@ async fn write(call: &Call<'_>, publish: &Publish) -> Result<(), StanzaError> {
 
 fn known() -> Known {
     Known {
+        ended: Vec::new(),
         node: Node {
             key: NodeKey {
                 name: ns::BOOKMARKS_LIST.to_owned(),

@@ -15,9 +15,10 @@
 //!
 //! - An item that has expired is not given any more; it is removed with the next publication.
 //!
-//! Not here: subscription options and ids, collections, approval by form (§ 8.6; an owner approves
+//! Not here: collections, digests; on accounts approval by form (§ 8.6; an owner approves
 //! by § 8.8), subscriptions that end with presence, items that go with their publisher's presence.
 
+mod advertised;
 mod audience;
 mod config;
 mod demands;
@@ -28,15 +29,19 @@ mod hosted;
 mod last;
 mod list;
 mod node;
+mod nodes;
 mod options;
 mod own;
 mod owner;
 mod purpose;
+mod relations;
 mod reply;
 mod request;
 mod rights;
 mod service;
 mod stored;
+mod subscriber;
+mod terms;
 mod turns;
 
 pub(crate) use discover::{Item, items_of, node_info, nodes_of};
@@ -48,7 +53,7 @@ pub(crate) use turns::Turns;
 use super::avatar;
 use crate::{
     Engine,
-    feature::{Coverage, Disco, Feature, IqCx, IqHandler, IqKind, IqRoute, Place, Reply, Who, Xep},
+    feature::{Coverage, Feature, IqCx, IqHandler, IqKind, IqRoute, Place, Reply, Who, Xep},
 };
 use errors::Refusal;
 use request::Request;
@@ -64,7 +69,10 @@ pub const FEATURE: Feature = Feature {
             number: 60,
             version: "1.28.0",
             title: "Publish-Subscribe",
-            coverage: Coverage::Partial("on accounts; no service of its own yet"),
+            coverage: Coverage::Partial(
+                "No collections, digests or bodies for people. Subscriptions do not end with presence, nor items with that of \
+                 their publisher. On accounts subscriptions are approved by § 8.8, not by form.",
+            ),
         },
         Xep {
             number: 163,
@@ -79,54 +87,17 @@ pub const FEATURE: Feature = Feature {
             coverage: Coverage::Complete,
         },
     ],
-    disco: &[
-        hosted(ns::DISCO_INFO),
-        hosted(ns::DISCO_ITEMS),
-        hosted(ns::PUBSUB),
-        account("http://jabber.org/protocol/pubsub"),
-        account("http://jabber.org/protocol/pubsub#access-authorize"),
-        account("http://jabber.org/protocol/pubsub#access-open"),
-        account("http://jabber.org/protocol/pubsub#access-presence"),
-        account("http://jabber.org/protocol/pubsub#access-roster"),
-        account("http://jabber.org/protocol/pubsub#access-whitelist"),
-        account("http://jabber.org/protocol/pubsub#auto-create"),
-        account("http://jabber.org/protocol/pubsub#auto-subscribe"),
-        account("http://jabber.org/protocol/pubsub#config-node"),
-        account("http://jabber.org/protocol/pubsub#config-node-max"),
-        account("http://jabber.org/protocol/pubsub#create-and-configure"),
-        account("http://jabber.org/protocol/pubsub#create-nodes"),
-        account("http://jabber.org/protocol/pubsub#delete-items"),
-        account("http://jabber.org/protocol/pubsub#delete-nodes"),
-        account("http://jabber.org/protocol/pubsub#filtered-notifications"),
-        account("http://jabber.org/protocol/pubsub#item-ids"),
-        account("http://jabber.org/protocol/pubsub#last-published"),
-        account("http://jabber.org/protocol/pubsub#manage-subscriptions"),
-        account("http://jabber.org/protocol/pubsub#member-affiliation"),
-        account("http://jabber.org/protocol/pubsub#meta-data"),
-        account("http://jabber.org/protocol/pubsub#modify-affiliations"),
-        account("http://jabber.org/protocol/pubsub#multi-items"),
-        account("http://jabber.org/protocol/pubsub#outcast-affiliation"),
-        account("http://jabber.org/protocol/pubsub#persistent-items"),
-        account("http://jabber.org/protocol/pubsub#presence-notifications"),
-        account("http://jabber.org/protocol/pubsub#presence-subscribe"),
-        account("http://jabber.org/protocol/pubsub#publish"),
-        account("http://jabber.org/protocol/pubsub#publish-only-affiliation"),
-        account("http://jabber.org/protocol/pubsub#publish-options"),
-        account("http://jabber.org/protocol/pubsub#publisher-affiliation"),
-        account("http://jabber.org/protocol/pubsub#purge-nodes"),
-        account("http://jabber.org/protocol/pubsub#retract-items"),
-        account("http://jabber.org/protocol/pubsub#retrieve-affiliations"),
-        account("http://jabber.org/protocol/pubsub#retrieve-default"),
-        account("http://jabber.org/protocol/pubsub#retrieve-items"),
-        account("http://jabber.org/protocol/pubsub#retrieve-subscriptions"),
-        account("http://jabber.org/protocol/pubsub#rsm"),
-        account("http://jabber.org/protocol/pubsub#subscribe"),
-    ],
+    disco: advertised::DISCO,
     iq: &[
-        route(IqKind::Get, ns::PUBSUB, get),
-        route(IqKind::Set, ns::PUBSUB, set),
-        route(IqKind::Get, ns::PUBSUB_OWNER, get),
-        route(IqKind::Set, ns::PUBSUB_OWNER, set),
+        route(Place::Account, IqKind::Get, ns::PUBSUB, get),
+        route(Place::Account, IqKind::Set, ns::PUBSUB, set),
+        route(Place::Account, IqKind::Get, ns::PUBSUB_OWNER, get),
+        route(Place::Account, IqKind::Set, ns::PUBSUB_OWNER, set),
+        route(hosted::PLACE, IqKind::Get, ns::PUBSUB, get),
+        route(hosted::PLACE, IqKind::Set, ns::PUBSUB, set),
+        route(hosted::PLACE, IqKind::Get, ns::PUBSUB_OWNER, get),
+        route(hosted::PLACE, IqKind::Set, ns::PUBSUB_OWNER, set),
+        hosted::COMMANDS,
         hosted::discovery(ns::DISCO_INFO, hosted::info),
         hosted::discovery(ns::DISCO_ITEMS, hosted::items),
     ],
@@ -134,23 +105,9 @@ pub const FEATURE: Feature = Feature {
     ..Feature::NONE
 };
 
-const fn account(var: &'static str) -> Disco {
-    Disco {
-        place: Place::Account,
-        var,
-    }
-}
-
-const fn hosted(var: &'static str) -> Disco {
-    Disco {
-        place: hosted::PLACE,
-        var,
-    }
-}
-
-const fn route(kind: IqKind, ns: &'static str, handler: IqHandler) -> IqRoute {
+const fn route(place: Place, kind: IqKind, ns: &'static str, handler: IqHandler) -> IqRoute {
     IqRoute {
-        place: Place::Account,
+        place,
         kind,
         name: "pubsub",
         ns,
@@ -183,12 +140,12 @@ async fn answer(cx: &IqCx<'_>, request: Result<Request, Refusal>) -> Result<Repl
         Ok(request) => request,
         Err(refusal) => return Err(call.hide(refusal, None).await),
     };
-    if request.node() == Some(ns::BOOKMARKS_LIST) {
+    if request.node() == Some(ns::BOOKMARKS_LIST) && !node::is_service(cx.to) {
         let payload = list::answer(&call, &request).await?;
         return Ok(payload.map_or(Reply::Empty, Reply::Payload));
     }
     let payload = call.answer(&request).await?;
-    if let Some(node) = request.changes() {
+    if let Some(node) = request.changes().filter(|_| !node::is_service(cx.to)) {
         changed(cx.engine, cx.to, node, &request).await;
     }
     Ok(payload.map_or(Reply::Empty, Reply::Payload))

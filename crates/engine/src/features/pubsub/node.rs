@@ -2,11 +2,12 @@
 //! to tell and what to answer comes out. It reads and sends nothing itself.
 
 use super::{
-    config::{Access, NodeConfig, PAYLOAD_BYTES_MAX, SendLast, WhenFull},
-    demands::Precondition,
+    config::{NodeConfig, PAYLOAD_BYTES_MAX, WhenFull},
+    demands::{Precondition, Unacceptable},
     errors::Refusal,
     request::{Items, NewItem, Publish, Request, Subscribed},
     rights::{Action, Asker, judge},
+    terms::Terms,
 };
 use bytes::Bytes;
 use waxwing_proto::{BareJid, Jid, form::Form, rsm};
@@ -28,15 +29,19 @@ pub(super) struct Known {
     pub(super) node: Node,
     /// Its options.
     pub(super) config: NodeConfig,
+    /// Whose subscriptions have ended and are still in the store.
+    pub(super) ended: Vec<Jid>,
 }
 
 /// What the machine is told beside the request.
 #[derive(Debug)]
 pub(super) struct Given<'a> {
-    /// Whose nodes.
+    /// Whose nodes: an account or a service.
     pub(super) owner: &'a BareJid,
     /// Who asks.
     pub(super) from: &'a Jid,
+    /// Whether they may make nodes.
+    pub(super) creates: bool,
     /// What they are to the node.
     pub(super) asker: Asker,
     /// The node, if there is one of that name.
@@ -104,6 +109,8 @@ pub(super) enum Notice {
     Subscription(Jid, Subscribed),
     /// To the owners: somebody asks to subscribe.
     Approve(Jid),
+    /// To one owner, once more: somebody asks to subscribe.
+    Remind(Jid, Jid),
     /// To the owners: somebody has subscribed or does so no more.
     Changed(Jid, Subscribed),
 }
@@ -113,10 +120,16 @@ pub(super) enum Notice {
 pub(super) enum Answer {
     /// Nothing to say.
     Empty,
+    /// The node that was made, where the asker did not name it (§ 8.1.2).
+    Created(Option<String>),
     /// The item that was published, if there was one.
     Published(Option<String>),
-    /// The subscription.
-    Subscription(Jid, Subscribed),
+    /// The subscription, and its id.
+    Subscription(Jid, Subscribed, String),
+    /// The options of a subscription.
+    Terms(Jid, Terms),
+    /// The options that a subscription has if nothing is said.
+    DefaultTerms,
     /// The items read.
     Items,
     /// The node's options.
@@ -134,8 +147,10 @@ pub(super) fn plan(given: &Given<'_>, request: &Request) -> Result<Plan, Refusal
         Request::Create { node, config } => given.create(node.as_deref(), config.as_ref()),
         Request::Retract { ids, notify, .. } => given.retract(ids, *notify),
         Request::Items(items) => given.items(items),
-        Request::Subscribe { jid, .. } => given.subscribe(jid),
-        Request::Unsubscribe { jid, .. } => given.unsubscribe(jid),
+        Request::Subscribe { jid, options, .. } => given.subscribe(jid, options.as_ref()),
+        Request::Unsubscribe { jid, id, .. } => given.unsubscribe(jid, id.as_deref()),
+        Request::Terms { jid, id, form, .. } => given.terms(jid, id.as_deref(), form.as_ref()),
+        Request::DefaultTerms(_) => given.default_terms(),
         Request::Options(_) => given.show(Answer::Options),
         Request::Subscribers(_) => given.show(Answer::Subscribers),
         Request::Affiliates(_) => given.show(Answer::Affiliates),
@@ -144,6 +159,8 @@ pub(super) fn plan(given: &Given<'_>, request: &Request) -> Result<Plan, Refusal
         Request::Purge(_) => given.purge(),
         Request::SetSubscribers(_, entries) => given.set_subscribers(entries),
         Request::SetAffiliates(_, entries) => given.set_affiliates(entries),
+        Request::Approve { jid, allow, .. } => given.approve(jid, *allow),
+        Request::Pending(_) => given.pending(),
         // About several nodes, or none.
         Request::Subscriptions(_) | Request::Affiliations(_) | Request::Default => {
             Err(Refusal::BadRequest)
@@ -164,16 +181,26 @@ impl Given<'_> {
         Ok(known)
     }
 
-    /// Whether the asker may make nodes: who owns the service.
-    fn makes_nodes(&self) -> bool {
-        self.from.bare_str() == self.owner.as_str()
+    /// What a node is if nobody says otherwise.
+    fn usual(&self, name: &str) -> NodeConfig {
+        if is_service(self.owner) {
+            NodeConfig::of_service()
+        } else {
+            NodeConfig::of_new(name)
+        }
     }
 
+    /// A new node. At a service it is its maker's; an account owns all its nodes anyway.
     fn new_node(&self, name: &str, config: &NodeConfig) -> NewNode {
+        let maker = (self.from.to_bare(), Affiliation::Owner);
         NewNode {
             name: name.to_owned(),
             config: config.encode().into(),
-            affiliations: Vec::new(),
+            lifetime: config.lifetime(),
+            affiliations: is_service(self.owner)
+                .then_some(maker)
+                .into_iter()
+                .collect(),
             at: self.now,
         }
     }
@@ -190,8 +217,8 @@ impl Given<'_> {
                 (config.clone(), Target::Node(known.node.key.clone()))
             }
             // § 7.1.4
-            None if self.makes_nodes() => {
-                let mut config = NodeConfig::of_new(&publish.node);
+            None if self.creates => {
+                let mut config = self.usual(&publish.node);
                 if let Some(options) = &publish.options {
                     config.apply_all(options).map_err(refused)?;
                 }
@@ -239,22 +266,23 @@ impl Given<'_> {
 
     /// § 8.1
     fn create(&self, name: Option<&str>, form: Option<&Form>) -> Result<Plan, Refusal> {
-        if !self.makes_nodes() {
+        if !self.creates {
             return Err(Refusal::Forbidden);
         }
-        let name = name.ok_or(Refusal::NoInstantNodes)?;
         if self.known.is_some() {
             return Err(Refusal::Conflict);
         }
-        let mut config = NodeConfig::of_new(name);
+        let made = name.is_none().then(|| self.token.to_owned());
+        let name = name.unwrap_or(self.token);
+        let mut config = self.usual(name);
         if let Some(form) = form {
-            config.apply(form).map_err(|_| Refusal::NotAcceptable)?;
+            config.apply(form).map_err(unacceptable)?;
         }
         let config = config.settled(name);
         Ok(Plan {
             step: Step::Create(self.new_node(name, &config)),
             notices: Vec::new(),
-            answer: Answer::Empty,
+            answer: Answer::Created(made),
         })
     }
 
@@ -303,84 +331,38 @@ impl Given<'_> {
         })
     }
 
-    /// § 6.1
-    fn subscribe(&self, jid: &Jid) -> Result<Plan, Refusal> {
-        if jid.bare_str() != self.from.bare_str() {
-            return Err(Refusal::InvalidJid);
-        }
-        let known = self.allowed(Action::Subscribe)?;
-        let config = &known.config;
-        if !config.subscribe {
-            return Err(Refusal::SubscriptionsClosed);
-        }
-        let existing = known.subscription(jid);
-        let waits = config.access == Access::Authorize && self.asker.affiliation.is_none();
-        let pending = existing.map_or(waits, |existing| existing.pending);
-        let state = if pending {
-            Subscribed::Pending
-        } else {
-            Subscribed::Yes
-        };
-        let mut notices = Vec::new();
-        if pending {
-            notices.push(Notice::Approve(jid.clone()));
-        } else if config.send_last != SendLast::Never {
-            notices.push(Notice::Last(jid.clone()));
-        }
-        let step = if existing.is_some() {
-            Step::Nothing
-        } else {
-            if config.notify_sub {
-                notices.push(Notice::Changed(jid.clone(), state));
-            }
-            let subscribe = vec![new_subscription(jid, pending)];
-            self.change(known, |change| change.subscribe = subscribe)
-        };
-        Ok(Plan {
-            step,
-            notices,
-            answer: Answer::Subscription(jid.clone(), state),
-        })
-    }
-
-    /// § 6.2
-    fn unsubscribe(&self, jid: &Jid) -> Result<Plan, Refusal> {
-        let known = self.known.ok_or(Refusal::NotFound)?;
-        let own = jid.bare_str() == self.from.bare_str();
-        if !own && self.asker.affiliation != Some(Affiliation::Owner) {
-            return Err(Refusal::Forbidden);
-        }
-        if known.subscription(jid).is_none() {
-            return Err(Refusal::NotSubscribed);
-        }
-        let jid = jid.clone();
-        let notices = if known.config.notify_sub {
-            vec![Notice::Changed(jid.clone(), Subscribed::No)]
-        } else {
-            Vec::new()
-        };
-        Ok(Plan {
-            step: self.change(known, |change| change.unsubscribe = vec![jid]),
-            notices,
-            answer: Answer::Empty,
-        })
-    }
-
     pub(super) fn change(&self, known: &Known, fill: impl FnOnce(&mut NodeChange)) -> Step {
         let mut change = NodeChange {
             at: self.now,
             ..NodeChange::default()
         };
         fill(&mut change);
+        let again = |jid: &Jid| change.subscribe.iter().any(|one| one.jid == *jid);
+        let ended = known.ended.iter().filter(|jid| !again(jid)).cloned();
+        let ended: Vec<Jid> = ended.collect();
+        change.unsubscribe.extend(ended);
         Step::Change(known.node.key.clone(), change)
     }
 }
 
 impl Known {
-    /// What the store has; `None` if its options are damaged.
-    pub(super) fn new(node: Node) -> Option<Self> {
+    /// What the store has, less what has ended by now; `None` if its options are damaged.
+    pub(super) fn new(mut node: Node, now: Micros) -> Option<Self> {
         let config = NodeConfig::decode(&node.config)?.settled(&node.key.name);
-        Some(Self { node, config })
+        let ended = |one: &NodeSubscription| {
+            !one.options.is_empty()
+                && Terms::decode(&one.options)
+                    .expire
+                    .is_some_and(|at| at <= now)
+        };
+        let subscriptions = &mut node.subscriptions;
+        let ended = subscriptions.extract_if(.., |one| ended(one));
+        let ended = ended.map(|one| one.jid).collect();
+        Some(Self {
+            node,
+            config,
+            ended,
+        })
     }
 
     /// The affiliation that somebody was given.
@@ -401,6 +383,11 @@ impl Known {
         let own = subscriptions.filter(|one| one.jid.bare_str() == jid.as_str());
         own.map(|one| one.pending).min()
     }
+}
+
+/// Whether nodes belong to a service, and not to an account.
+pub(super) fn is_service(owner: &BareJid) -> bool {
+    owner.local().is_none()
 }
 
 /// What a node's kind wants of an item (§ 4.3, § 7.1.3.6).
@@ -435,7 +422,8 @@ fn page(items: &Items, since: Option<Micros>) -> ItemsRequest {
     let newest = items.newest.unwrap_or(ITEMS_PER_ANSWER_MAX);
     let limit = newest.min(ITEMS_PER_ANSWER_MAX);
     let (from, count) = match &items.page {
-        None if items.newest.is_some() => (ItemsFrom::Last, limit),
+        // The newest are the last, or the first in an order that begins with them.
+        None if items.newest.is_some() && !items.order.newest_first => (ItemsFrom::Last, limit),
         None => (ItemsFrom::First, limit),
         Some(page) => {
             let from = match &page.page {
@@ -451,16 +439,16 @@ fn page(items: &Items, since: Option<Micros>) -> ItemsRequest {
     ItemsRequest {
         from,
         count,
-        newest_first: false,
+        order: items.order,
         since,
     }
 }
 
-pub(super) fn new_subscription(jid: &Jid, pending: bool) -> NodeSubscription {
-    NodeSubscription {
-        jid: jid.clone(),
-        pending,
-        options: Bytes::new(),
+/// Why options cannot be so (§ 8.1.3, § 8.2.5).
+pub(super) fn unacceptable(Unacceptable(option): Unacceptable) -> Refusal {
+    match option {
+        "access_model" => Refusal::UnsupportedAccessModel,
+        _ => Refusal::NotAcceptable,
     }
 }
 

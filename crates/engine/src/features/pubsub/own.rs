@@ -1,9 +1,8 @@
 //! What other features do with the nodes of an account, in the name of its user.
 
 use super::{
-    audience::Relations,
-    config::{Access, ITEMS_MAX},
-    node::Known,
+    config::{Access, ITEMS_MAX, NodeConfig},
+    relations::Relations,
     request::{NewItem, Publish, Request},
     service::Call,
 };
@@ -13,7 +12,7 @@ use waxwing_proto::{
     BareJid, Jid,
     stanza::{Condition, StanzaError},
 };
-use waxwing_store::{Item, ItemsFrom, ItemsRequest, Store, StoreError};
+use waxwing_store::{Item, ItemsFrom, ItemsOrder, ItemsRequest, Store, StoreError};
 
 /// Who may read a node, as far as it can be said without knowing who asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,7 +81,7 @@ pub(crate) async fn items(
     let request = ItemsRequest {
         from: ItemsFrom::First,
         count: ITEMS_MAX,
-        newest_first: false,
+        order: ItemsOrder::default(),
         since: None,
     };
     let store = engine.store();
@@ -100,7 +99,7 @@ pub(crate) async fn newest(
     let wanted = vec![(owner.clone(), vec![node.to_owned()])];
     let head = store.node_heads(wanted).await?.into_iter().next();
     Ok(head.and_then(|head| {
-        let readers = match Known::new(head.node)?.config.access {
+        let readers = match NodeConfig::decode(&head.node.config)?.settled(node).access {
             Access::Open => Readers::All,
             Access::Presence => Readers::Contacts,
             Access::Authorize | Access::Roster | Access::Whitelist => Readers::Chosen,
@@ -124,6 +123,6 @@ pub(crate) async fn may_read(
     let Some(known) = call.known(node).await? else {
         return Ok(false);
     };
-    let relations = Relations::read(engine, owner, Some(known.config.access)).await?;
+    let relations = Relations::read(engine, owner, Some(&known)).await?;
     Ok(relations.may_read(&who.to_bare(), &known))
 }

@@ -3,9 +3,10 @@
 use super::{
     config::{Access, SendLast},
     errors::Refusal,
-    node::{Answer, Given, Notice, Plan, Step, new_subscription},
+    node::{Answer, Given, Known, Notice, Plan, Step, is_service, unacceptable},
     request::Subscribed,
     rights::Action,
+    subscriber::new_subscription,
 };
 use bytes::Bytes;
 use waxwing_proto::{BareJid, Jid, form::Form};
@@ -33,7 +34,7 @@ impl Given<'_> {
             });
         };
         let mut config = known.config.clone();
-        config.apply(form).map_err(|_| Refusal::NotAcceptable)?;
+        config.apply(form).map_err(unacceptable)?;
         let config = config.settled(&known.node.key.name);
         let items_max = if config.persist {
             config.items_max()
@@ -41,6 +42,7 @@ impl Given<'_> {
             0
         };
         let encoded = Bytes::from(config.encode());
+        let lifetime = config.lifetime();
         let notices = if config.notify_config {
             vec![Notice::Configured]
         } else {
@@ -49,6 +51,7 @@ impl Given<'_> {
         Ok(Plan {
             step: self.change(known, |change| {
                 change.config = Some(encoded);
+                change.lifetime = lifetime;
                 change.items_max = Some(items_max);
             }),
             notices,
@@ -107,25 +110,59 @@ impl Given<'_> {
             }
             match state {
                 Subscribed::No => unsubscribe.push(jid.clone()),
-                Subscribed::Pending => subscribe.push(new_subscription(jid, true)),
-                Subscribed::Yes => subscribe.push(new_subscription(jid, false)),
+                Subscribed::Pending | Subscribed::Yes => {
+                    let terms = self.terms_of(known.subscription(jid));
+                    let pending = *state == Subscribed::Pending;
+                    subscribe.push(new_subscription(jid, pending, &terms));
+                }
             }
             notices.push(Notice::Subscription(jid.clone(), *state));
             if *state == Subscribed::Yes && known.config.send_last != SendLast::Never {
                 notices.push(Notice::Last(jid.clone()));
             }
         }
-        Ok(Plan {
-            step: self.change(known, |change| {
+        let step = if subscribe.is_empty() && unsubscribe.is_empty() {
+            Step::Nothing
+        } else {
+            self.change(known, |change| {
                 change.subscribe = subscribe;
                 change.unsubscribe = unsubscribe;
-            }),
+            })
+        };
+        Ok(Plan {
+            step,
             notices,
             answer: Answer::Empty,
         })
     }
 
-    /// § 8.9.2. The owner of the service stays owner of its nodes; an outcast is told nothing any
+    /// § 8.6. Nothing happens if another owner has decided already.
+    pub(super) fn approve(&self, jid: &Jid, allow: bool) -> Result<Plan, Refusal> {
+        let known = self.allowed(Action::Configure)?;
+        let waits = known.subscription(jid).is_some_and(|one| one.pending);
+        let state = if allow {
+            Subscribed::Yes
+        } else {
+            Subscribed::No
+        };
+        let entries = waits.then(|| (jid.clone(), state));
+        let entries: Vec<_> = entries.into_iter().collect();
+        self.set_subscribers(&entries)
+    }
+
+    /// § 8.7: whoever asks is sent once more what waits for an approval.
+    pub(super) fn pending(&self) -> Result<Plan, Refusal> {
+        let known = self.allowed(Action::Configure)?;
+        let waiting = known.node.subscriptions.iter().filter(|one| one.pending);
+        let notices = waiting.map(|one| Notice::Remind(self.from.clone(), one.jid.clone()));
+        Ok(Plan {
+            step: Step::Nothing,
+            notices: notices.collect(),
+            answer: Answer::Empty,
+        })
+    }
+
+    /// § 8.9.2. An account stays owner of its nodes, and a node of a service keeps an owner; an outcast is told nothing any
     /// more.
     pub(super) fn set_affiliates(
         &self,
@@ -135,7 +172,7 @@ impl Given<'_> {
         let touches_owner = entries.iter().any(|(jid, affiliation)| {
             jid == self.owner && *affiliation != Some(Affiliation::Owner)
         });
-        if touches_owner {
+        if touches_owner || is_service(self.owner) && !leaves_an_owner(known, entries) {
             return Err(Refusal::NotAcceptable);
         }
         let out = |jid: &BareJid| {
@@ -164,4 +201,12 @@ impl Given<'_> {
             answer: Answer::Empty,
         })
     }
+}
+
+/// Whether a node still has an owner after a change.
+fn leaves_an_owner(known: &Known, entries: &[(BareJid, Option<Affiliation>)]) -> bool {
+    let changed = |jid: &BareJid| entries.iter().any(|(entry, _)| entry == jid);
+    let stays = |(jid, one): &(BareJid, Affiliation)| *one == Affiliation::Owner && !changed(jid);
+    let becomes = |(_, one): &(BareJid, Option<Affiliation>)| *one == Some(Affiliation::Owner);
+    known.node.affiliations.iter().any(stays) || entries.iter().any(becomes)
 }

@@ -5,6 +5,7 @@ use super::{
     node::{Answer, Known},
     request::Subscribed,
     service::Done,
+    terms::Terms,
 };
 use bytes::Bytes;
 use waxwing_proto::{
@@ -31,9 +32,21 @@ pub(super) fn about(
             }
             xml.end();
         })),
-        (Answer::Subscription(jid, state), _) => Some(pubsub(ns::PUBSUB, |xml| {
-            subscription(xml, Some(node), jid, *state);
+        (Answer::Created(Some(made)), _) => Some(pubsub(ns::PUBSUB, |xml| {
+            xml.start("create").attr("node", made).end();
         })),
+        (Answer::Subscription(jid, state, id), _) => Some(pubsub(ns::PUBSUB, |xml| {
+            subscription(xml, Some(node), jid, *state, id);
+        })),
+        (Answer::Terms(jid, terms), _) => Some(pubsub(ns::PUBSUB, |xml| {
+            xml.start("options")
+                .attr("node", node)
+                .attr("jid", jid.as_str())
+                .attr_opt("subid", id(&terms.id));
+            terms.write(xml);
+            xml.end();
+        })),
+        (Answer::DefaultTerms, _) => Some(default_terms(Some(node))),
         (Answer::Items, known) => Some(items(node, known, done)),
         (Answer::Options, Some(known)) => Some(pubsub(ns::PUBSUB_OWNER, |xml| {
             xml.start("configure").attr("node", node);
@@ -43,7 +56,8 @@ pub(super) fn about(
         (Answer::Subscribers, Some(known)) => Some(pubsub(ns::PUBSUB_OWNER, |xml| {
             xml.start("subscriptions").attr("node", node);
             for one in &known.node.subscriptions {
-                subscription(xml, None, &one.jid, state(one.pending));
+                let Terms { id, .. } = Terms::decode(&one.options);
+                subscription(xml, None, &one.jid, state(one.pending), &id);
             }
             xml.end();
         })),
@@ -57,9 +71,8 @@ pub(super) fn about(
             }
             xml.end();
         })),
-        (Answer::Empty, _) | (Answer::Options | Answer::Subscribers | Answer::Affiliates, None) => {
-            None
-        }
+        (Answer::Empty | Answer::Created(None), _)
+        | (Answer::Options | Answer::Subscribers | Answer::Affiliates, None) => None,
     }
 }
 
@@ -72,6 +85,15 @@ pub(super) fn default(config: &NodeConfig) -> Bytes {
     })
 }
 
+/// § 6.4
+pub(super) fn default_terms(node: Option<&str>) -> Bytes {
+    pubsub(ns::PUBSUB, |xml| {
+        xml.start("default").attr_opt("node", node);
+        Terms::default().write(xml);
+        xml.end();
+    })
+}
+
 /// § 5.6: the subscriptions of whoever asks.
 pub(super) fn subscriptions(nodes: &[Known], who: &Jid, node: Option<&str>) -> Bytes {
     pubsub(ns::PUBSUB, |xml| {
@@ -80,7 +102,8 @@ pub(super) fn subscriptions(nodes: &[Known], who: &Jid, node: Option<&str>) -> B
             let own = known.node.subscriptions.iter();
             for one in own.filter(|one| one.jid.bare_str() == who.bare_str()) {
                 let name = Some(known.node.key.name.as_str());
-                subscription(xml, name, &one.jid, state(one.pending));
+                let Terms { id, .. } = Terms::decode(&one.options);
+                subscription(xml, name, &one.jid, state(one.pending), &id);
             }
         }
         xml.end();
@@ -142,10 +165,11 @@ fn options(xml: &mut Writer, config: &NodeConfig) {
     form.end();
 }
 
-fn subscription(xml: &mut Writer, node: Option<&str>, jid: &Jid, state: Subscribed) {
+fn subscription(xml: &mut Writer, node: Option<&str>, jid: &Jid, state: Subscribed, subid: &str) {
     xml.start("subscription")
         .attr_opt("node", node)
         .attr("jid", jid.as_str())
+        .attr_opt("subid", id(subid))
         .attr("subscription", state.name())
         .end();
 }
@@ -156,6 +180,11 @@ fn pubsub(ns: &'static str, content: impl FnOnce(&mut Writer)) -> Bytes {
     content(&mut xml);
     xml.end();
     xml.finish()
+}
+
+/// The id of a subscription that has one.
+fn id(id: &str) -> Option<&str> {
+    Some(id).filter(|id| !id.is_empty())
 }
 
 fn state(pending: bool) -> Subscribed {

@@ -8,7 +8,7 @@ use waxwing_proto::{
     ns, rsm,
     xml::Element,
 };
-use waxwing_store::Affiliation;
+use waxwing_store::{Affiliation, ItemsOrder};
 
 /// Entries of a list in one request.
 const ENTRIES_MAX: usize = 100;
@@ -46,6 +46,8 @@ pub(super) enum Request {
         node: String,
         /// Who is to be told.
         jid: Jid,
+        /// How.
+        options: Option<Form>,
     },
     /// § 6.2
     Unsubscribe {
@@ -53,7 +55,22 @@ pub(super) enum Request {
         node: String,
         /// Who is to be told no more.
         jid: Jid,
+        /// The id of the subscription, if it is named by one.
+        id: Option<String>,
     },
+    /// § 6.3.2 and, with a form, § 6.3.5.
+    Terms {
+        /// To what.
+        node: String,
+        /// Whose subscription.
+        jid: Jid,
+        /// Its id, if it is named by one.
+        id: Option<String>,
+        /// What is to change.
+        form: Option<Form>,
+    },
+    /// § 6.4: of a node, or in general.
+    DefaultTerms(Option<String>),
     /// § 5.6: one's own subscriptions, to one node or to all.
     Subscriptions(Option<String>),
     /// § 5.7: one's own affiliations, with one node or with all.
@@ -77,6 +94,17 @@ pub(super) enum Request {
     Subscribers(String),
     /// § 8.8.2
     SetSubscribers(String, Vec<(Jid, Subscribed)>),
+    /// § 8.6: an owner's answer to a subscription request.
+    Approve {
+        /// To what.
+        node: String,
+        /// Whose request.
+        jid: Jid,
+        /// Whether it is let in.
+        allow: bool,
+    },
+    /// § 8.7
+    Pending(String),
     /// § 8.9.1
     Affiliates(String),
     /// § 8.9.2; `None` ends an affiliation.
@@ -114,6 +142,8 @@ pub(super) struct Items {
     pub(super) newest: Option<u32>,
     /// A page of them.
     pub(super) page: Option<rsm::Request>,
+    /// In which order (XEP-0413).
+    pub(super) order: ItemsOrder,
 }
 
 /// What an owner makes of a subscription (§ 8.8.2).
@@ -142,13 +172,15 @@ impl Request {
 
     /// Reads the child of a `get`.
     pub(super) fn get(pubsub: Element<'_>) -> Result<Self, Refusal> {
-        let request = only(pubsub, |child| !child.is("set", ns::RSM))?;
+        let beside =
+            |child: Element<'_>| child.is("set", ns::RSM) || child.is("order", ns::ORDER_BY);
+        let request = only(pubsub, |child| !beside(child))?;
         match (request.ns(), request.name()) {
             (ns::PUBSUB, "items") => items(pubsub, request),
             (ns::PUBSUB, "subscriptions") => Ok(Self::Subscriptions(node(request)?)),
             (ns::PUBSUB, "affiliations") => Ok(Self::Affiliations(node(request)?)),
-            (ns::PUBSUB, "options") => Err(Refusal::Unsupported("subscription-options")),
-            (ns::PUBSUB, "default") => Err(Refusal::Unsupported("retrieve-default-sub")),
+            (ns::PUBSUB, "options") => terms(request, false),
+            (ns::PUBSUB, "default") => Ok(Self::DefaultTerms(node(request)?)),
             (ns::PUBSUB_OWNER, "default") => Ok(Self::Default),
             (ns::PUBSUB_OWNER, "configure") => Ok(Self::Options(named(request)?)),
             (ns::PUBSUB_OWNER, "subscriptions") => Ok(Self::Subscribers(named(request)?)),
@@ -160,7 +192,8 @@ impl Request {
     /// Reads the children of a `set`.
     pub(super) fn set(pubsub: Element<'_>) -> Result<Self, Refusal> {
         let second = ["configure", "options", "publish-options"];
-        let is_first = |child: Element<'_>| !second.contains(&child.name());
+        let is_first =
+            |child: Element<'_>| child.ns() != ns::PUBSUB || !second.contains(&child.name());
         let request = match pubsub.children().find(|child| is_first(*child)) {
             Some(request) => request,
             None => only(pubsub, |_| true)?,
@@ -174,18 +207,20 @@ impl Request {
                     .child("configure", ns::PUBSUB)
                     .map_or(Ok(None), |wrapper| form(wrapper, ns::PUBSUB_CONFIG))?,
             }),
-            (ns::PUBSUB, "subscribe") if pubsub.child("options", ns::PUBSUB).is_some() => {
-                Err(Refusal::Unsupported("subscription-options"))
-            }
             (ns::PUBSUB, "subscribe") => Ok(Self::Subscribe {
                 node: named(request)?,
                 jid: address(request)?,
+                options: match pubsub.child("options", ns::PUBSUB) {
+                    Some(options) => terms_form(options)?,
+                    None => None,
+                },
             }),
             (ns::PUBSUB, "unsubscribe") => Ok(Self::Unsubscribe {
                 node: named(request)?,
                 jid: address(request)?,
+                id: subid(request)?,
             }),
-            (ns::PUBSUB, "options") => Err(Refusal::Unsupported("subscription-options")),
+            (ns::PUBSUB, "options") => terms(request, true),
             (ns::PUBSUB_OWNER, "configure") => {
                 let name = named(request)?;
                 let form = Form::find(request).map_err(|_| Refusal::BadRequest)?;
@@ -218,6 +253,31 @@ impl Request {
         }
     }
 
+    /// Reads an owner's answer to a subscription request (§ 8.6). None if a message is none.
+    pub(super) fn approval(message: Element<'_>) -> Option<Result<Self, Refusal>> {
+        let form = Form::find(message).ok().flatten()?;
+        if form.form_type() != Some(ns::PUBSUB_AUTHORIZATION) {
+            return None;
+        }
+        let read = || {
+            if form.kind == FormKind::Cancel {
+                return Err(Refusal::BadRequest);
+            }
+            let value = |var| form.value(var).map_err(|_| Refusal::BadRequest);
+            let node = value("pubsub#node")?.ok_or(Refusal::NodeIdRequired)?;
+            let jid = value("pubsub#subscriber_jid")?.ok_or(Refusal::InvalidJid)?;
+            let allow = form.boolean("pubsub#allow");
+            Ok(Self::Approve {
+                node: node.to_owned(),
+                jid: Jid::parse(jid).map_err(|_| Refusal::InvalidJid)?,
+                allow: allow
+                    .map_err(|_| Refusal::BadRequest)?
+                    .ok_or(Refusal::BadRequest)?,
+            })
+        };
+        Some(read())
+    }
+
     /// The node that it is about, if it is about one.
     pub(super) fn node(&self) -> Option<&str> {
         match self {
@@ -226,6 +286,9 @@ impl Request {
             | Self::Items(Items { node, .. })
             | Self::Subscribe { node, .. }
             | Self::Unsubscribe { node, .. }
+            | Self::Terms { node, .. }
+            | Self::Approve { node, .. }
+            | Self::Pending(node)
             | Self::Options(node)
             | Self::Configure(node, _)
             | Self::Delete { node, .. }
@@ -234,12 +297,38 @@ impl Request {
             | Self::SetSubscribers(node, _)
             | Self::Affiliates(node)
             | Self::SetAffiliates(node, _) => Some(node),
-            Self::Create { node, .. } | Self::Subscriptions(node) | Self::Affiliations(node) => {
-                node.as_deref()
-            }
+            Self::Create { node, .. }
+            | Self::Subscriptions(node)
+            | Self::Affiliations(node)
+            | Self::DefaultTerms(node) => node.as_deref(),
             Self::Default => None,
         }
     }
+}
+
+fn terms(request: Element<'_>, change: bool) -> Result<Request, Refusal> {
+    let form = if change {
+        Some(terms_form(request)?.ok_or(Refusal::InvalidOptions)?)
+    } else {
+        None
+    };
+    Ok(Request::Terms {
+        node: named(request)?,
+        jid: match request.attr("jid") {
+            Some(_) => address(request)?,
+            None => return Err(Refusal::JidRequired),
+        },
+        id: subid(request)?,
+        form,
+    })
+}
+
+fn terms_form(wrapper: Element<'_>) -> Result<Option<Form>, Refusal> {
+    form(wrapper, ns::PUBSUB_SUBSCRIBE_OPTIONS).map_err(|_| Refusal::InvalidOptions)
+}
+
+fn subid(request: Element<'_>) -> Result<Option<String>, Refusal> {
+    Ok(bounded(request.attr("subid"))?.filter(|id| !id.is_empty()))
 }
 
 fn publish(pubsub: Element<'_>, request: Element<'_>) -> Result<Request, Refusal> {
@@ -302,7 +391,25 @@ fn items(pubsub: Element<'_>, request: Element<'_>) -> Result<Request, Refusal> 
         ids: ids(request)?,
         newest,
         page: rsm::Request::find(pubsub).map_err(|_| Refusal::BadRequest)?,
+        order: order(pubsub)?,
     }))
+}
+
+/// XEP-0413 § 3. No two items have the same place by the first field, so the next ones never matter.
+fn order(pubsub: Element<'_>) -> Result<ItemsOrder, Refusal> {
+    let Some(order) = pubsub.child("order", ns::ORDER_BY) else {
+        return Ok(ItemsOrder::default());
+    };
+    let by_creation = match order.attr("by").as_deref() {
+        Some("creation") => true,
+        Some("modification") => false,
+        _ => return Err(Refusal::UnknownOrder),
+    };
+    let newest_first = matches!(order.attr("desc").as_deref(), Some("true" | "1"));
+    Ok(ItemsOrder {
+        by_creation,
+        newest_first,
+    })
 }
 
 fn ids(request: Element<'_>) -> Result<Vec<String>, Refusal> {

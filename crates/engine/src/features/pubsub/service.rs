@@ -1,12 +1,13 @@
-//! An account as a publish-subscribe service (XEP-0163): reads what the machine must know, writes
+//! An account (XEP-0163) or a service (XEP-0060) as what nodes belong to: reads what the machine must know, writes
 //! what it decided, tells whom it named, and answers: commit, then notify, then result.
 
 use super::{
-    audience::{Audience, Relations},
+    audience::Audience,
     config::NodeConfig,
     errors::Refusal,
     event::Source,
-    node::{Given, Known, Notice, Plan, Step, plan},
+    node::{Given, Known, Notice, Plan, Step, is_service, plan},
+    relations::Relations,
     reply,
     request::Request,
     rights::Asker,
@@ -17,18 +18,16 @@ use waxwing_proto::{
     stanza::{Condition, StanzaError},
 };
 use waxwing_store::{
-    Affiliation, BoxFuture, Item, ItemsFrom, ItemsPage, Node, NodeKey, NodeQuota, Publication,
-    StoreError, Target,
+    Affiliation, BoxFuture, Item, ItemsFrom, ItemsPage, Micros, Node, NodeKey, NodeSubscription,
+    Publication, StoreError, Target,
 };
 
-/// Affiliations of one node, and as many subscriptions.
-const PEOPLE_MAX: u32 = 10_000;
 /// Bytes of the items of one answer; a page that has more ends earlier.
 const ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// How often a decision is made anew because the node changed while it was made.
 const TRIES_MAX: u32 = 5;
 
-/// One request to one account.
+/// One request to one account or service.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Call<'a> {
     /// The server.
@@ -70,9 +69,13 @@ impl Call<'_> {
         match request {
             Request::Subscriptions(node) => self.subscriptions(node.as_deref()).await,
             Request::Affiliations(node) => self.affiliations(node.as_deref()).await,
+            Request::Default if is_service(self.owner) => {
+                Ok(Some(reply::default(&NodeConfig::of_service())))
+            }
             Request::Default if self.from.bare_str() == self.owner.as_str() => {
                 Ok(Some(reply::default(&NodeConfig::pep())))
             }
+            Request::DefaultTerms(None) => Ok(Some(reply::default_terms(None))),
             Request::Default => Err(self.hide(Refusal::Forbidden, None).await),
             request => self.about_node(request).await,
         }
@@ -97,8 +100,7 @@ impl Call<'_> {
             Some(name) => self.known(name).await?,
             None => None,
         };
-        let access = known.as_ref().map(|known| known.config.access);
-        let relations = Relations::read(self.engine, self.owner, access).await?;
+        let relations = Relations::read(self.engine, self.owner, known.as_ref()).await?;
         let found = match (request, &known) {
             (Request::Retract { node, ids, .. }, Some(_)) => self.by_id(node, ids).await?,
             _ => Vec::new(),
@@ -108,6 +110,7 @@ impl Call<'_> {
         let given = Given {
             owner: self.owner,
             from: self.from,
+            creates: self.creates(request, known.is_none()).await?,
             asker: relations.asker(&self.from.to_bare(), known.as_ref()),
             known: known.as_ref(),
             found: &found,
@@ -130,8 +133,10 @@ impl Call<'_> {
     /// exist, no more than an account that does not exist; else its errors would tell which
     /// accounts there are.
     pub(super) async fn hide(&self, refusal: Refusal, known: Option<&Known>) -> StanzaError {
-        let access = known.map(|known| known.config.access);
-        let Ok(relations) = Relations::read(self.engine, self.owner, access).await else {
+        if is_service(self.owner) {
+            return refusal.into();
+        }
+        let Ok(relations) = Relations::read(self.engine, self.owner, known).await else {
             return Condition::ItemNotFound.into();
         };
         let who = self.from.to_bare();
@@ -158,7 +163,7 @@ impl Call<'_> {
         if let Some(done) = self.read(&step, known).await? {
             return Ok(done);
         }
-        let made = after(&step, known);
+        let made = after(&step, known, self.engine.env().now());
         let turns = self.engine.pubsub();
         let writes = !matches!(step, Step::Nothing);
         let (turn, write) = turns.take(self.owner, || self.write(step));
@@ -243,9 +248,22 @@ impl Call<'_> {
             return Ok(());
         }
         let engine = self.engine;
-        let access = Some(known.config.access);
-        let relations = Relations::read(engine, self.owner, access).await?;
-        let all = Audience::of(engine, &relations, known).await;
+        let relations = Relations::read(engine, self.owner, Some(known)).await?;
+        let one = |notice: &Notice| {
+            matches!(
+                notice,
+                Notice::Last(_)
+                    | Notice::Subscription(..)
+                    | Notice::Changed(..)
+                    | Notice::Approve(_)
+                    | Notice::Remind(..)
+            )
+        };
+        let all = if notices.iter().all(one) {
+            Audience::default()
+        } else {
+            Audience::of(engine, &relations, known).await
+        };
         for notice in notices {
             let id = engine.env().token();
             let source = Source {
@@ -274,15 +292,16 @@ impl Call<'_> {
                     one.tell(engine, self.owner, &source.subscription(&jid, state));
                 }
                 Notice::Changed(jid, state) => {
-                    let owner = Audience::owner(engine, self.owner);
-                    owner.tell(engine, self.owner, &source.subscription(&jid, state));
+                    let owners = Audience::owners(engine, &relations, known).await;
+                    owners.tell(engine, self.owner, &source.subscription(&jid, state));
+                }
+                Notice::Remind(owner, jid) => {
+                    let one = Audience::one(engine, &relations, known, &owner).await;
+                    one.tell(engine, self.owner, &source.approve(&jid));
                 }
                 Notice::Approve(jid) => {
-                    Audience::owner(engine, self.owner).tell(
-                        engine,
-                        self.owner,
-                        &source.approve(&jid),
-                    );
+                    let owners = Audience::owners(engine, &relations, known).await;
+                    owners.tell(engine, self.owner, &source.approve(&jid));
                 }
             }
         }
@@ -303,81 +322,6 @@ impl Call<'_> {
         if let Some(item) = newest.filter(fresh) {
             let one = Audience::one(self.engine, relations, source.known, jid).await;
             one.tell(self.engine, self.owner, &source.last(&item));
-        }
-    }
-
-    async fn subscriptions(&self, node: Option<&str>) -> Result<Option<bytes::Bytes>, StanzaError> {
-        let nodes = self.nodes(node).await?;
-        Ok(Some(reply::subscriptions(&nodes, self.from, node)))
-    }
-
-    async fn affiliations(&self, node: Option<&str>) -> Result<Option<bytes::Bytes>, StanzaError> {
-        let nodes = self.nodes(node).await?;
-        let own = self.from.bare_str() == self.owner.as_str();
-        Ok(Some(reply::affiliations(&nodes, self.from, own, node)))
-    }
-
-    /// One node or all, for a list of the asker's own relations; strangers without any learn as
-    /// much as from an account that does not exist.
-    async fn nodes(&self, node: Option<&str>) -> Result<Vec<Known>, StanzaError> {
-        let nodes = match node {
-            Some(name) => match self.known(name).await? {
-                Some(known) => vec![known],
-                None => return Err(self.hide(Refusal::NotFound, None).await),
-            },
-            None => self.all().await?,
-        };
-        let relations = Relations::read(self.engine, self.owner, None).await?;
-        let who = self.from.to_bare();
-        let related =
-            |known: &Known| known.affiliation(&who).is_some() || known.pending(&who).is_some();
-        if !relations.sees_owner(&who) && !nodes.iter().any(related) {
-            return Err(Condition::ItemNotFound.into());
-        }
-        Ok(nodes)
-    }
-
-    /// All nodes of the account.
-    pub(super) async fn all(&self) -> Result<Vec<Known>, StanzaError> {
-        let nodes = self.engine.store().nodes(self.owner.clone()).await;
-        let nodes = nodes.map_err(|failure| error::from_store(self.engine, &failure))?;
-        nodes
-            .into_iter()
-            .map(|node| self.understood(node))
-            .collect()
-    }
-
-    /// One node of the account.
-    pub(super) async fn known(&self, name: &str) -> Result<Option<Known>, StanzaError> {
-        let node = self
-            .engine
-            .store()
-            .node(self.owner.clone(), name.to_owned());
-        let node = node.await;
-        let node = node.map_err(|failure| error::from_store(self.engine, &failure))?;
-        node.map(|node| self.understood(node)).transpose()
-    }
-
-    fn understood(&self, node: Node) -> Result<Known, StanzaError> {
-        Known::new(node).ok_or_else(|| {
-            let damaged = StoreError::Backend("the options of a node are damaged".into());
-            error::from_store(self.engine, &damaged)
-        })
-    }
-
-    async fn by_id(&self, node: &str, ids: &[String]) -> Result<Vec<Item>, StanzaError> {
-        let store = self.engine.store();
-        let items = store.items_by_id(self.owner.clone(), node.to_owned(), ids.to_vec());
-        let items = items.await;
-        items.map_err(|failure| error::from_store(self.engine, &failure))
-    }
-
-    fn quota(&self) -> NodeQuota {
-        let limits = &self.engine.settings().limits;
-        NodeQuota {
-            nodes_max: limits.pubsub_nodes_max,
-            bytes_max: limits.pubsub_bytes_max,
-            people_max: PEOPLE_MAX,
         }
     }
 
@@ -424,31 +368,43 @@ fn nothing_evicted<'a, T: 'a>(
     Box::pin(async move { write.await.map(|_| Vec::new()) })
 }
 
-/// The node as it is after a step, where that is not what it was before: new, or with other options.
-fn after(step: &Step, known: Option<&Known>) -> Option<Known> {
-    let (name, config) = match step {
+/// The node as it is after a step, where that is not what it was before: new, or changed.
+fn after(step: &Step, known: Option<&Known>, now: Micros) -> Option<Known> {
+    let node = match step {
         Step::Create(node)
         | Step::Publish(Publication {
             target: Target::New(node),
             ..
-        }) => (&node.name, &node.config),
-        Step::Change(key, change) => (&key.name, change.config.as_ref()?),
+        }) => Node {
+            key: NodeKey {
+                name: node.name.clone(),
+                version: 0,
+            },
+            config: node.config.clone(),
+            affiliations: node.affiliations.clone(),
+            subscriptions: Vec::new(),
+        },
+        Step::Change(_, change) => {
+            let mut node = known?.node.clone();
+            if let Some(config) = &change.config {
+                node.config = config.clone();
+            }
+            for (jid, affiliation) in &change.affiliations {
+                node.affiliations.retain(|(other, _)| other != jid);
+                let changed = affiliation.map(|affiliation| (jid.clone(), affiliation));
+                node.affiliations.extend(changed);
+            }
+            let gone = |one: &NodeSubscription| {
+                change.unsubscribe.contains(&one.jid)
+                    || change.subscribe.iter().any(|new| new.jid == one.jid)
+            };
+            node.subscriptions.retain(|one| !gone(one));
+            node.subscriptions.extend(change.subscribe.iter().cloned());
+            node
+        }
         _ => return None,
     };
-    let unchanged = known.map(|known| known.node.clone());
-    let node = unchanged.unwrap_or_else(|| Node {
-        key: NodeKey {
-            name: name.clone(),
-            version: 0,
-        },
-        config: config.clone(),
-        affiliations: Vec::new(),
-        subscriptions: Vec::new(),
-    });
-    Known::new(Node {
-        config: config.clone(),
-        ..node
-    })
+    Known::new(node, now)
 }
 
 #[cfg(test)]
