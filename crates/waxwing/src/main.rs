@@ -4,6 +4,7 @@
 //! ```text
 //!   cli ──▶ config ──▶ server ──▶ net::listener ──▶ net::connection ──▶ engine ──▶ store
 //!                        │            (who gets in)     (one task each)
+//!                        │                 └──▶ http   what is served by HTTP
 //!                        ├──▶ net::tls, certificates, certificate_watch
 //!                        ├──▶ admin         commands of `waxwing user`, by a Unix socket
 //!                        ├──▶ upkeep        what is done now and then
@@ -19,6 +20,7 @@ mod data;
 mod devices;
 mod env;
 mod files;
+mod http;
 mod net;
 mod server;
 mod telemetry;

@@ -2,10 +2,11 @@
 
 use crate::config::Config;
 use crate::data::{self, Lock};
+use crate::http::Web;
 use crate::net::admission::{Admission, connections_max};
 use crate::net::listener::{self, Kind, Repeated, Shared};
 use crate::net::tls::Tls;
-use crate::telemetry::{http, metrics::Metrics};
+use crate::telemetry::{self, metrics::Metrics};
 use crate::{admin, env, upkeep};
 use std::io;
 use std::net::SocketAddr;
@@ -52,6 +53,7 @@ impl Server {
             handshakes: Semaphore::new(cores.div_ceil(2)),
             handshake_timeout: config.tls.handshake_timeout_seconds.seconds(),
             keepalive: config.limits.keepalive_seconds.seconds(),
+            web: Web::new(&config),
             write_timeout: config.limits.write_timeout_seconds.seconds(),
         });
         // It ends with the process: whoever is served until the end still needs it.
@@ -140,9 +142,14 @@ impl Sockets {
         } else {
             &listen.components
         };
+        let (both, direct_tls) = split(&listen.direct_tls, &listen.https);
+        let (_, https) = split(&listen.https, &listen.direct_tls);
         for (kind, addresses) in [
             (Kind::Starttls, &listen.starttls),
-            (Kind::DirectTls, &listen.direct_tls),
+            (Kind::DirectTls, &direct_tls),
+            (Kind::DirectTlsAndHttps, &both),
+            (Kind::Https, &https),
+            (Kind::Http, &listen.http),
             (Kind::PlainOnLoopback, &listen.plain_on_loopback),
             (Kind::Components, components),
         ] {
@@ -174,7 +181,7 @@ impl Sockets {
         }
         for listener in self.metrics {
             announce(&listener, "metrics");
-            tokio::spawn(http::serve(
+            tokio::spawn(telemetry::http::serve(
                 Arc::clone(&shared.metrics),
                 listener,
                 stop.clone(),
@@ -187,6 +194,13 @@ impl Sockets {
             stop.clone(),
         ));
     }
+}
+
+/// The addresses that the other list has as well, and those that it has not.
+fn split(addresses: &[SocketAddr], other: &[SocketAddr]) -> (Vec<SocketAddr>, Vec<SocketAddr>) {
+    addresses
+        .iter()
+        .partition(|address| other.contains(address))
 }
 
 /// Says where a listener is, for those who let the system choose a port.

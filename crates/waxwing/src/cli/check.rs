@@ -39,12 +39,17 @@ pub(super) fn check(source: &Source, quick: bool) -> Result<ExitCode, String> {
         let listen = &config.listen;
         let used = !config.components.is_empty();
         let components = listen.components.iter().filter(|_| used);
+        // One port may serve both.
+        let https = listen.https.iter();
+        let https = https.filter(|address| !listen.direct_tls.contains(address));
         let mut seen = Vec::new();
         for address in listen
             .starttls
             .iter()
             .chain(&listen.direct_tls)
             .chain(&listen.plain_on_loopback)
+            .chain(https)
+            .chain(&listen.http)
             .chain(&listen.metrics)
             .chain(components)
         {

@@ -17,7 +17,7 @@ mod values;
 pub(crate) use error::ConfigError;
 pub(crate) use reference::{example, reference};
 pub(crate) use sections::{
-    Archive, Clients, Component, Host, Limits, Listen, Log, Push, Registration, Services, Tls,
+    Archive, Clients, Component, Host, Http, Limits, Listen, Log, Push, Registration, Services, Tls,
 };
 pub(crate) use values::{ContactUri, Domain, LogFormat, LogLevel};
 
@@ -59,6 +59,9 @@ pub(crate) struct Config {
     /// See [`Push`].
     #[serde(default)]
     pub(crate) push: Push,
+    /// See [`Http`].
+    #[serde(default)]
+    pub(crate) http: Http,
     /// See [`Log`].
     #[serde(default)]
     pub(crate) log: Log,
@@ -151,6 +154,7 @@ impl Config {
         let listen = Listen {
             starttls: loopback(5222),
             direct_tls: loopback(5223),
+            https: loopback(5443),
             ..Listen::default()
         };
         Self {
@@ -169,6 +173,7 @@ impl Config {
             services: Services::default(),
             clients: Clients::default(),
             push: Push::default(),
+            http: Http::default(),
             log: Log::default(),
             hosts: BTreeMap::new(),
             components: BTreeMap::new(),
@@ -246,6 +251,7 @@ impl Config {
             ("services", self.services != other.services),
             ("clients", self.clients != other.clients),
             ("push", self.push != other.push),
+            ("http", self.http != other.http),
             ("log.format", self.log.format != other.log.format),
             ("domain", self.hosts != other.hosts),
             ("component", self.components != other.components),

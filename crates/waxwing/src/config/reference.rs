@@ -2,7 +2,7 @@
 
 use super::section::{Field, Section, Value};
 use super::{
-    Archive, Clients, Component, Host, Limits, Listen, Log, Push, Registration, Services, Tls,
+    Archive, Clients, Component, Host, Http, Limits, Listen, Log, Push, Registration, Services, Tls,
 };
 use std::fmt::Write as _;
 
@@ -71,7 +71,7 @@ pub(crate) fn example() -> String {
     out
 }
 
-fn sections() -> [Section; 12] {
+fn sections() -> [Section; 13] {
     [
         top(),
         Listen::reference(),
@@ -82,6 +82,7 @@ fn sections() -> [Section; 12] {
         Services::reference(),
         Clients::reference(),
         Push::reference(),
+        Http::reference(),
         Log::reference(),
         Host::reference(),
         Component::reference(),

@@ -3,8 +3,9 @@
 use super::section::section;
 use super::values::{
     AtLeastOne, ContactUri, CreatorsName, Label, LogFormat, LogLevel, MechanismName, SecretText,
+    WebUrl,
 };
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use waxwing_engine::Service;
 
@@ -17,6 +18,14 @@ section! {
         /// Client connections that use TLS from the first byte (XEP-0368, "direct TLS"). Port 5223
         /// is customary; clients find it by the DNS record `_xmpps-client._tcp`.
         direct_tls: Vec<SocketAddr> = everywhere(5223);
+        /// HTTP with TLS: WebSocket for web clients, and where they find it. An address that is also in
+        /// `direct_tls` serves both: clients say in the handshake what they speak (ALPN), and those that
+        /// do not say it get XMPP. None by default, because it belongs on port 443, where a web server
+        /// may already be.
+        https: Vec<SocketAddr> = Vec::new();
+        /// The same without TLS, behind a reverse proxy that ends TLS itself; see `http.proxies`. Clients
+        /// that come this way have no channel binding. None by default.
+        http: Vec<SocketAddr> = Vec::new();
         /// Client connections without TLS, for programs on this machine only, such as a proxy that ends
         /// TLS itself, or measurements. None by default; an address must be one of loopback, because
         /// passwords cross it as they are.
@@ -229,6 +238,16 @@ section! {
 }
 
 section! {
+    /// HTTP, where `listen.https` or `listen.http` has an address.
+    struct Http in "http" {
+        /// Addresses of reverse proxies. At `listen.http` nobody else is served, because passwords
+        /// cross it as they are, and what they say in `X-Forwarded-For` is believed: its last address
+        /// is the client's. They must pass on the header `Host` as they got it.
+        proxies: Vec<IpAddr> = vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
+    }
+}
+
+section! {
     /// What is logged, to standard error. Never the text of messages, names or passwords; addresses
     /// of people's networks only at level debug.
     struct Log in "log" {
@@ -251,6 +270,10 @@ section! {
         /// "SCRAM-SHA-1"]` where that kept SHA-1 only. Clients then bring the others (XEP-0480), and
         /// each new password makes all.
         mechanisms: Option<Vec<MechanismName>> = None, example "[\"SCRAM-SHA-1-PLUS\", \"SCRAM-SHA-1\"]";
+        /// Where people reach the HTTP of this domain: `https://` and a host, with a port if it is not
+        /// 443. If not set, it is the domain itself, with the port of the first address of
+        /// `listen.https`. For those whose domain leads to another machine or through a proxy.
+        web: Option<WebUrl> = None, example "\"https://xmpp.example.org\"";
         /// Certificate chain (PEM) for this domain, if it is not in the folder `tls.certificates`.
         certificate: Option<PathBuf> = None, example "\"/etc/ssl/example.org/fullchain.pem\"";
         /// Private key (PEM) of that certificate.

@@ -217,6 +217,41 @@ impl From<ContactUri> for String {
     }
 }
 
+/// `https://` and a host, with or without a port; no path.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(try_from = "String", into = "String")]
+pub(crate) struct WebUrl(String);
+
+impl WebUrl {
+    /// Host, and port if there is one.
+    pub(crate) fn authority(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for WebUrl {
+    type Error = String;
+    fn try_from(text: String) -> Result<Self, String> {
+        let authority = text.strip_prefix("https://").unwrap_or_default();
+        let authority = authority.strip_suffix('/').unwrap_or(authority);
+        let parsed = authority.parse::<hyper::http::uri::Authority>();
+        let is_plain = parsed.is_ok_and(|parsed| !parsed.as_str().contains('@'));
+        if is_plain {
+            return Ok(Self(authority.to_owned()));
+        }
+        Err(format!(
+            "`{}` is not such an address; write one such as \"https://xmpp.example.org\"",
+            text.escape_default()
+        ))
+    }
+}
+
+impl From<WebUrl> for String {
+    fn from(url: WebUrl) -> Self {
+        format!("https://{}", url.0)
+    }
+}
+
 /// The name of a SASL mechanism.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(try_from = "String", into = "String")]

@@ -2,7 +2,9 @@
 
 use super::admission::Place;
 use super::listener::{Kind, Shared};
+use super::tls::Role;
 use super::transport::{Received, Transport};
+use crate::http;
 use crate::telemetry::metrics::HandshakeOutcome;
 use bytes::{Bytes, BytesMut};
 use futures_util::FutureExt as _;
@@ -26,8 +28,8 @@ const EVENTS_BATCH_MAX: usize = 64;
 pub(crate) struct Slot {
     /// One of the connections that the limit of open files allows.
     pub(crate) permit: OwnedSemaphorePermit,
-    /// One of the unauthenticated connections of its address.
-    pub(crate) place: Place,
+    /// One of the unauthenticated connections of its address; none for a reverse proxy's.
+    pub(crate) place: Option<Place>,
 }
 
 /// Serves a connection until it ends.
@@ -41,37 +43,53 @@ pub(crate) async fn run(
 ) {
     let mut transport = Transport::new(tcp);
     let mut input = BytesMut::new();
+    let role = match kind {
+        Kind::Https => Role::Web,
+        Kind::DirectTlsAndHttps => Role::ClientsAndWeb,
+        _ => Role::Clients,
+    };
     let carrier = match kind {
-        Kind::Starttls => stream::Transport::Plain,
+        Kind::Starttls | Kind::Components => stream::Transport::Plain,
         // As good as TLS: nobody is between two programs of one machine. The settings see to it
-        // that the address is one of loopback.
-        Kind::PlainOnLoopback => stream::Transport::Tls(stream::TlsInfo::default()),
-        Kind::DirectTls => match start_tls(&shared, &mut transport, &mut input).await {
-            Ok(info) => stream::Transport::Tls(info),
-            Err(error) => {
-                tracing::debug!(%error, "no TLS");
-                return;
+        // that the address is one of loopback, or the proxy's.
+        Kind::PlainOnLoopback | Kind::Http => stream::Transport::Tls(stream::TlsInfo::default()),
+        Kind::DirectTls | Kind::Https | Kind::DirectTlsAndHttps => {
+            match start_tls(&shared, &mut transport, &role, &mut input).await {
+                Ok(info) => stream::Transport::Tls(info),
+                Err(error) => {
+                    tracing::debug!(%error, "no TLS");
+                    return;
+                }
             }
-        },
-        Kind::Components => {
-            let connection = ComponentConnection::new(&shared.engine);
-            return serve(shared, connection, transport, input, slot, stop).await;
         }
     };
+    let is_http = match kind {
+        Kind::Https | Kind::Http => true,
+        Kind::DirectTlsAndHttps => transport.speaks_http(),
+        _ => false,
+    };
+    let wire = (transport, input, role);
+    if is_http {
+        let from = (peer.ip(), kind == Kind::Http);
+        return Box::pin(http::serve(shared, wire, carrier, from, slot, stop)).await;
+    }
+    let slot = (slot.permit, slot.place);
+    if kind == Kind::Components {
+        let connection = ComponentConnection::new(&shared.engine);
+        return serve(shared, connection, wire, slot, stop).await;
+    }
     let connection = Connection::new(&shared.engine, peer.ip(), carrier);
-    serve(shared, connection, transport, input, slot, stop).await;
+    serve(shared, connection, wire, slot, stop).await;
 }
 
-/// Serves whoever is at the other end of a transport.
-async fn serve(
+/// Serves whoever is at the other end of a transport, with what was read from it.
+pub(crate) async fn serve(
     shared: std::sync::Arc<Shared>,
     connection: impl Served,
-    transport: Transport,
-    input: BytesMut,
-    slot: Slot,
+    (transport, input, role): (Transport, BytesMut, Role),
+    (permit, place): (OwnedSemaphorePermit, Option<Place>),
     stop: watch::Receiver<bool>,
 ) {
-    let Slot { permit, place } = slot;
     let mut task = Task {
         connection,
         shared,
@@ -79,7 +97,8 @@ async fn serve(
         unseen: !input.is_empty(),
         input,
         ended: false,
-        place: Some(place),
+        place,
+        role,
         stop,
     };
     match task.serve().await {
@@ -116,6 +135,7 @@ struct Task<C> {
     /// Whether the peer has ended its direction.
     ended: bool,
     place: Option<Place>,
+    role: Role,
     stop: watch::Receiver<bool>,
 }
 
@@ -217,7 +237,13 @@ impl<C: Served> Task<C> {
             return Err(error.into());
         }
         self.input = BytesMut::new();
-        let info = start_tls(&self.shared, &mut self.transport, &mut self.input).await?;
+        let info = start_tls(
+            &self.shared,
+            &mut self.transport,
+            &self.role,
+            &mut self.input,
+        )
+        .await?;
         self.unseen = !self.input.is_empty();
         self.connection.tls_started(info);
         Ok(())
@@ -252,13 +278,14 @@ fn guard<T>(
 }
 
 /// The handshake, in a box of its own: a session does not carry its size.
-async fn start_tls(
+pub(crate) async fn start_tls(
     shared: &Shared,
     transport: &mut Transport,
+    role: &Role,
     input: &mut BytesMut,
 ) -> io::Result<stream::TlsInfo> {
     let setup = shared.tls.current();
-    let handshake = Box::pin(transport.start_tls(&setup, &shared.handshakes, input));
+    let handshake = Box::pin(transport.start_tls((&setup, role), &shared.handshakes, input));
     let (outcome, result) = match timeout(shared.handshake_timeout, handshake).await {
         Ok(Ok(info)) => (HandshakeOutcome::Done, Ok(info)),
         Ok(Err(error)) => (HandshakeOutcome::Failed, Err(error)),
@@ -276,7 +303,7 @@ async fn start_tls(
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::config::Config;
     use crate::net::{admission::Admission, listener, tls::Tls};
@@ -293,15 +320,15 @@ mod tests {
         assert!(!input.ends_with(BOMB), "asked by a test");
     }
 
-    async fn server(folder: &std::path::Path) -> (Arc<Shared>, std::net::SocketAddr) {
-        let config = Config::dev(folder.to_owned());
+    /// What a server for `localhost` shares that keeps everything in memory.
+    pub(crate) async fn shared(config: &Config) -> Arc<Shared> {
         let store = Arc::new(waxwing_store::MemoryStore::default());
         let settings = Settings::for_domain("localhost");
         let engine = Engine::new(crate::env::system(), store, settings)
             .await
             .unwrap();
-        let shared = Arc::new(Shared {
-            tls: Tls::new(&config).unwrap(),
+        Arc::new(Shared {
+            tls: Tls::new(config).unwrap(),
             metrics: Arc::new(Metrics::new(engine.clone())),
             engine,
             admission: Admission::new(10),
@@ -310,17 +337,22 @@ mod tests {
             handshakes: Semaphore::new(1),
             handshake_timeout: Duration::from_secs(5),
             keepalive: Duration::from_mins(10),
+            web: http::Web::new(config),
             write_timeout: Duration::from_secs(5),
-        });
+        })
+    }
+
+    /// Listens for connections of a kind, until the runtime ends.
+    pub(crate) async fn listen(shared: &Arc<Shared>, kind: Kind) -> std::net::SocketAddr {
         let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = socket.local_addr().unwrap();
         let (stop, stopped) = watch::channel(false);
-        let accepting = Arc::clone(&shared);
+        let accepting = Arc::clone(shared);
         tokio::spawn(async move {
-            listener::accept(accepting, socket, Kind::Starttls, stopped).await;
+            listener::accept(accepting, socket, kind, stopped).await;
             drop(stop);
         });
-        (shared, address)
+        address
     }
 
     async fn open(address: std::net::SocketAddr) -> TcpStream {
@@ -338,7 +370,8 @@ mod tests {
     #[tokio::test]
     async fn a_panic_ends_one_stream_and_disturbs_nobody() {
         let folder = tempfile::tempdir().unwrap();
-        let (shared, address) = server(folder.path()).await;
+        let shared = shared(&Config::dev(folder.path().to_owned())).await;
+        let address = listen(&shared, Kind::Starttls).await;
         let (mut unlucky, mut other) = (open(address).await, open(address).await);
         unlucky.write_all(BOMB).await.unwrap();
         let mut answer = String::new();

@@ -3,6 +3,7 @@
 use super::admission::Admission;
 use super::connection::{self, Slot};
 use super::tls::Tls;
+use crate::http::Web;
 use crate::telemetry::metrics::{KindLabel, Metrics};
 use parking_lot::Mutex;
 use prometheus_client::metrics::gauge::Gauge;
@@ -37,6 +38,12 @@ pub(crate) enum Kind {
     PlainOnLoopback,
     /// The protocol of external components (XEP-0114).
     Components,
+    /// HTTP with TLS.
+    Https,
+    /// TLS for XMPP or HTTP, as the client asks (ALPN).
+    DirectTlsAndHttps,
+    /// HTTP in clear, from a reverse proxy.
+    Http,
 }
 
 impl Kind {
@@ -47,6 +54,9 @@ impl Kind {
             Self::DirectTls => "direct_tls",
             Self::PlainOnLoopback => "plain_on_loopback",
             Self::Components => "components",
+            Self::Https => "https",
+            Self::DirectTlsAndHttps => "direct_tls_and_https",
+            Self::Http => "http",
         }
     }
 }
@@ -71,6 +81,8 @@ pub(crate) struct Shared {
     pub(crate) handshake_timeout: Duration,
     /// After how much silence a peer is asked whether it is there.
     pub(crate) keepalive: Duration,
+    /// What is served by HTTP.
+    pub(crate) web: Web,
     /// How long a peer may take nothing.
     pub(crate) write_timeout: Duration,
 }
@@ -134,10 +146,16 @@ pub(crate) async fn accept(
             .accepted
             .get_or_create(&KindLabel { listener: kind })
             .inc();
-        let Some(place) = shared.admission.enter(peer.ip()) else {
-            shared.metrics.refused.inc();
-            tracing::debug!(%peer, "too many unauthenticated connections of one address");
-            continue;
+        let place = if kind == Kind::Http && shared.web.trusts(peer.ip()) {
+            // Everybody behind the proxy would share its places.
+            None
+        } else {
+            let Some(place) = shared.admission.enter(peer.ip()) else {
+                shared.metrics.refused.inc();
+                tracing::debug!(%peer, "too many unauthenticated connections of one address");
+                continue;
+            };
+            Some(place)
         };
         if let Err(error) = prepare(&tcp, shared.keepalive) {
             tracing::debug!(%peer, %error, "the connection broke");

@@ -12,6 +12,8 @@ use waxwing_proto::stream::{TlsInfo, s2s::Certificate};
 
 /// The ALPN protocol of client streams (XEP-0368 § 3).
 const ALPN_CLIENT: &[u8] = b"xmpp-client";
+/// The ALPN protocol of HTTP (RFC 7301 § 6). HTTP/2 is not offered: nothing here gains from it.
+const ALPN_HTTP: &[u8] = b"http/1.1";
 
 /// TLS settings in use; replaced as a whole.
 #[derive(Debug)]
@@ -24,6 +26,10 @@ pub(crate) struct Tls {
 #[derive(Debug)]
 pub(crate) struct Setup {
     config: Arc<ServerConfig>,
+    /// For HTTP.
+    web: Arc<ServerConfig>,
+    /// For both, told apart by what the client asks for.
+    shared: Arc<ServerConfig>,
     /// The certificates by domain.
     pub(crate) certificates: Arc<Certificates>,
 }
@@ -71,15 +77,27 @@ impl Setup {
         tls.ticketer = rustls::crypto::aws_lc_rs::Ticketer::new().map_err(|e| e.to_string())?;
         tls.send_tls13_tickets = 1;
         tls.max_early_data_size = 0;
+        let speaking = |protocols: &[&[u8]]| {
+            let mut tls = tls.clone();
+            tls.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
+            Arc::new(tls)
+        };
         Ok(Self {
+            web: speaking(&[ALPN_HTTP]),
+            shared: speaking(&[ALPN_CLIENT, ALPN_HTTP]),
             config: Arc::new(tls),
             certificates,
         })
     }
 
     /// TLS for one connection.
-    pub(crate) fn connection(&self) -> Result<ServerConnection, rustls::Error> {
-        ServerConnection::new(Arc::clone(&self.config))
+    pub(crate) fn connection(&self, role: &Role) -> Result<ServerConnection, rustls::Error> {
+        let config = match role {
+            Role::Clients => &self.config,
+            Role::Web => &self.web,
+            Role::ClientsAndWeb => &self.shared,
+        };
+        ServerConnection::new(Arc::clone(config))
     }
 
     /// What a stream must know about its TLS connection after the handshake.
@@ -100,6 +118,22 @@ impl Setup {
             },
         }
     }
+}
+
+/// Whose connection it is, and so how TLS is done on it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// A client's stream.
+    Clients,
+    /// HTTP.
+    Web,
+    /// One of the two; XMPP where the client does not say.
+    ClientsAndWeb,
+}
+
+/// Whether the client has asked for HTTP.
+pub(crate) fn speaks_http(tls: &ServerConnection) -> bool {
+    tls.alpn_protocol() == Some(ALPN_HTTP)
 }
 
 /// The cryptography of this process, named here and nowhere else.

@@ -3,7 +3,7 @@
 //! Nothing is allocated for a connection that waits: bytes are read when they are there, into a
 //! buffer that the caller drops when it is empty, and output is encrypted when it is written.
 
-use super::tls::Setup;
+use super::tls::{Role, Setup, speaks_http};
 use bytes::{Buf as _, Bytes, BytesMut};
 use rustls::ServerConnection;
 use std::collections::VecDeque;
@@ -52,11 +52,11 @@ impl Transport {
     /// right behind its last handshake message is put into `input`.
     pub(crate) async fn start_tls(
         &mut self,
-        setup: &Setup,
+        (setup, role): (&Setup, &Role),
         gate: &Semaphore,
         input: &mut BytesMut,
     ) -> io::Result<TlsInfo> {
-        let mut tls = Box::new(setup.connection().map_err(io::Error::other)?);
+        let mut tls = Box::new(setup.connection(role).map_err(io::Error::other)?);
         let done = handshake(&mut self.tcp, &mut tls, gate).await;
         if let Err(error) = done {
             // The alert tells the peer why; if it does not fit the socket now it is not worth waiting.
@@ -68,6 +68,11 @@ impl Transport {
         let info = setup.info(&tls);
         self.tls = Some(tls);
         Ok(info)
+    }
+
+    /// Whether the client has asked for HTTP in its handshake.
+    pub(crate) fn speaks_http(&self) -> bool {
+        self.tls.as_ref().is_some_and(|tls| speaks_http(tls))
     }
 
     /// Waits until there may be something to read. Cancel-safe.
@@ -147,6 +152,48 @@ impl Transport {
     /// Whether TLS has something of its own to say (a key update), which [`Transport::write`] sends.
     pub(crate) fn wants_write(&self) -> bool {
         self.tls.as_ref().is_some_and(|tls| tls.wants_write())
+    }
+
+    /// Becomes ready when there may be something to read.
+    pub(crate) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.tcp.poll_read_ready(cx)
+    }
+
+    /// Becomes ready when the socket may take something.
+    pub(crate) fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.tcp.poll_write_ready(cx)
+    }
+
+    /// Takes some of these bytes without waiting; 0 if TLS holds as much as it may, which
+    /// [`Transport::push`] sends.
+    pub(crate) fn offer(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match &mut self.tls {
+            Some(tls) => tls.writer().write(bytes),
+            None => self.tcp.try_write(bytes),
+        }
+    }
+
+    /// Sends what TLS holds, without waiting.
+    pub(crate) fn push(&mut self) -> io::Result<()> {
+        let Some(tls) = &mut self.tls else {
+            return Ok(());
+        };
+        while tls.wants_write() {
+            tls.write_tls(&mut Socket(&mut self.tcp))?;
+        }
+        Ok(())
+    }
+
+    /// Says that nothing more comes from us; [`Transport::push`] sends it.
+    pub(crate) fn say_end(&mut self) {
+        if let Some(tls) = &mut self.tls {
+            tls.send_close_notify();
+        }
+    }
+
+    /// Ends our direction of the socket.
+    pub(crate) fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        tokio::io::AsyncWrite::poll_shutdown(Pin::new(&mut self.tcp), cx)
     }
 
     /// Ends our direction and waits for the peer to end its own, at most for `patience`: closing
