@@ -1,12 +1,12 @@
 //! The test suites that cargo runs: which arguments and variables make it run which.
 
-use crate::process::{Fault, Result, at, build_programs, cargo, root, succeed};
+use crate::process::{Fault, Result, at, build_programs, cargo, root, succeed, target};
 
 /// Seconds for each fuzz target as a tier: long enough to notice that something broke at once.
 const FUZZ_SECONDS: &str = "10";
 
 /// Integration tests that are tiers of their own.
-const OWN_TIERS: &[&str] = &["fuzz", "scenarios", "scenarios_tls"];
+const OWN_TIERS: &[&str] = &["fuzz", "model", "scenarios", "scenarios_tls"];
 
 /// Everything that is not a scenario or a fuzz target.
 pub(crate) fn unit() -> Result {
@@ -72,6 +72,16 @@ fn scenarios_on(name: &str, on: &str) -> Result {
         words.extend(["--", name]);
     }
     succeed(cargo(&words).env("WAXWING_SCENARIO_ON", on))
+}
+
+/// The model check of sessions that change hands. In a build folder of its own, because the checker's
+/// locks are compiled in.
+pub(crate) fn model() -> Result {
+    let folder = target().join("shuttle");
+    let words = ["test", "--package", "waxwing-engine", "--test", "model"];
+    let mut model = cargo(&words);
+    model.arg("--target-dir").arg(folder);
+    succeed(model.env("RUSTFLAGS", "--cfg shuttle"))
 }
 
 /// Each fuzz target for a moment.

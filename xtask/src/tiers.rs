@@ -50,6 +50,11 @@ const TIERS: &[Tier] = &[
         run: || passed(suites::unit()),
     },
     Tier {
+        name: "model",
+        what: "a session changes hands, in the orders that a model checker chooses",
+        run: || passed(suites::model()),
+    },
+    Tier {
         name: "scenarios",
         what: "the scenarios, on the engine in memory and on the binary over TLS",
         run: || passed(suites::scenarios()),

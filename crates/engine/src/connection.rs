@@ -77,6 +77,8 @@ struct Counting {
 /// A client's connection.
 pub struct Connection {
     engine: Engine,
+    /// When it was made, as a number that rises.
+    made: u64,
     peer: IpAddr,
     stream: C2sStream,
     session: Option<Box<Session>>,
@@ -104,6 +106,7 @@ impl Connection {
         Self {
             stream: C2sStream::new(engine.streams().clone(), transport, ids),
             engine: engine.clone(),
+            made: engine.registry().next_generation(),
             peer,
             session: None,
             output: Output::default(),

@@ -8,9 +8,8 @@
 use crate::{
     Engine,
     route::{Handover, message},
+    sync::{AtomicWaker, Mutex},
 };
-use futures_util::task::AtomicWaker;
-use parking_lot::Mutex;
 use std::{
     collections::VecDeque,
     future::poll_fn,

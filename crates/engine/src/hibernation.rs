@@ -21,15 +21,16 @@ use crate::{
     presence,
     registry::{Resource, Setting},
     route::{inbound, message},
+    sync::timeout,
 };
-use std::{sync::Arc, time::Duration};
+use std::{ops::Deref, sync::Arc, time::Duration};
 use tokio::time::MissedTickBehavior;
 use waxwing_proto::{
     BareJid, FullJid,
     stanza::{Condition, Kind, Sealed, StanzaError},
     stream::{StreamCondition, StreamError},
 };
-use waxwing_store::{KeptStanza, Micros, SessionKey, SmSession, StoreError};
+use waxwing_store::{KeptStanza, Micros, SessionKey, SmSession, StoreError, Waiting};
 
 /// How often expired sessions are looked for.
 const EXPIRY_TURN: Duration = Duration::from_mins(1);
@@ -81,7 +82,7 @@ impl Engine {
         let resource = resource(self, jid, kept.created);
         let directed_max = self.settings().limits.directed_presence_max;
         State::read(&row.state).restore(&resource, directed_max);
-        resource.set_session_id(&row.id);
+        resource.set_session(&row.key(), None);
         let asleep = asleep(self, account, row.key(), Presence::Unknown);
         resource.outbox.sleep(asleep);
         resource.put_to_sleep.notify_one();
@@ -119,6 +120,10 @@ impl Engine {
             }
             for (account, key) in expired {
                 let resource = find(self, &account, &key.id);
+                let _right = match &resource {
+                    Some(resource) => right(Arc::clone(resource)).await,
+                    None => None,
+                };
                 if let Some(resource) = &resource {
                     resource.outbox.hold();
                 }
@@ -192,6 +197,26 @@ pub(crate) fn find(engine: &Engine, account: &BareJid, id: &str) -> Option<Arc<R
     all.find(|resource| resource.session_id() == Some(id))
 }
 
+/// How long the old stream of a session, or somebody who is taking it over, may take. Then it is
+/// taken all the same, as far as the row in the store allows.
+const LET_GO: Duration = Duration::from_secs(2);
+
+/// The sole right to take over the session of a resource. It passes on when it is dropped.
+pub(crate) struct Right<R: Deref<Target = Resource>>(R);
+
+impl<R: Deref<Target = Resource>> Drop for Right<R> {
+    fn drop(&mut self) {
+        self.0.put_to_sleep.notify_one();
+    }
+}
+
+/// Waits until nobody else has the session, neither a stream nor somebody who is taking it over;
+/// nothing if that takes too long.
+pub(crate) async fn right<R: Deref<Target = Resource>>(resource: R) -> Option<Right<R>> {
+    let notified = timeout(LET_GO, resource.put_to_sleep.notified()).await;
+    notified.is_ok().then(|| Right(resource))
+}
+
 /// Makes room for one more session of an account by ending the one that has slept longest; false
 /// if none sleeps.
 pub(crate) async fn make_room(engine: &Engine, account: &BareJid) -> bool {
@@ -214,6 +239,7 @@ pub(crate) async fn forget(engine: &Engine, resource: &Resource, asleep: Asleep)
     let account = &asleep.account;
     engine.metrics().hibernated.dec();
     leave(engine, account, resource).await;
+    let _right = right(resource).await;
     let taken = engine.store().session_take(account.clone(), asleep.key);
     match taken.await {
         Ok(row) => finish(engine, account, &row, Some(resource)).await,
@@ -240,11 +266,7 @@ pub(crate) async fn leave(engine: &Engine, account: &BareJid, resource: &Resourc
 }
 
 /// A place in the offline queue for what a session has missed, unless another one has it.
-pub(crate) fn heir(
-    engine: &Engine,
-    account: &BareJid,
-    resource: &Resource,
-) -> Option<waxwing_store::Waiting> {
+pub(crate) fn heir(engine: &Engine, account: &BareJid, resource: &Resource) -> Option<Waiting> {
     let others = engine.registry().takes_messages(account);
     (resource.has_taken_messages() && !others).then(|| offline::waiting(engine, account))
 }
@@ -257,6 +279,33 @@ pub(crate) async fn finish(
     account: &BareJid,
     row: &SmSession,
     resource: Option<&Resource>,
+) {
+    let heir = || resource.and_then(|resource| heir(engine, account, resource));
+    finish_with(engine, account, row, resource, heir).await;
+}
+
+/// The same for a session whose address has been bound anew while it was taken over: whoever has
+/// done that has come after the messages, and has taken the old resource's presence away before it
+/// was noted. `resource` is what the session would have had, which nobody has seen.
+pub(crate) async fn finish_replaced(
+    engine: &Engine,
+    account: &BareJid,
+    row: &SmSession,
+    resource: &Resource,
+) {
+    // Whoever replaced it has told those who saw it.
+    resource.leave_presence();
+    resource.take_directed();
+    let heir = || Some(offline::waiting(engine, account));
+    finish_with(engine, account, row, Some(resource), heir).await;
+}
+
+async fn finish_with(
+    engine: &Engine,
+    account: &BareJid,
+    row: &SmSession,
+    resource: Option<&Resource>,
+    heir: impl FnOnce() -> Option<Waiting>,
 ) {
     let mut left: Vec<_> = State::read(&row.state)
         .end
@@ -283,7 +332,7 @@ pub(crate) async fn finish(
     for one in left {
         bounce(engine, account, one).await;
     }
-    let waiting = resource.and_then(|resource| heir(engine, account, resource));
+    let waiting = heir();
     let ended = engine
         .store()
         .session_end(account.clone(), row.key(), None, waiting);

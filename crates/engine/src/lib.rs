@@ -28,6 +28,10 @@ mod served;
 pub mod session;
 mod settings;
 pub mod subscription;
+#[cfg(not(shuttle))]
+mod sync;
+#[cfg(shuttle)]
+pub mod sync;
 
 pub use component::{ComponentConnection, ComponentEvent};
 pub use connection::{Connection, Event, Status};

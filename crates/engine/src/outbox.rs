@@ -4,16 +4,17 @@ mod asleep;
 
 pub(crate) use asleep::{Asleep, Presence};
 
-use crate::registry::Resource;
-use bytes::Bytes;
-use futures_util::task::AtomicWaker;
-use parking_lot::Mutex;
-use std::{
-    collections::VecDeque,
+use crate::{
+    registry::Resource,
     sync::{
-        Arc,
+        AtomicWaker, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
+};
+use bytes::Bytes;
+use std::{
+    collections::VecDeque,
+    sync::Arc,
     task::{Context, Poll},
 };
 use waxwing_proto::{stanza::Sealed, stream::StreamError};

@@ -19,6 +19,7 @@ mod rooms;
 mod roster;
 mod sql;
 mod sqlite;
+pub mod sync;
 
 pub use access::{Client, ClientSeen, Push, Pushes, Token, TokenUse, Tokens};
 pub use archive::{

@@ -12,13 +12,13 @@ mod rooms;
 mod sessions;
 mod state;
 
+use crate::sync::Mutex;
 use crate::{
     Account, Accounts, Blocking, BoxFuture, Commits, Credentials, Documents, Micros, Offline,
     OfflineMessage, Outcome, Record, Result, Roster, RosterChange, RosterItem, Rosters, StoreError,
     Ticket,
 };
 use bytes::Bytes;
-use parking_lot::Mutex;
 use state::State;
 use std::collections::VecDeque;
 use tokio::sync::oneshot;

@@ -201,7 +201,7 @@ impl Connection {
         account: &BareJid,
         resume: sm::Resume,
     ) -> Result<Resumed, sm::Failed> {
-        let (session, h) = Session::resume(&self.engine, account, &resume).await?;
+        let (session, h) = Session::resume(&self.engine, account, &resume, self.made).await?;
         let jid = session.jid().clone();
         if !self.proof_stands(account).await {
             session

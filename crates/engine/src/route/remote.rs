@@ -4,10 +4,12 @@
 //! there are the links of [`crate::federation`]. Whoever has a stanza for another domain gives it to
 //! [`Engine::send_away`] and does not ask further.
 
-use crate::Engine;
-use crate::outbox::{Delivery, Outbox, Refused};
+use crate::{
+    Engine,
+    outbox::{Delivery, Outbox, Refused},
+    sync::RwLock,
+};
 use hashbrown::HashMap;
-use parking_lot::RwLock;
 use std::sync::Arc;
 use waxwing_proto::stanza::{Condition, Sealed, StanzaError};
 

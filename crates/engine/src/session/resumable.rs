@@ -85,7 +85,7 @@ impl Session {
         if let Some(cursor) = self.resumable.take() {
             drop(engine.store().session_remove(account, cursor.key));
         }
-        resource.set_session_id(&row.id);
+        resource.set_session(&row.key(), None);
         self.resumable = Some(Box::new(Resumable {
             written: changes,
             ..Resumable::new(&row)
@@ -140,13 +140,15 @@ impl Session {
     }
 
     /// Takes over a session (§ 5): its counts, its address and what it missed. Gives how many of
-    /// the client's stanzas it has handled.
+    /// the client's stanzas it has handled. `connection` says when the connection was made that asks
+    /// ([`crate::registry::Registry::next_generation`]).
     pub(crate) async fn resume(
         engine: &Engine,
         account: &BareJid,
         resume: &Resume,
+        connection: u64,
     ) -> Result<(Self, u32), Failed> {
-        let resumed = take_over(engine, account, resume).await;
+        let resumed = take_over(engine, account, resume, connection).await;
         match &resumed {
             Ok(_) => engine.metrics().sessions_resumed.inc(),
             Err(_) => engine.metrics().resumptions_refused.inc(),

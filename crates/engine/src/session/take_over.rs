@@ -8,22 +8,17 @@ use super::{
 };
 use crate::{
     Engine,
-    hibernation::{self, State},
+    hibernation::{self, Right, State},
     outbox::Presence,
-    registry::Resource,
+    registry::{Outrun, Resource},
 };
-use std::{collections::VecDeque, sync::Arc, time::Duration};
-use tokio::time::timeout;
+use std::{collections::VecDeque, sync::Arc};
 use waxwing_proto::{
     BareJid,
     sm::{Failed, Inbound, Resume},
     stanza::Condition,
 };
 use waxwing_store::{SmSession, StoreError};
-
-/// How long the old stream of a session may take to let go of it. Then it is taken from it: the
-/// client has come back, so that stream is dead.
-const LET_GO: Duration = Duration::from_secs(2);
 
 /// How often somebody who asks for a session tries to get it, while others do too.
 const TAKE_OVERS_MAX: usize = 4;
@@ -32,6 +27,7 @@ pub(super) async fn take_over(
     engine: &Engine,
     account: &BareJid,
     resume: &Resume,
+    connection: u64,
 ) -> Result<(Session, u32), Failed> {
     let gone = || Failed {
         h: None,
@@ -49,8 +45,8 @@ pub(super) async fn take_over(
         }
     };
     let view = engine.view(account).await.map_err(|_| gone())?;
-    let row = take(engine, account, &resume.previd).await;
-    let row = row.map_err(failed)?.ok_or_else(gone)?;
+    let row = take(engine, account, &resume.previd, connection).await;
+    let (row, _right) = row.map_err(failed)?.ok_or_else(gone)?;
     let state = State::read(&row.state);
     let (received, listed, after) = match (missing(&state, resume.h), &state.end) {
         // What the client had before it enabled resumption is not among what was sent.
@@ -66,8 +62,16 @@ pub(super) async fn take_over(
     let jid = account.with_resource(&row.resource).map_err(|_| gone())?;
     let resource = hibernation::resource(engine, jid, view.created);
     state.restore(&resource, engine.settings().limits.directed_presence_max);
-    resource.set_session_id(&row.id);
-    let missed = succeed(engine, account, &resource);
+    resource.set_session(&row.key(), Some(connection));
+    let missed = match succeed(engine, account, &resource) {
+        Ok(missed) => missed,
+        Err(Outrun::Resumed) => return Err(gone()),
+        Err(Outrun::Replaced) => {
+            // Whoever replaced it could not end what we had taken.
+            hibernation::finish_replaced(engine, account, &row, &resource).await;
+            return Err(gone());
+        }
+    };
     let mut session = Session::new(engine, account, resource);
     session.inbound = Some(Inbound::restore(row.handled));
     session.resumable = Some(Box::new(Resumable {
@@ -84,18 +88,27 @@ pub(super) async fn take_over(
     Ok((session, row.handled))
 }
 
-/// Makes the caller the owner of a session; nothing if there is none.
+/// Makes the caller the owner of a session, and the only one who changes its place in the table for
+/// as long as the right is kept; nothing if there is none.
 async fn take(
     engine: &Engine,
     account: &BareJid,
     id: &str,
-) -> Result<Option<SmSession>, StoreError> {
+    connection: u64,
+) -> Result<Option<(SmSession, Option<Right<Arc<Resource>>>)>, StoreError> {
     let mut tries = TAKE_OVERS_MAX;
     loop {
         tries -= 1;
         let mut old = hibernation::find(engine, account, id);
+        if (old.as_ref()).is_some_and(|resource| resource.is_resumed_since(connection)) {
+            // Its client gave this connection up before it resumed on the other one, and has counted
+            // what came there, which is not what would come here.
+            return Ok(None);
+        }
+        let mut right = None;
         if let Some(resource) = &old {
-            let_go(resource).await;
+            resource.outbox.detach();
+            right = hibernation::right(Arc::clone(resource)).await;
             // Somebody else may have been waiting as well, and have been quicker.
             let now = hibernation::find(engine, account, id);
             if tries > 0 && now.as_ref().map(|now| now.generation) != Some(resource.generation) {
@@ -118,7 +131,7 @@ async fn take(
             .session_take(account.clone(), row.key())
             .await
         {
-            Ok(row) => return Ok(Some(row)),
+            Ok(row) => return Ok(Some((row, right))),
             Err(StoreError::Conflict) if tries > 0 => {}
             Err(error) => {
                 if let Some(resource) = old {
@@ -130,26 +143,17 @@ async fn take(
     }
 }
 
-/// Waits until the session's old stream, if it has one, has let go of it.
-async fn let_go(old: &Resource) {
-    old.outbox.detach();
-    if timeout(LET_GO, old.put_to_sleep.notified()).await.is_ok() {
-        old.put_to_sleep.notify_one();
-    }
-}
-
 /// Takes the place of the session in the table; gives what it has missed.
-fn succeed(engine: &Engine, account: &BareJid, resource: &Arc<Resource>) -> Missed {
+fn succeed(engine: &Engine, account: &BareJid, resource: &Arc<Resource>) -> Result<Missed, Outrun> {
     let mut missed = Missed {
         presence: Presence::Unknown,
         held: Vec::new(),
     };
-    let added = engine.registry().add(account, resource.clone(), usize::MAX);
-    let Ok(Some(old)) = added else {
-        return missed;
+    let Some(old) = engine.registry().succeed(account, resource.clone())? else {
+        return Ok(missed);
     };
     // Nobody is told: to others it is the same session.
-    old.set_presence(None);
+    old.leave_presence();
     old.take_directed();
     if let Some(caps) = old.caps() {
         resource.set_caps(Some(caps));
@@ -163,5 +167,5 @@ fn succeed(engine: &Engine, account: &BareJid, resource: &Arc<Resource>) -> Miss
         // It has not let go; when it does, it finds that the session is not its own.
         None => old.outbox.detach(),
     }
-    missed
+    Ok(missed)
 }

@@ -260,3 +260,24 @@ async fn what_is_for_others_does_not_stop_what_is_missed() {
     let (_, received) = resume(&server, "bob", &id, 0).await;
     assert_eq!(messages(&received), ["last"], "{received}");
 }
+
+/// A client that gave up on one connection and resumed on the next is not thrown off it by what it
+/// sent on the first.
+#[tokio::test]
+async fn a_late_request_on_an_older_connection_does_not_take_the_session_back() {
+    let server = Server::start().await;
+    let mut bob = server.available("bob", "phone").await;
+    let id = enable(&mut bob).await;
+    let mut late = server.connect();
+    late.authenticate("bob").await;
+    bob.end().await;
+    let (mut bob, received) = resume(&server, "bob", &id, 0).await;
+    assert!(received.contains("<resumed "), "{received}");
+    late.send(&format!("<resume xmlns='{SM}' previd='{id}' h='0'/>"))
+        .await;
+    assert!(late.take().contains("item-not-found"));
+    let mut alice = server.available("alice", "pc").await;
+    alice.chat("bob@localhost/phone", "1").await;
+    assert_eq!(bob.ids().await, ["1"]);
+    assert!(!bob.is_closing());
+}

@@ -27,6 +27,10 @@ impl State {
     ) -> Result<&mut SessionState> {
         let sessions = &mut self.entry(account)?.sessions;
         let session = sessions.get_mut(&key.id).ok_or(StoreError::NoItem)?;
+        #[cfg(shuttle)]
+        if crate::sync::is_broken() {
+            return Ok(session);
+        }
         if session.session.generation != key.generation {
             return Err(StoreError::Conflict);
         }
