@@ -110,6 +110,10 @@ async def test_keys_of_encryption(server):
     assert listed(found) == ["1", "2"]
     found = await items(stranger, juliet.boundjid.bare, f"{BUNDLES}:1")
     assert len(list(found.iter(f"{{{OMEMO}}}preKeyPublic"))) == 100
+    if server.admin:
+        report = server.admin("omemo", "report", juliet.boundjid.bare)
+        assert "device 2  is listed and has no keys" in report, report
+        assert "1 accounts with keys, 2 devices, 1 of them" in report, report
     for bot in (romeo, juliet, phone, stranger):
         await bot.logout()
 

@@ -17,6 +17,7 @@ pub mod features;
 mod federation;
 mod hibernation;
 pub mod metrics;
+pub mod omemo;
 pub mod outbox;
 pub mod output;
 pub mod presence;

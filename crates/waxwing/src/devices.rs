@@ -67,7 +67,8 @@ pub(crate) async fn sign_out(
     }
 }
 
-async fn must_exist(engine: &Engine, account: &BareJid) -> Result<(), String> {
+/// An error for a person to read, if there is no such account.
+pub(crate) async fn must_exist(engine: &Engine, account: &BareJid) -> Result<(), String> {
     let found = engine.store().account(account.clone()).await;
     match found.map_err(|e| e.to_string())? {
         Some(_) => Ok(()),
@@ -93,7 +94,7 @@ fn name(client: &Access) -> String {
 }
 
 /// Neither a control nor one of the characters that change the direction of text.
-fn is_shown(c: char) -> bool {
+pub(crate) fn is_shown(c: char) -> bool {
     !c.is_control()
         && !matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }

@@ -3,6 +3,7 @@
 mod backup;
 mod check;
 mod generate;
+mod omemo;
 mod run;
 mod user;
 
@@ -50,6 +51,9 @@ enum Command {
     /// Handle accounts; works whether the server runs or not
     #[command(subcommand)]
     User(user::Command),
+    /// Look after people's encryption keys; works whether the server runs or not
+    #[command(subcommand)]
+    Omemo(omemo::Command),
     /// Print a generated document
     #[command(hide = true)]
     Gen {
@@ -76,6 +80,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Check { quick } => check::check(&cli.source, quick),
         Command::Backup { file } => backup::backup(&cli.source, &file),
         Command::User(command) => user::user(&cli.source, command),
+        Command::Omemo(command) => omemo::omemo(&cli.source, command),
         Command::Gen { document } => generate::generate(document),
     };
     match done {

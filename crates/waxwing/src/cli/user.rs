@@ -158,7 +158,7 @@ async fn perform(config: &Config, request: &Request) -> Result<String, String> {
 }
 
 /// The server's logic without sockets: it unsubscribes contacts and the like as the server would.
-async fn engine_at_rest(config: &Config) -> Result<Engine, String> {
+pub(super) async fn engine_at_rest(config: &Config) -> Result<Engine, String> {
     crate::files::create_private_folder(&config.data).map_err(|e| {
         format!(
             "{}: the data folder cannot be made: {e}",
@@ -183,7 +183,7 @@ async fn list(config: &Config, domain: Option<String>) -> Result<(), String> {
 }
 
 /// The address of a person at one of our domains.
-fn account(config: &Config, address: &str) -> Result<BareJid, String> {
+pub(super) fn account(config: &Config, address: &str) -> Result<BareJid, String> {
     let domains = || {
         config
             .domains

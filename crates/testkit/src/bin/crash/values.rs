@@ -9,6 +9,7 @@ use waxwing_testkit::xml::Element;
 const NOTHING: &str = "-";
 const CONTACT: &str = "friend@elsewhere.example";
 const BLOCKED_DOMAIN: &str = "blocked.example";
+const ROOM: &str = "room@elsewhere.example";
 const DOCUMENT: &str = "urn:waxwing:crash-test";
 
 /// The values of one account, as its writer knows them.
@@ -22,8 +23,8 @@ pub(crate) struct Values {
 
 impl Values {
     /// How many there are.
-    pub(crate) const COUNT: usize = 4;
-    const NAMES: [&str; Self::COUNT] = ["roster", "block", "private", "vcard"];
+    pub(crate) const COUNT: usize = 6;
+    const NAMES: [&str; Self::COUNT] = ["roster", "block", "private", "vcard", "node", "bookmark"];
 
     pub(crate) fn new(account: u32) -> Self {
         Self {
@@ -42,6 +43,11 @@ impl Values {
                 "<query xmlns='{}'><v xmlns='{DOCUMENT}'/></query>",
                 ns::PRIVATE
             ),
+            "node" => format!(
+                "<pubsub xmlns='{}'><items node='{DOCUMENT}'/></pubsub>",
+                ns::PUBSUB
+            ),
+            "bookmark" => bookmarks(""),
             _ => format!("<vCard xmlns='{}'/>", ns::VCARD),
         }
     }
@@ -50,8 +56,10 @@ impl Values {
     pub(crate) fn was_read(&mut self, what: usize, answer: &Element) -> Option<Entry> {
         let value = match answer.attr("type") {
             Some("result") => Some(value(Self::name(what), answer)),
-            // There is no vCard yet.
-            _ if what == 3 && format!("{answer}").contains("item-not-found") => {
+            // There is no vCard yet, or no node.
+            _ if matches!(Self::name(what), "vcard" | "node")
+                && format!("{answer}").contains("item-not-found") =>
+            {
                 Some(NOTHING.into())
             }
             _ => None,
@@ -96,6 +104,25 @@ impl Values {
                     ns::PRIVATE
                 ),
             ),
+            "node" if there && dice.chance(25) => (
+                NOTHING.to_owned(),
+                format!(
+                    "<pubsub xmlns='{}'><delete node='{DOCUMENT}'/></pubsub>",
+                    ns::PUBSUB_OWNER
+                ),
+            ),
+            "node" => (
+                fresh.clone(),
+                format!(
+                    "<pubsub xmlns='{}'><publish node='{DOCUMENT}'><item id='current'>\
+                     <v xmlns='{DOCUMENT}'>{fresh}</v></item></publish></pubsub>",
+                    ns::PUBSUB
+                ),
+            ),
+            "bookmark" => (
+                fresh.clone(),
+                bookmarks(&format!("<conference jid='{ROOM}' name='{fresh}'/>")),
+            ),
             _ => (
                 fresh.clone(),
                 format!(
@@ -134,6 +161,15 @@ fn roster_item(rest: &str) -> String {
     )
 }
 
+/// A request about bookmarks in private storage, which our server keeps on a node.
+fn bookmarks(list: &str) -> String {
+    format!(
+        "<query xmlns='{}'><storage xmlns='{}'>{list}</storage></query>",
+        ns::PRIVATE,
+        ns::BOOKMARKS_LIST
+    )
+}
+
 /// The value in a result.
 fn value(name: &str, answer: &Element) -> String {
     let payload = answer.children().next();
@@ -146,6 +182,15 @@ fn value(name: &str, answer: &Element) -> String {
             let jids: Vec<&str> = inside.filter_map(|item| item.attr("jid")).collect();
             let suffix = format!("@{BLOCKED_DOMAIN}");
             Some(jids.join("+").replace(&suffix, ""))
+        }
+        "node" => {
+            let item = inside.next().and_then(|items| items.children().next());
+            let value = item.and_then(|item| item.children().next());
+            value.map(Element::text)
+        }
+        "bookmark" => {
+            let room = inside.next().and_then(|list| list.children().next());
+            room.and_then(|room| room.attr("name")).map(str::to_owned)
         }
         _ => inside.next().map(Element::text),
     };
@@ -193,6 +238,23 @@ mod tests {
                 "vcard v3",
             ),
             (3, "<vCard xmlns='vcard-temp'/>", "vcard -"),
+            (
+                4,
+                "<pubsub xmlns='http://jabber.org/protocol/pubsub'><items node='urn:waxwing:crash-test'>\
+                 <item id='current'><v xmlns='urn:waxwing:crash-test'>v3</v></item></items></pubsub>",
+                "node v3",
+            ),
+            (
+                5,
+                "<query xmlns='jabber:iq:private'><storage xmlns='storage:bookmarks'>\
+                 <conference jid='room@elsewhere.example' name='v3'/></storage></query>",
+                "bookmark v3",
+            ),
+            (
+                5,
+                "<query xmlns='jabber:iq:private'><storage xmlns='storage:bookmarks'/></query>",
+                "bookmark -",
+            ),
         ] {
             assert_eq!(read(what, payload), format!("read 0 {want}"));
         }
