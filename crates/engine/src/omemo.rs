@@ -8,7 +8,7 @@ use waxwing_proto::{
     BareJid, ns,
     xml::{Element, Limits, Tree},
 };
-use waxwing_store::{Item, ItemsFrom, ItemsRequest, Store, StoreError};
+use waxwing_store::{Item, ItemsFrom, ItemsOrder, ItemsRequest, Store, StoreError};
 
 /// A version of the protocol, known by its namespace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -66,7 +66,10 @@ pub async fn devices(store: &dyn Store, account: &BareJid) -> Result<Vec<Device>
         let request = ItemsRequest {
             from: ItemsFrom::First,
             count: ITEMS_MAX,
-            newest_first: true,
+            order: ItemsOrder {
+                newest_first: true,
+                ..ItemsOrder::default()
+            },
             since: None,
         };
         let page = store.items(account.clone(), name, request).await?;
