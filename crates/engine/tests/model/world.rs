@@ -84,7 +84,10 @@ impl Server {
     /// [`Person::serve`].
     pub(crate) async fn log_in(&self, name: &str) -> Person {
         let bindings = ChannelBindings::default();
-        let transport = Transport::Tls(TlsInfo { bindings });
+        let transport = Transport::Tls(TlsInfo {
+            bindings,
+            ..TlsInfo::default()
+        });
         let peer = IpAddr::V4(Ipv4Addr::LOCALHOST);
         let wire = Arc::new(Wire::default());
         let mut person = Person {
