@@ -22,12 +22,13 @@ import pep
 import profanity
 import push
 import resumption
+import rooms
 import services
 import xmppjs
 from servers import start
 
 MODULES = [
-    login, messaging, archive, resumption, services, pep, encryption, component, push, account,
+    login, messaging, archive, resumption, services, rooms, pep, encryption, component, push, account,
     profanity, xmppjs,
 ]
 

@@ -98,6 +98,8 @@ pub const MUC_ADMIN: &str = "http://jabber.org/protocol/muc#admin";
 pub const MUC_OWNER: &str = "http://jabber.org/protocol/muc#owner";
 /// Rooms, what is said to one user of them (XEP-0045).
 pub const MUC_USER: &str = "http://jabber.org/protocol/muc#user";
+/// Moderated messages (XEP-0425).
+pub const MODERATION: &str = "urn:xmpp:message-moderate:1";
 /// Publish-subscribe (XEP-0060).
 pub const PUBSUB: &str = "http://jabber.org/protocol/pubsub";
 /// Publish-subscribe, what owners of nodes do (XEP-0060 § 8).

@@ -27,6 +27,7 @@ mod entering;
 mod errors;
 mod invite;
 mod kept;
+mod moderation;
 mod nick;
 mod owner;
 mod people;
@@ -73,8 +74,15 @@ pub(crate) const FEATURE: Feature = Feature {
             title: "Occupant identifiers for semi-anonymous MUCs",
             coverage: Coverage::Complete,
         },
+        Xep {
+            number: 425,
+            version: "0.3.0",
+            title: "Moderated Message Retraction",
+            coverage: Coverage::Complete,
+        },
     ],
     disco: &[
+        room(ns::MODERATION),
         service(ns::DISCO_INFO),
         service(ns::DISCO_ITEMS),
         service(ns::MUC),
@@ -104,6 +112,7 @@ pub(crate) const FEATURE: Feature = Feature {
         to_room(IqKind::Set, "query", ns::MAM, requests::archive),
         to_room(IqKind::Get, "query", ns::MAM, requests::archive_form),
         to_room(IqKind::Get, "metadata", ns::MAM, requests::archive_ends),
+        to_room(IqKind::Set, "moderate", ns::MODERATION, moderation::moderate),
     ],
     hosted: Some(arrive::HOSTED),
     ..Feature::NONE

@@ -114,6 +114,8 @@ pub(crate) enum Event {
     Changed(Change),
     /// Roles have changed, by whom and why.
     Roles(super::people::RoleChanges),
+    /// What was said at this time is not told to newcomers any more.
+    Forgotten(Micros),
     /// The room is no more, and that is on disk.
     Destroyed(super::owner::Destruction),
 }
@@ -186,6 +188,10 @@ impl Room {
             Event::Changed(change) => self.change(change, &mut effects),
             Event::Roles(changes) => {
                 self.change_roles(&changes, &mut effects);
+                Ok(())
+            }
+            Event::Forgotten(at) => {
+                self.history.retain(|past| past.at != at);
                 Ok(())
             }
             Event::Destroyed(destruction) => {

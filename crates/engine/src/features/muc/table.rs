@@ -121,6 +121,15 @@ impl Hosted {
 }
 
 impl Held {
+    /// The same for somebody else.
+    pub(crate) fn again(&self) -> Self {
+        Self {
+            engine: self.engine.clone(),
+            jid: self.jid.clone(),
+            place: Arc::clone(&self.place),
+        }
+    }
+
     /// Asks the room something that changes nothing.
     pub(crate) fn ask<T>(&self, question: impl FnOnce(&Room) -> T) -> T {
         question(&self.hosted().state.lock().room)
