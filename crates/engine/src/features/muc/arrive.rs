@@ -3,18 +3,19 @@
 use super::{
     errors::Refusal,
     kept,
-    room::{Event, SECRET_BYTES},
-    speech::{Heard, Said, Speech, Subject},
+    room::{Effect, Event, Room, SECRET_BYTES},
+    speech::{Heard, Said, Speech, Spoken, Subject},
     table::{Held, Rooms, reread},
 };
 use crate::{
     Engine,
     feature::{RecordCx, Service},
-    features::mam::rules,
+    features::{mam::rules, push},
     outbox::{Copies, Delivery, Message},
     route::{Arrival, Handover, Hosted, Routed, guard_recipient, service},
 };
 use bytes::Bytes;
+use std::sync::Arc;
 use waxwing_proto::{
     BareJid, Jid, ns,
     stanza::{Draft, Kind, Sealed, StanzaError},
@@ -39,9 +40,16 @@ pub(crate) enum Carried {
         subject: Option<Subject>,
         /// Newcomers are told of it.
         kept: bool,
+        /// What wakes those who sleep.
+        spoken: Option<Arc<Spoken>>,
     },
     /// It goes to these sessions of an account.
-    Whisper { account: BareJid, to: Vec<Jid> },
+    Whisper {
+        account: BareJid,
+        to: Vec<Jid>,
+        /// The address that it is from, here.
+        from: Jid,
+    },
 }
 
 fn arrive(arrival: Arrival<'_>) -> BoxFuture<'_, Result<Routed, StanzaError>> {
@@ -60,6 +68,8 @@ fn arrive(arrival: Arrival<'_>) -> BoxFuture<'_, Result<Routed, StanzaError>> {
 async fn presence_arrives(arrival: Arrival<'_>) -> Result<Routed, StanzaError> {
     let engine = arrival.engine;
     let room = Rooms::hold(engine, &arrival.to.to_bare()).await?;
+    let joins = arrival.draft.root().child("x", ns::MUC).is_some();
+    let id = arrival.draft.stanza().id().map(String::from);
     let event = Event::Presence {
         draft: arrival.draft,
         now: engine.env().now(),
@@ -67,8 +77,34 @@ async fn presence_arrives(arrival: Arrival<'_>) -> Result<Routed, StanzaError> {
         may_create: arrival.sender.is_some(),
         secret: engine.env().secret(),
     };
-    room.apply(event)?;
+    match room.apply(event) {
+        Err(refusal) if joins => {
+            let refused = not_admitted(refusal, (&arrival.from, &arrival.to), id.as_deref());
+            let knows = room.ask(|room| room.knows(&arrival.from, &arrival.to));
+            engine.metrics().stanza_errors.inc();
+            room.send(Effect {
+                // Who is here already stays.
+                ends: (knows != Ok(true)).then(|| arrival.to.clone()),
+                ..Effect::new(refused, [arrival.from].into())
+            });
+        }
+        applied => applied?,
+    }
     Ok(Routed::Done)
+}
+
+/// § 7.2: an error that says what it answers. COMPAT(slixmpp, 1.17.0): it takes no other for an answer
+/// to its wish to come in.
+fn not_admitted(refusal: Refusal, (to, from): (&Jid, &Jid), id: Option<&str>) -> Sealed {
+    let mut xml = Writer::new(ns::CLIENT);
+    xml.start("presence")
+        .attr("to", to.as_str())
+        .attr("from", from.as_str())
+        .attr_opt("id", id)
+        .attr("type", "error");
+    xml.empty("x", ns::MUC);
+    StanzaError::from(refusal).write(&mut xml);
+    Sealed::from_bytes(Kind::Presence, xml.finish())
 }
 
 async fn message_arrives(arrival: Arrival<'_>) -> Result<Routed, StanzaError> {
@@ -124,6 +160,11 @@ fn say(arrival: &Arrival<'_>, room: &BareJid, held: Held, speech: Speech) -> Rou
     // A subject lasts in any case.
     let kept = speech.subject.is_some() || speech.archived && rules::is_kept_by_room(received);
     let lasts = rules::is_kept_by_room(received);
+    let spoken = Spoken {
+        stanza: received.clone(),
+        from: speech.occupant.clone(),
+        author: arrival.from.to_bare(),
+    };
     let mut handover = arrival.handover(Service::Rooms, speech.draft);
     let record = kept.then(|| {
         let sealed = match &speech.author {
@@ -148,6 +189,7 @@ fn say(arrival: &Arrival<'_>, room: &BareJid, held: Held, speech: Speech) -> Rou
         room: held,
         subject: speech.subject,
         kept: lasts,
+        spoken: lasts.then(|| Arc::new(spoken)),
     }));
     Routed::Handover(handover, record)
 }
@@ -159,12 +201,12 @@ async fn whisper(arrival: &Arrival<'_>, draft: Draft, to: Vec<Jid>) -> Result<Ro
         return Err(Refusal::NotFound.into());
     };
     let account = first.to_bare();
+    let Some(from) = draft.from().cloned() else {
+        return Err(Refusal::BadRequest.into());
+    };
     let mut record = None;
     if engine.is_local(account.domain()) {
         let view = engine.view(&account).await?;
-        let Some(from) = draft.from().cloned() else {
-            return Err(Refusal::BadRequest.into());
-        };
         if !guard_recipient(engine, &draft, &account, &view, &from)? {
             return Ok(Routed::Done);
         }
@@ -184,7 +226,7 @@ async fn whisper(arrival: &Arrival<'_>, draft: Draft, to: Vec<Jid>) -> Result<Ro
     if let Some(record) = &mut record {
         record.stanza = handover.sealed.with_to(first).to_bytes();
     }
-    handover.room = Some(Box::new(Carried::Whisper { account, to }));
+    handover.room = Some(Box::new(Carried::Whisper { account, to, from }));
     Ok(Routed::Handover(handover, record))
 }
 
@@ -198,6 +240,7 @@ fn hand_over(engine: &Engine, handover: &mut Handover) -> Result<(), StanzaError
             room,
             subject,
             kept,
+            spoken,
         } => {
             let jid = handover.to.to_bare();
             let sealed = match id {
@@ -213,9 +256,15 @@ fn hand_over(engine: &Engine, handover: &mut Handover) -> Result<(), StanzaError
                 at: at.unwrap_or_else(|| engine.env().now()),
                 subject,
                 kept,
+                spoken: spoken.clone(),
             }))?;
+            if let Some(spoken) = spoken {
+                for account in room.ask(Room::away) {
+                    room.wake(&account, &spoken);
+                }
+            }
         }
-        Carried::Whisper { account, to } => {
+        Carried::Whisper { account, to, from } => {
             let sealed = match id {
                 Some(id) => handover
                     .sealed
@@ -223,6 +272,7 @@ fn hand_over(engine: &Engine, handover: &mut Handover) -> Result<(), StanzaError
                 None => handover.sealed.clone(),
             };
             let domain = handover.to.domain();
+            push::wake_in_room(engine, &account, (&handover.stanza, &from), || true);
             hand_over_whisper(engine, &sealed, (domain, &to), id);
         }
     }

@@ -112,7 +112,12 @@ pub(crate) const FEATURE: Feature = Feature {
         to_room(IqKind::Set, "query", ns::MAM, requests::archive),
         to_room(IqKind::Get, "query", ns::MAM, requests::archive_form),
         to_room(IqKind::Get, "metadata", ns::MAM, requests::archive_ends),
-        to_room(IqKind::Set, "moderate", ns::MODERATION, moderation::moderate),
+        to_room(
+            IqKind::Set,
+            "moderate",
+            ns::MODERATION,
+            moderation::moderate,
+        ),
     ],
     hosted: Some(arrive::HOSTED),
     ..Feature::NONE

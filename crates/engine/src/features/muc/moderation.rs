@@ -50,10 +50,17 @@ pub(super) fn moderate(cx: IqCx<'_>) -> BoxFuture<'_, Result<Reply, StanzaError>
         let entry = find(engine, cx.to, &shown).await?;
         let tombstone = moderation.tombstone(&entry, engine.env().now());
         let tombstone = tombstone.ok_or(Condition::ItemNotFound)?;
-        announce(engine, &room, cx.to, moderation.message(cx.to, &shown, &engine.env().token()))
-            .await?;
+        announce(
+            engine,
+            &room,
+            cx.to,
+            moderation.message(cx.to, &shown, &engine.env().token()),
+        )
+        .await?;
         let store = engine.store();
-        let retracted = store.archive_retract(cx.to.clone(), entry.id, tombstone).await;
+        let retracted = store
+            .archive_retract(cx.to.clone(), entry.id, tombstone)
+            .await;
         retracted.map_err(|failure| error::from_store(engine, &failure))?;
         engine.metrics().tombstones.inc();
         let at = Micros::try_from(entry.id).unwrap_or(Micros::MAX);
@@ -69,7 +76,10 @@ impl Room {
         let (nick, occupant) = self.occupant(cx.from).ok_or(Refusal::Forbidden)?;
         let reason = cx.payload.child("reason", ns::MODERATION);
         let reason = reason.map(|reason| reason.text().into_owned());
-        if reason.as_ref().is_some_and(|reason| reason.len() > REASON_BYTES_MAX) {
+        if reason
+            .as_ref()
+            .is_some_and(|reason| reason.len() > REASON_BYTES_MAX)
+        {
             return Err(Refusal::NotAcceptable);
         }
         Ok(Moderation {
@@ -128,6 +138,7 @@ async fn announce(
         room: held.again(),
         subject: None,
         kept: false,
+        spoken: None,
     }));
     let mut message = Message::new(engine.env().now(), stanza);
     message.recipient = Some(Entry {

@@ -11,7 +11,7 @@ use super::{
     nick::{Look, Nick},
     people::Change,
     rights::{Action, Affiliation, Role, may},
-    speech::{Past, Said, Subject},
+    speech::{Past, Said, Spoken, Subject},
 };
 use hashbrown::HashMap;
 use std::{
@@ -127,6 +127,8 @@ pub(crate) struct Effect {
     pub(crate) to: Arc<[Jid]>,
     /// The recipients are not this occupant any more.
     pub(crate) ends: Option<Jid>,
+    /// Something that was said: those who sleep are woken.
+    pub(crate) said: Option<Arc<Spoken>>,
 }
 
 impl Effect {
@@ -135,6 +137,7 @@ impl Effect {
             stanza,
             to,
             ends: None,
+            said: None,
         }
     }
 }

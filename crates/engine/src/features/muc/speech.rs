@@ -7,15 +7,15 @@ use super::{
     errors::Refusal,
     nick::Nick,
     people::Change,
-    rights::Action,
+    rights::{Action, Affiliation},
     room::{Effect, Phase, Room},
     tell::occupant_id,
 };
 use bytes::Bytes;
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 use waxwing_proto::{
-    Jid, ns,
-    stanza::{Draft, Kind, Sealed},
+    BareJid, Jid, ns,
+    stanza::{Draft, Kind, Sealed, Stanza},
     time,
     xml::{Element, Limits, Tree, Writer},
 };
@@ -70,6 +70,17 @@ pub(crate) struct Said {
     pub(crate) subject: Option<Subject>,
     /// Newcomers are told of it.
     pub(crate) kept: bool,
+    /// What is needed to wake those who sleep, if it is worth that.
+    pub(crate) spoken: Option<Arc<Spoken>>,
+}
+
+/// A message as it came, and from whom it seems to be here.
+#[derive(Debug)]
+pub(crate) struct Spoken {
+    pub(crate) stanza: Stanza,
+    pub(crate) from: Jid,
+    /// Who has really said it.
+    pub(crate) author: BareJid,
 }
 
 /// A message of the past.
@@ -188,8 +199,44 @@ impl Room {
             self.subject = subject;
         }
         if !to.is_empty() {
-            effects.push(Effect::new(said.sealed, to));
+            effects.push(Effect {
+                said: said.spoken,
+                ..Effect::new(said.sealed, to)
+            });
         }
+    }
+
+    /// Members of a room for members who are not in it (ADR 8).
+    pub(crate) fn away(&self) -> Vec<BareJid> {
+        if !self.config.members_only {
+            return Vec::new();
+        }
+        let here: BTreeSet<&BareJid> = self
+            .occupants
+            .values()
+            .map(|occupant| &occupant.account)
+            .collect();
+        let people = self.people.iter();
+        let away = people.filter(|(jid, person)| {
+            person.affiliation >= Affiliation::Member && !here.contains(jid)
+        });
+        away.map(|(jid, _)| jid.clone()).collect()
+    }
+
+    /// Whether a message speaks of an account by a nick that it has here.
+    pub(crate) fn names(&self, said: &Stanza, account: &BareJid) -> bool {
+        let Some(body) = said.content("body") else {
+            return false;
+        };
+        let body = body.text().to_lowercase();
+        let own = self
+            .people
+            .get(account)
+            .and_then(|person| person.nick.as_ref());
+        let here = self.occupants.iter();
+        let here = here.filter(|(_, occupant)| occupant.account == *account);
+        let mut nicks = own.into_iter().chain(here.map(|(nick, _)| nick));
+        nicks.any(|nick| is_named(&body, &nick.as_str().to_lowercase()))
     }
 
     /// Adds to what newcomers are shown; `stanza` is marked as late.
@@ -219,6 +266,17 @@ impl Room {
     }
 }
 
+/// Whether a text has a name as a word.
+fn is_named(text: &str, name: &str) -> bool {
+    text.match_indices(name).any(|(at, _)| {
+        let before = text.get(..at).and_then(|before| before.chars().next_back());
+        let after = text.get(at + name.len()..);
+        let after = after.and_then(|after| after.chars().next());
+        let apart = |c: Option<char>| c.is_none_or(|c| !c.is_alphanumeric());
+        apart(before) && apart(after)
+    })
+}
+
 /// Takes out what only the room may say (XEP-0359 § 6, XEP-0421 § 4.1).
 fn purify(draft: &mut Draft) {
     draft.hide_all(|child| {
@@ -236,7 +294,7 @@ fn subject(draft: &Draft) -> Option<std::borrow::Cow<'_, str>> {
 }
 
 /// `<delay/>` of a room (XEP-0203), for `jabber:client`.
-pub(crate) fn late(room: &waxwing_proto::BareJid, at: Micros) -> Bytes {
+pub(crate) fn late(room: &BareJid, at: Micros) -> Bytes {
     let mut xml = Writer::new(ns::CLIENT);
     xml.start_ns("delay", ns::DELAY)
         .attr("from", room.as_str())

@@ -8,8 +8,13 @@ use super::{
     errors::Refusal,
     kept,
     room::{Effect, Event, Room},
+    speech::Spoken,
 };
-use crate::{Engine, error, features::offline, outbox::Delivery};
+use crate::{
+    Engine, error,
+    features::{offline, push},
+    outbox::Delivery,
+};
 use hashbrown::HashMap;
 use parking_lot::Mutex;
 use std::{
@@ -185,8 +190,44 @@ impl Held {
             };
             let _carrying = Carrying(hosted);
             for effect in &effects {
-                deliver(&self.engine, self.jid.domain(), effect);
+                self.deliver(effect);
             }
+        }
+    }
+
+    /// Gives a stanza to each recipient's outbox or the way to its domain. Whoever has gone learns
+    /// nothing, and the room will hear of that.
+    fn deliver(&self, effect: &Effect) {
+        let engine = &self.engine;
+        for (copy, to) in effect.stanza.fan_out(&effect.to).zip(effect.to.iter()) {
+            if !engine.is_local(to.domain()) {
+                let _ = engine.send_away(self.jid.domain(), to.domain(), copy);
+                continue;
+            }
+            let account = to.to_bare();
+            let found = to.resource();
+            let found = found.and_then(|name| engine.registry().resource(&account, name));
+            let Some(found) = found else {
+                continue;
+            };
+            if let Some(occupant) = &effect.ends {
+                found.forget_directed(occupant);
+            }
+            if let Some(spoken) = effect.said.as_ref().filter(|_| found.is_asleep()) {
+                self.wake(&account, spoken);
+            }
+            if found.outbox.push(Delivery::Stanza(copy)).is_ok() {
+                engine.metrics().room_deliveries.inc();
+            }
+        }
+    }
+
+    /// Wakes the devices of an account that are away, if it wants to hear of what was said.
+    pub(super) fn wake(&self, account: &BareJid, spoken: &Spoken) {
+        if *account != spoken.author && self.engine.is_local(account.domain()) {
+            let said = (&spoken.stanza, &spoken.from);
+            let named = || self.ask(|room| room.names(&spoken.stanza, account));
+            push::wake_in_room(&self.engine, account, said, named);
         }
     }
 
@@ -231,29 +272,6 @@ impl std::fmt::Debug for Held {
         f.debug_struct("Held")
             .field("jid", &self.jid)
             .finish_non_exhaustive()
-    }
-}
-
-/// Gives a stanza to each recipient's outbox or the way to its domain. Whoever has gone learns
-/// nothing, and the room will hear of that.
-fn deliver(engine: &Engine, service: &str, effect: &Effect) {
-    for (copy, to) in effect.stanza.fan_out(&effect.to).zip(effect.to.iter()) {
-        if !engine.is_local(to.domain()) {
-            let _ = engine.send_away(service, to.domain(), copy);
-            continue;
-        }
-        let Some(resource) = to.resource() else {
-            continue;
-        };
-        let Some(found) = engine.registry().resource(&to.to_bare(), resource) else {
-            continue;
-        };
-        if let Some(occupant) = &effect.ends {
-            found.forget_directed(occupant);
-        }
-        if found.outbox.push(Delivery::Stanza(copy)).is_ok() {
-            engine.metrics().room_deliveries.inc();
-        }
     }
 }
 

@@ -146,9 +146,8 @@ impl Room {
             if !to.is_empty() {
                 let ends = news.leaves.filter(|_| own);
                 effects.push(Effect {
-                    stanza: news.stanza(address, own),
-                    to: to.into(),
                     ends: ends.map(|nick| self.occupant_jid(nick)),
+                    ..Effect::new(news.stanza(address, own), to.into())
                 });
             }
         }
@@ -165,9 +164,8 @@ impl Room {
         let own = news.own.contains(to);
         let ends = news.leaves.filter(|_| own);
         effects.push(Effect {
-            stanza: news.stanza(address || own, own),
-            to: Arc::from([to.clone()]),
             ends: ends.map(|nick| self.occupant_jid(nick)),
+            ..Effect::new(news.stanza(address || own, own), Arc::from([to.clone()]))
         });
     }
 

@@ -155,6 +155,7 @@ impl Stage {
             at: self.now,
             subject: speech.subject,
             kept: true,
+            spoken: None,
         }))
     }
 

@@ -25,7 +25,7 @@ use bytes::Bytes;
 use pusher::{News, Wake};
 use waxwing_proto::{
     BareJid, Jid, ns,
-    stanza::{Condition, StanzaError},
+    stanza::{Condition, Stanza, StanzaError},
     xml::Element,
 };
 use waxwing_store::{BoxFuture, Push};
@@ -165,23 +165,43 @@ pub(crate) fn nameless(resource: &str) -> String {
 /// A message to `account` was handed over, or is kept for it: wakes those of its clients that are
 /// away. Costs next to nothing for who has registered none.
 pub(crate) fn wake(engine: &Engine, account: &BareJid, message: &Handover) {
+    wake_for(engine, account, (&message.stanza, &message.from), || false);
+}
+
+/// The same for something that was said in a room, by the address that it is from there. `named`:
+/// whether it speaks of the account by its nick.
+pub(crate) fn wake_in_room(
+    engine: &Engine,
+    account: &BareJid,
+    (said, from): (&Stanza, &Jid),
+    named: impl FnOnce() -> bool,
+) {
+    wake_for(engine, account, (said, from), named);
+}
+
+fn wake_for(
+    engine: &Engine,
+    account: &BareJid,
+    (stanza, from): (&Stanza, &Jid),
+    named: impl FnOnce() -> bool,
+) {
     let concerns = |push: &Push| !is_here(engine, account, &push.client);
-    if !is_worth_a_note(engine, account, concerns) || message.from.bare_str() == account.as_str() {
+    if !is_worth_a_note(engine, account, concerns) || from.bare_str() == account.as_str() {
         return;
     }
-    let worth = worth::worth(&message.stanza);
+    let worth = worth::worth(stanza);
     if worth == Worth::Nothing {
         return;
     }
-    let may_tell = engine.settings().push.body && !rules::is_encrypted(&message.stanza);
-    let body = message.stanza.content("body").filter(|_| may_tell);
+    let may_tell = engine.settings().push.body && !rules::is_encrypted(stanza);
+    let body = stanza.content("body").filter(|_| may_tell);
     engine.wakes().push(Wake {
         account: account.clone(),
         news: News::Message {
             worth,
-            from: message.from.clone(),
+            from: from.clone(),
             body: body.map(|body| body.text().into()),
-            mentioned: settings::mentions(&message.stanza, account),
+            mentioned: settings::mentions(stanza, account) || named(),
         },
     });
 }

@@ -66,7 +66,9 @@ struct Clients(BTreeMap<String, View>);
 impl Clients {
     fn take(&mut self, effects: Vec<Effect>) {
         for effect in effects {
-            let Effect { stanza, to, ends } = effect;
+            let Effect {
+                stanza, to, ends, ..
+            } = effect;
             let tree = tree(&stanza);
             let root = tree.root();
             if root.name() != "presence" {
