@@ -403,6 +403,7 @@ impl Connection {
                     session.state.offline.acknowledged(last);
                 }
                 if let Some(last) = covered.archived {
+                    session.state.offline.acknowledged_archived(last);
                     session.received(last);
                 }
             }

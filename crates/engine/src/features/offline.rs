@@ -6,6 +6,11 @@
 //! Messages are forgotten only after the client has acknowledged them (XEP-0198), or, where it does
 //! not, after they were written to the transport.
 
+mod reader;
+
+pub use reader::Reader;
+pub(crate) use reader::Replayed;
+
 use crate::{
     Engine,
     feature::{Coverage, Disco, Feature, Place, RecordCx, Xep},
@@ -118,44 +123,6 @@ pub(crate) fn worth_keeping(message: &Stanza) -> bool {
     content
 }
 
-/// Where a session is in reading the queue.
-#[derive(Debug, Default)]
-pub struct Reader {
-    wanted: bool,
-    /// Last message handed to the transport and not yet known to be written.
-    unwritten: Option<u64>,
-    /// Last message that has arrived, as far as can be known, and is not yet forgotten by the store.
-    arrived: Option<u64>,
-    after: u64,
-}
-
-impl Reader {
-    /// There may be messages to read.
-    pub fn want(&mut self) {
-        self.wanted = true;
-    }
-    /// Whether the store is to be asked now.
-    pub fn is_due(&self) -> bool {
-        self.arrived.is_some() || (self.wanted && self.unwritten.is_none())
-    }
-    /// Whether older messages are on their way, so that newer ones must wait.
-    pub fn is_reading(&self) -> bool {
-        self.wanted || self.unwritten.is_some() || self.arrived.is_some()
-    }
-    /// What was handed over has been written to the transport. Of a client that acknowledges
-    /// (XEP-0198) that says nothing yet.
-    pub fn written(&mut self, acknowledges: bool) {
-        let last = self.unwritten.take();
-        if !acknowledges && last.is_some() {
-            self.arrived = last;
-        }
-    }
-    /// The client has acknowledged the messages up to this one.
-    pub fn acknowledged(&mut self, last: u64) {
-        self.arrived = Some(last);
-    }
-}
-
 /// Forgets what has arrived and reads the next page.
 pub(crate) async fn read_on(session: &mut Session, out: &mut Output) {
     let engine = session.engine().clone();
@@ -182,15 +149,16 @@ pub(crate) async fn read_on(session: &mut Session, out: &mut Output) {
     {
         Ok(page) if !page.is_empty() => {
             for message in &page {
-                if let Some(stanza) = delayed(&engine, &account, message) {
+                if reader.takes(message.id)
+                    && let Some(stanza) = delayed(&engine, &account, message)
+                {
                     out.waiting(stanza, message.id);
+                    reader.unwritten = Some(message.id);
                 }
-                reader.after = message.id;
             }
-            reader.unwritten = Some(reader.after);
         }
         Ok(_) => {
-            reader.wanted = false;
+            reader.done();
             engine.registry().release_offline(&account, generation);
         }
         Err(error) => {
@@ -270,7 +238,7 @@ pub(crate) async fn kept(engine: &Engine, account: &BareJid, tickets: Vec<Ticket
 
 #[cfg(test)]
 mod tests {
-    use super::{Reader, worth_keeping};
+    use super::worth_keeping;
     use crate::features::fixtures::draft;
 
     #[test]
@@ -301,23 +269,5 @@ mod tests {
             let xml = format!("<message {kind}>{content}</message>");
             assert_eq!(worth_keeping(draft(&xml).stanza()), kept, "{xml}");
         }
-    }
-
-    /// What was read is forgotten by the store only after it was written, and nothing more is read
-    /// before.
-    #[test]
-    fn reading_waits_for_writing() {
-        let mut reader = Reader::default();
-        assert!(!reader.is_due() && !reader.is_reading());
-        reader.want();
-        assert!(reader.is_due() && reader.is_reading());
-        reader.unwritten = Some(7);
-        assert!(!reader.is_due() && reader.is_reading());
-        reader.written(false);
-        assert!(reader.is_due());
-        assert_eq!(reader.arrived, Some(7));
-        reader.wanted = false;
-        reader.arrived = None;
-        assert!(!reader.is_due() && !reader.is_reading());
     }
 }

@@ -5,6 +5,7 @@ use super::Session;
 use crate::{
     Engine,
     feature::Side,
+    features::offline::Replayed,
     features::{caps, carbons, offline, pubsub},
     hibernation::{End, State, Unacknowledged, kept},
     outbox::{Copies, Message, Presence},
@@ -36,6 +37,8 @@ pub(crate) struct Replay {
     pub(super) listed: VecDeque<Unacknowledged>,
     /// The archive is read after this id, when the list is done.
     pub(super) after: u64,
+    /// What of it was given so far; its end is `after`.
+    replayed: Replayed,
     /// What is in no archive and came while there was no stream; read once.
     kept: Option<VecDeque<KeptStanza>>,
     /// Up to here, what is kept was given.
@@ -67,6 +70,10 @@ impl Replay {
         Self {
             listed,
             after,
+            replayed: Replayed {
+                after,
+                ..Replayed::default()
+            },
             kept: None,
             given: 0,
             held: missed.held,
@@ -107,7 +114,10 @@ pub(crate) async fn replay_on(session: &mut Session, out: &mut Output) -> Result
     presence_again(session, replay.presence, out).await;
     caps_again(session, out).await;
     if session.state.resource.takes_messages() {
-        session.state.offline.want();
+        session.state.offline.want_others(Replayed {
+            last: replay.after,
+            ..replay.replayed
+        });
     }
     Ok(())
 }
@@ -121,7 +131,7 @@ async fn step(
     let engine = session.engine.clone();
     let account = session.state.account.clone();
     if !replay.listed.is_empty() {
-        listed(session, &mut replay.listed, out).await?;
+        listed(session, replay, out).await?;
         return Ok(false);
     }
     let mut stanzas = match replay.kept.take() {
@@ -140,6 +150,8 @@ async fn step(
         }
         if let Some(sealed) = again(&engine, &account, &session.state.resource, entry) {
             out.copy(&sealed, entry.id);
+        } else if !entry.outgoing {
+            replay.replayed.withheld.push(entry.id);
         }
     }
     if !page.complete {
@@ -162,9 +174,10 @@ async fn step(
 /// Gives the first part of the list.
 async fn listed(
     session: &Session,
-    list: &mut VecDeque<Unacknowledged>,
+    replay: &mut Replay,
     out: &mut Output,
 ) -> Result<(), StoreError> {
+    let list = &mut replay.listed;
     let (engine, account) = (&session.engine, &session.state.account);
     let part = list.len().min(usize::try_from(PAGE).unwrap_or(usize::MAX));
     let ids = list.iter().take(part).filter_map(|one| match one {
@@ -187,6 +200,7 @@ async fn listed(
                 let sealed = entry.and_then(|entry| again(engine, account, resource, &entry));
                 if let Some(sealed) = sealed {
                     out.copy(&sealed, id);
+                    replay.replayed.listed.push(id);
                 }
             }
         }

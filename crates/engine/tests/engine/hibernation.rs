@@ -106,6 +106,36 @@ async fn a_session_that_does_not_read_can_be_resumed_and_is_counted() {
     assert_eq!(messages(&received), all, "{received}");
 }
 
+/// What waits for a resource that is not available yet is behind the session's place in the archive.
+#[tokio::test]
+async fn what_waited_and_is_in_the_archive_comes_once_in_a_stream() {
+    for acknowledged in [false, true] {
+        let server = Server::start().await;
+        let mut alice = server.available("alice", "pc").await;
+        let mut bob = server.bind("bob", "phone").await;
+        bob.take();
+        let id = enable(&mut bob).await;
+        alice.chat("bob@localhost", "1").await;
+        bob.send("<presence/>").await;
+        assert_eq!(bob.ids().await, ["1"]);
+        bob.end().await;
+        alice.chat("bob@localhost", "2").await;
+        let (mut bob, received) = resume(&server, "bob", &id, 0).await;
+        assert_eq!(messages(&received), ["1", "2"], "{received}");
+        if acknowledged {
+            // Presence, two messages.
+            bob.send(&format!("<a xmlns='{SM}' h='3'/>")).await;
+        }
+        let waiting: &[&str] = if acknowledged { &[] } else { &["1"] };
+        assert_eq!(server.waiting("bob").await, waiting);
+        bob.end().await;
+        let h = if acknowledged { 3 } else { 0 };
+        let (_, received) = resume(&server, "bob", &id, h).await;
+        let again: &[&str] = if acknowledged { &[] } else { &["1", "2"] };
+        assert_eq!(messages(&received), again, "{received}");
+    }
+}
+
 #[tokio::test]
 async fn a_request_waits_for_the_session() {
     let server = Server::start().await;
