@@ -2,6 +2,7 @@
 
 import asyncio
 
+from archive import read
 from bots import PASSWORD, SECONDS, Bot, account, fresh, text
 
 BODY = "{jabber:client}body"
@@ -48,3 +49,55 @@ async def test_after_the_connection_was_cut(server):
     await juliet.nothing("message")
     await romeo.logout()
     await juliet.logout()
+
+
+async def test_after_the_server_was_restarted(server):
+    await after(server, server.stop)
+
+
+async def test_after_the_server_was_killed(server):
+    await after(server, server.kill)
+
+
+async def after(server, end):
+    """The server ends while a message waits for a session, and starts again."""
+    if server.name != "waxwing":
+        print("   its sessions end with it")
+        return
+    romeo = await account(server, "romeo")
+    user = fresh("juliet")
+    server.add_account(user, PASSWORD)
+    juliet = Bot(server, user, resource="phone")
+    for plugin in ("xep_0030", "xep_0059", "xep_0198", "xep_0313"):
+        juliet.register_plugin(plugin)
+    enabled = told(juliet, "sm_enabled")
+    await juliet.login()
+    await enabled
+    gone = told(juliet, "disconnected")
+    juliet.abort()
+    await gone
+    romeo.say(juliet.boundjid.bare, "waiting")
+    # Answered when the message is on disk.
+    await romeo.settle()
+    lost = told(romeo, "disconnected")
+    end()
+    await lost
+    server.start()
+    resumed = told(juliet, "session_resumed")
+    juliet.connect(server.address, server.starttls_port)
+    await resumed
+    message = await juliet.expect("message", body="waiting")
+    own = message.find(STANZA_ID).get("id")
+    romeo = await Bot(server, romeo.boundjid.user, resource="again").login()
+    romeo.say(juliet.boundjid.bare, "after")
+    await juliet.expect("message", body="after")
+    await juliet.nothing("message")
+    ids, lines = await read(juliet, 50)
+    assert lines == ["waiting", "after"], lines
+    assert ids[0] == own, "under the id under which it arrived"
+    await romeo.logout()
+    await juliet.logout()
+    # A new session finds nothing that waits.
+    tablet = await Bot(server, user, resource="tablet").login()
+    await tablet.nothing("message")
+    await tablet.logout()

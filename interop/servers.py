@@ -27,9 +27,31 @@ class Server:
     process: subprocess.Popen
     add_account: object  # function (user, password)
     admin: object  # function (*words): what `waxwing` prints; of Waxwing only
+    launch: object  # function (): a process that runs the server
 
     domain: str = DOMAIN
     address: str = "127.0.0.1"
+
+    def wait(self):
+        """Waits until its ports answer."""
+        ports = [self.starttls_port, self.direct_tls_port, self.component_port]
+        wait_until_open(self.process, ports, self.log)
+
+    def stop(self):
+        """Stops it as an admin does."""
+        stop(self.process)
+        if self.name == "waxwing" and self.process.returncode != 0:
+            raise AssertionError(f"the server ended with {self.process.returncode}, not 0")
+
+    def kill(self):
+        """It dies in the middle of whatever it does."""
+        self.process.kill()
+        self.process.wait()
+
+    def start(self):
+        """Starts it again with the data it had."""
+        self.process = self.launch()
+        self.wait()
 
 
 @contextlib.contextmanager
@@ -40,25 +62,28 @@ def start(name: str, folder: Path, binary: str | None):
     make = {"waxwing": waxwing, "prosody": prosody}[name]
     command, add_account, admin, environment = make(folder, certificate, key, ports, binary)
     log = folder / "server.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            cwd=folder,
-            env=environment,
-        )
+
+    def launch():
+        with log.open("ab") as output:
+            return subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                cwd=folder,
+                env=environment,
+            )
+
     server = Server(
-        name, folder, ports[0], ports[1], ports[3], certificate, log, process, add_account, admin
+        name, folder, ports[0], ports[1], ports[3], certificate, log, launch(), add_account, admin,
+        launch,
     )
     try:
-        wait_until_open(process, [ports[0], ports[1], ports[3]], log)
+        server.wait()
         yield server
     finally:
-        stop(process)
-    if name == "waxwing" and process.returncode != 0:
-        raise AssertionError(f"the server ended with {process.returncode}, not 0")
+        stop(server.process)
+    server.stop()
 
 
 def waxwing(folder, certificate, key, ports, binary):
