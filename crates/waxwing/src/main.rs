@@ -5,6 +5,7 @@
 //!   cli ──▶ config ──▶ server ──▶ net::listener ──▶ net::connection ──▶ engine ──▶ store
 //!                        │            (who gets in)     (one task each)
 //!                        │                 └──▶ http   what is served by HTTP
+//!                        ├──▶ s2s           connections to other servers: DNS, TCP, whom to trust
 //!                        ├──▶ net::tls, certificates, certificate_watch
 //!                        ├──▶ admin         commands of `waxwing user`, by a Unix socket
 //!                        ├──▶ upkeep        what is done now and then
@@ -22,6 +23,7 @@ mod env;
 mod files;
 mod http;
 mod net;
+mod s2s;
 mod server;
 mod telemetry;
 mod upkeep;

@@ -7,7 +7,7 @@ use crate::net::admission::{Admission, connections_max};
 use crate::net::listener::{self, Kind, Repeated, Shared};
 use crate::net::tls::Tls;
 use crate::telemetry::{self, metrics::Metrics};
-use crate::{admin, env, upkeep};
+use crate::{admin, env, s2s, upkeep};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -36,6 +36,8 @@ impl Server {
         let lock = data::lock(&config)?;
         let tls = Tls::new(&config)?;
         let sockets = Sockets::bind(&config)?;
+        let federates = config.federation.enabled;
+        let dns = federates.then(|| s2s::Dns::new(&config)).transpose()?;
         let store = data::open(&config.database())?;
         let engine = data::engine(&config, env::system(), Arc::clone(&store) as _).await?;
         let metrics = Arc::new(Metrics::new(engine.clone()));
@@ -54,6 +56,7 @@ impl Server {
             handshake_timeout: config.tls.handshake_timeout_seconds.seconds(),
             keepalive: config.limits.keepalive_seconds.seconds(),
             web: Web::new(&config),
+            private_addresses: config.federation.private_addresses,
             write_timeout: config.limits.write_timeout_seconds.seconds(),
         });
         // It ends with the process: whoever is served until the end still needs it.
@@ -65,6 +68,9 @@ impl Server {
         tokio::spawn(shared.engine.clone().run());
         let (stop, stopped) = watch::channel(false);
         sockets.serve(&shared, &stopped);
+        if let Some(dns) = dns {
+            tokio::spawn(s2s::serve(Arc::clone(&shared), dns, stopped));
+        }
         Ok(Self {
             shared,
             store,
@@ -96,7 +102,11 @@ impl Server {
             own.certificate = host.certificate;
             own.key = host.key;
         }
+        next.federation.policy = new.federation.policy;
+        next.federation.policies = new.federation.policies;
         self.shared.tls.reload(&next)?;
+        let policies = next.federation_policies();
+        self.shared.engine.set_federation_policies(policies);
         self.shared
             .metrics
             .certificates(&self.shared.tls.current().certificates);
@@ -136,14 +146,19 @@ impl Sockets {
     fn bind(config: &Config) -> Result<Self, String> {
         let mut xmpp = Vec::new();
         let listen = &config.listen;
-        let no_components = Vec::new();
+        let nowhere = Vec::new();
         let components = if config.components.is_empty() {
-            &no_components
+            &nowhere
         } else {
             &listen.components
         };
         let (both, direct_tls) = split(&listen.direct_tls, &listen.https);
         let (_, https) = split(&listen.https, &listen.direct_tls);
+        let (servers, servers_direct_tls) = if config.federation.enabled {
+            (&listen.servers, &listen.servers_direct_tls)
+        } else {
+            (&nowhere, &nowhere)
+        };
         for (kind, addresses) in [
             (Kind::Starttls, &listen.starttls),
             (Kind::DirectTls, &direct_tls),
@@ -152,6 +167,8 @@ impl Sockets {
             (Kind::Http, &listen.http),
             (Kind::PlainOnLoopback, &listen.plain_on_loopback),
             (Kind::Components, components),
+            (Kind::Servers, servers),
+            (Kind::ServersDirectTls, servers_direct_tls),
         ] {
             xmpp.extend(
                 bind_all(addresses)?

@@ -82,7 +82,7 @@ impl OutgoingConnection {
         let streams = engine.federation().streams();
         let timeout = engine.settings().limits.login_timeout;
         engine.metrics().s2s_outgoing.inc();
-        Self {
+        let mut connection = Self {
             stream: S2sOutStream::new(streams, dial.target.clone(), transport),
             engine: engine.clone(),
             dial,
@@ -94,6 +94,16 @@ impl OutgoingConnection {
             newest: 0,
             unwritten: false,
             reading: false,
+        };
+        connection.begin();
+        connection
+    }
+
+    /// Says the first word: the other server waits for it, so there is nothing to read before.
+    fn begin(&mut self) {
+        let mut nothing = BytesMut::new();
+        while let Some(S2sEffect::Send(bytes)) = self.stream.next_effect(&mut nothing) {
+            self.output.push_back(bytes);
         }
     }
 
@@ -129,6 +139,7 @@ impl OutgoingConnection {
         if self.status == Status::StartTls {
             self.status = Status::Open;
             self.stream.tls_started(info);
+            self.begin();
         }
     }
 

@@ -102,7 +102,10 @@ impl<C: Served> End<C> {
 
     /// Does what can be done; gives what is to be sent.
     async fn work(&mut self) -> Vec<u8> {
-        self.connection.handle(&mut self.input).await;
+        // As the shell does: a connection that has received nothing is not asked.
+        if !self.input.is_empty() {
+            self.connection.handle(&mut self.input).await;
+        }
         let mut sent = Vec::new();
         for bytes in self.connection.output().drain(..) {
             sent.extend_from_slice(&bytes);

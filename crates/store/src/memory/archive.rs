@@ -96,16 +96,7 @@ impl State {
                 });
             }
         }
-        for entry in message.entries() {
-            self.entry(&entry.account)?;
-        }
-        if let (Some(_), Some(entry)) = (&message.subject, &message.recipient) {
-            self.room_entry(&entry.account)?;
-        }
-        let waiting = self.joins_queue(&message)?;
-        if let Some(departure) = &message.outgoing {
-            self.admit_outgoing(message.stanza.len(), departure)?;
-        }
+        let waiting = self.admit(&message)?;
         self.count(message.handled.as_ref())?;
 
         self.id_last = id;
@@ -148,6 +139,20 @@ impl State {
             session.session.handled = handled.count;
         }
         Ok(())
+    }
+
+    /// Looks for whatever may refuse the message; whether it is put into an offline queue.
+    fn admit(&mut self, message: &Message) -> Result<bool> {
+        for entry in message.entries() {
+            self.entry(&entry.account)?;
+        }
+        if let (Some(_), Some(entry)) = (&message.subject, &message.recipient) {
+            self.room_entry(&entry.account)?;
+        }
+        if let Some(departure) = &message.outgoing {
+            self.admit_outgoing(message.stanza.len(), departure)?;
+        }
+        self.joins_queue(message)
     }
 
     /// Whether the message is put into an offline queue.

@@ -17,7 +17,8 @@ mod values;
 pub(crate) use error::ConfigError;
 pub(crate) use reference::{example, reference};
 pub(crate) use sections::{
-    Archive, Clients, Component, Host, Http, Limits, Listen, Log, Push, Registration, Services, Tls,
+    Archive, Clients, Component, Federation, Host, Http, Limits, Listen, Log, Push, Registration,
+    Services, Tls,
 };
 pub(crate) use values::{ContactUri, Domain, LogFormat, LogLevel};
 
@@ -47,6 +48,9 @@ pub(crate) struct Config {
     /// See [`Registration`].
     #[serde(default)]
     pub(crate) registration: Registration,
+    /// See [`Federation`].
+    #[serde(default)]
+    pub(crate) federation: Federation,
     /// See [`Archive`].
     #[serde(default)]
     pub(crate) archive: Archive,
@@ -172,6 +176,7 @@ impl Config {
             archive: Archive::default(),
             services: Services::default(),
             clients: Clients::default(),
+            federation: Federation::default(),
             push: Push::default(),
             http: Http::default(),
             log: Log::default(),
@@ -247,6 +252,10 @@ impl Config {
             ("listen", self.listen != other.listen),
             ("limits", self.limits != other.limits),
             ("registration", self.registration != other.registration),
+            (
+                "federation",
+                !self.federation.differs_in_policies_only(&other.federation),
+            ),
             ("archive", self.archive != other.archive),
             ("services", self.services != other.services),
             ("clients", self.clients != other.clients),

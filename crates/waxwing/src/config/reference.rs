@@ -2,7 +2,8 @@
 
 use super::section::{Field, Section, Value};
 use super::{
-    Archive, Clients, Component, Host, Http, Limits, Listen, Log, Push, Registration, Services, Tls,
+    Archive, Clients, Component, Federation, Host, Http, Limits, Listen, Log, Push, Registration,
+    Services, Tls,
 };
 use std::fmt::Write as _;
 
@@ -13,7 +14,7 @@ pub(crate) fn reference() -> String {
          One TOML file, `/etc/waxwing/waxwing.toml` unless `--config` names another. Two settings \
          suffice:\n\n```toml\ndomains = [\"example.org\"]\ndata = \"/var/lib/waxwing\"\n```\n\n\
          `waxwing check` explains mistakes with their line and column. At SIGHUP the file is read \
-         again: `tls` and `log.level` take effect at once, a change of anything else is reported \
+         again: `tls`, `log.level` and the policies of `federation` take effect at once, a change of anything else is reported \
          as needing a restart, and a file with a mistake changes nothing.\n",
     );
     for section in sections() {
@@ -71,7 +72,7 @@ pub(crate) fn example() -> String {
     out
 }
 
-fn sections() -> [Section; 13] {
+fn sections() -> [Section; 14] {
     [
         top(),
         Listen::reference(),
@@ -81,6 +82,7 @@ fn sections() -> [Section; 13] {
         Archive::reference(),
         Services::reference(),
         Clients::reference(),
+        Federation::reference(),
         Push::reference(),
         Http::reference(),
         Log::reference(),

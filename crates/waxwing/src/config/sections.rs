@@ -2,9 +2,10 @@
 
 use super::section::section;
 use super::values::{
-    AtLeastOne, ContactUri, CreatorsName, Label, LogFormat, LogLevel, MechanismName, SecretText,
-    WebUrl,
+    AtLeastOne, ContactUri, CreatorsName, Domain, Label, LogFormat, LogLevel, MechanismName,
+    PolicyName, SecretText, WebUrl,
 };
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use waxwing_engine::Service;
@@ -34,6 +35,12 @@ section! {
         /// this machine only by default, because the protocol knows no encryption: what people say
         /// crosses it in clear. Port 5347 is customary.
         components: Vec<SocketAddr> = vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 5347))];
+        /// Connections of other servers, in clear until STARTTLS, which they must use. Only used if
+        /// `federation.enabled`. Port 5269 is the registered one.
+        servers: Vec<SocketAddr> = everywhere(5269);
+        /// Connections of other servers with TLS from the first byte (XEP-0368). Only used if
+        /// `federation.enabled`; they find it by the DNS record `_xmpps-server._tcp`.
+        servers_direct_tls: Vec<SocketAddr> = everywhere(5270);
         /// Metrics for Prometheus at `/metrics` and health at `/health`. On this machine only by
         /// default: the figures name no person, but they are nobody else's business.
         metrics: Vec<SocketAddr> = vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 5290))];
@@ -147,6 +154,51 @@ section! {
         /// Rounds of PBKDF2 for new passwords (RFC 7677 § 4). More makes a stolen database harder
         /// to use and each login slower on the client.
         scram_iterations: AtLeastOne = AtLeastOne::new(engine().scram_iterations);
+    }
+}
+
+section! {
+    /// Other servers (RFC 6120 § 13): whether and how this one talks to them. They find it by the DNS
+    /// records `_xmpp-server._tcp` and `_xmpps-server._tcp`, or at the domain itself. The policies can
+    /// be changed while the server runs (SIGHUP); streams that are open go on.
+    struct Federation in "federation" {
+        /// Whether this server talks to others at all.
+        enabled: bool = false;
+        /// What other servers must show: `certificate`, one for their domain by an authority that is
+        /// trusted here, which keeps out whoever can forge DNS or sits on the way; `dialback`, that
+        /// the DNS leads to them (XEP-0220), over TLS, for servers with no such certificate; `block`,
+        /// nothing is exchanged.
+        policy: PolicyName = PolicyName::Certificate;
+        /// The same for single domains and what is below them, such as
+        /// `policies = { "example.net" = "block" }`.
+        policies: BTreeMap<Domain, PolicyName> = BTreeMap::new();
+        /// How many hours a message waits on disk for a server that cannot be reached, before its
+        /// sender is told that it did not arrive. A day covers most people's outages. Presence and
+        /// requests do not wait.
+        wait_hours: AtLeastOne = long(engine_federation().wait.as_secs() / 3600);
+        /// Whether the authorities that the system trusts are trusted.
+        system_authorities: bool = true;
+        /// More authorities: files with certificates (PEM), relative to the data folder.
+        authorities: Vec<PathBuf> = Vec::new();
+        /// Name servers to ask instead of those of the system.
+        name_servers: Vec<SocketAddr> = Vec::new();
+        /// Whether servers at private and local addresses are connected to. Off by default, because a
+        /// name that leads there could make this server knock on doors inside your network.
+        private_addresses: bool = false;
+        /// Largest stanza of another server in bytes; advertised by XEP-0478.
+        stanza_bytes_max: AtLeastOne = size(engine().s2s_stanza_bytes_max);
+        /// Messages that wait on disk from one domain here to one other; more are answered with an
+        /// error.
+        outgoing_messages_max: AtLeastOne = AtLeastOne::new(engine().outgoing_messages_max);
+        /// Bytes of those messages.
+        outgoing_bytes_max: AtLeastOne = long(engine().outgoing_bytes_max);
+        /// Pairs of a domain here and another that something is known of: connections, queues, recent
+        /// failures.
+        links_max: AtLeastOne = size(engine().links_max);
+        /// Stanzas in memory on their way from one domain here to one other.
+        link_stanzas_max: AtLeastOne = size(engine().link_stanzas_max);
+        /// Bytes of those stanzas.
+        link_bytes_max: AtLeastOne = size(engine().link_bytes_max);
     }
 }
 
@@ -327,6 +379,10 @@ fn pubsub() -> waxwing_engine::PubSub {
 
 fn megabytes(bytes: u64) -> AtLeastOne {
     long(bytes >> 20)
+}
+
+fn engine_federation() -> waxwing_engine::Federation {
+    waxwing_engine::Federation::default()
 }
 
 fn clients() -> waxwing_engine::Clients {

@@ -4,11 +4,11 @@ use super::values::{CreatorsName, Label, MechanismName, SecretText};
 use super::{Component, Config, ContactUri, Domain, Services};
 use std::time::Duration;
 use waxwing_engine::{
-    Clients, ComponentSettings, Contacts, Creators, DomainSettings, Limits, PubSub, Service,
-    ServiceSettings, Settings,
+    Clients, ComponentSettings, Contacts, Creators, DomainSettings, Federation, Limits, PubSub,
+    Service, ServiceSettings, Settings,
 };
 use waxwing_proto::sasl::Mechanism;
-use waxwing_proto::stream::component::Secret;
+use waxwing_proto::stream::{component::Secret, s2s::Policies};
 
 impl Config {
     /// The engine's part. Fails only where a file with a secret cannot be read.
@@ -34,7 +34,7 @@ impl Config {
                 sender: self.push.tell_sender,
                 body: self.push.tell_body,
             },
-            federation: waxwing_engine::Federation::default(),
+            federation: self.federation(),
             archive: waxwing_engine::Archives {
                 keep_days: days(self.archive.keep_days),
                 keep_days_max: days(self.archive.keep_days_max),
@@ -110,8 +110,27 @@ impl Config {
         }
     }
 
+    fn federation(&self) -> Federation {
+        Federation {
+            enabled: self.federation.enabled,
+            policies: self.federation_policies(),
+            wait: Duration::from_hours(self.federation.wait_hours.count().into()),
+        }
+    }
+
+    /// Who may talk to this server.
+    pub(crate) fn federation_policies(&self) -> Policies {
+        let domains = self.federation.policies.iter();
+        Policies {
+            default: self.federation.policy.into(),
+            domains: domains
+                .map(|(domain, policy)| (domain.as_str().to_owned(), (*policy).into()))
+                .collect(),
+        }
+    }
+
     fn engine_limits(&self) -> Limits {
-        let limits = &self.limits;
+        let (limits, federation) = (&self.limits, &self.federation);
         Limits {
             stanza_bytes_max: limits.stanza_bytes_max.size(),
             pre_auth_bytes_max: limits.pre_auth_bytes_max.size(),
@@ -127,6 +146,12 @@ impl Config {
             outbox_stanzas_max: limits.outbox_stanzas_max.size(),
             outbox_bytes_max: limits.outbox_bytes_max.size(),
             pending_stanzas_max: limits.pending_stanzas_max.size(),
+            s2s_stanza_bytes_max: federation.stanza_bytes_max.size(),
+            links_max: federation.links_max.size(),
+            link_stanzas_max: federation.link_stanzas_max.size(),
+            link_bytes_max: federation.link_bytes_max.size(),
+            outgoing_messages_max: federation.outgoing_messages_max.count(),
+            outgoing_bytes_max: federation.outgoing_bytes_max.count().into(),
             roster_items_max: limits.roster_items_max.count(),
             roster_groups_max: limits.roster_groups_max.size(),
             roster_name_bytes_max: limits.roster_name_bytes_max.size(),
@@ -144,7 +169,6 @@ impl Config {
             auth_failures_per_address_max: limits.auth_failures_per_address_max.count(),
             auth_failures_per_account_max: limits.auth_failures_per_account_max.count(),
             scram_iterations: limits.scram_iterations.count(),
-            ..Limits::default()
         }
     }
 }
@@ -152,6 +176,16 @@ impl Config {
 /// A number of days of which 0 means no bound.
 fn days(days: u32) -> Option<u32> {
     (days > 0).then_some(days)
+}
+
+impl super::Federation {
+    /// Whether all the rest is the same.
+    pub(crate) fn differs_in_policies_only(&self, other: &Self) -> bool {
+        let mut same = other.clone();
+        same.policy = self.policy;
+        same.policies.clone_from(&self.policies);
+        same == *self
+    }
 }
 
 impl Services {

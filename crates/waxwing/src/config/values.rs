@@ -5,6 +5,7 @@ use waxwing_engine::Service;
 use waxwing_proto::BareJid;
 use waxwing_proto::sasl::Mechanism;
 use waxwing_proto::stream::component::Secret;
+use waxwing_proto::stream::s2s::Policy;
 
 /// A domain that this server answers for, prepared as RFC 7622 § 3.2 asks.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize, Serialize)]
@@ -120,6 +121,28 @@ pub(crate) enum CreatorsName {
     Anyone,
     /// Nobody.
     Nobody,
+}
+
+/// What another server must show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum PolicyName {
+    /// Nothing is exchanged with it.
+    Block,
+    /// A certificate for its domain.
+    Certificate,
+    /// That the DNS leads to it.
+    Dialback,
+}
+
+impl From<PolicyName> for Policy {
+    fn from(name: PolicyName) -> Self {
+        match name {
+            PolicyName::Block => Self::Block,
+            PolicyName::Certificate => Self::Certificate,
+            PolicyName::Dialback => Self::Dialback,
+        }
+    }
 }
 
 /// How log lines look.

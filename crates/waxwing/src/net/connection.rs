@@ -2,7 +2,7 @@
 
 use super::admission::Place;
 use super::listener::{Kind, Shared};
-use super::tls::Role;
+pub(crate) use super::tls::Role;
 use super::transport::{Received, Transport};
 use crate::http;
 use crate::telemetry::metrics::HandshakeOutcome;
@@ -16,7 +16,7 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::timeout;
-use waxwing_engine::{ComponentConnection, Connection, Served, Status};
+use waxwing_engine::{ComponentConnection, Connection, IncomingConnection, Served, Status};
 use waxwing_proto::stream::{self, StreamCondition, StreamError};
 
 /// How long a peer may take to end its direction after we have ended ours.
@@ -46,14 +46,15 @@ pub(crate) async fn run(
     let role = match kind {
         Kind::Https => Role::Web,
         Kind::DirectTlsAndHttps => Role::ClientsAndWeb,
+        Kind::Servers | Kind::ServersDirectTls => Role::Servers,
         _ => Role::Clients,
     };
     let carrier = match kind {
-        Kind::Starttls | Kind::Components => stream::Transport::Plain,
+        Kind::Starttls | Kind::Servers | Kind::Components => stream::Transport::Plain,
         // As good as TLS: nobody is between two programs of one machine. The settings see to it
         // that the address is one of loopback, or the proxy's.
         Kind::PlainOnLoopback | Kind::Http => stream::Transport::Tls(stream::TlsInfo::default()),
-        Kind::DirectTls | Kind::Https | Kind::DirectTlsAndHttps => {
+        Kind::DirectTls | Kind::ServersDirectTls | Kind::Https | Kind::DirectTlsAndHttps => {
             match start_tls(&shared, &mut transport, &role, &mut input).await {
                 Ok(info) => stream::Transport::Tls(info),
                 Err(error) => {
@@ -74,15 +75,24 @@ pub(crate) async fn run(
         return Box::pin(http::serve(shared, wire, carrier, from, slot, stop)).await;
     }
     let slot = (slot.permit, slot.place);
-    if kind == Kind::Components {
-        let connection = ComponentConnection::new(&shared.engine);
-        return serve(shared, connection, wire, slot, stop).await;
+    match kind {
+        Kind::Components => {
+            let connection = ComponentConnection::new(&shared.engine);
+            serve(shared, connection, wire, slot, stop).await;
+        }
+        Kind::Servers | Kind::ServersDirectTls => {
+            let connection = IncomingConnection::new(&shared.engine, carrier);
+            serve(shared, connection, wire, slot, stop).await;
+        }
+        _ => {
+            let connection = Connection::new(&shared.engine, peer.ip(), carrier);
+            serve(shared, connection, wire, slot, stop).await;
+        }
     }
-    let connection = Connection::new(&shared.engine, peer.ip(), carrier);
-    serve(shared, connection, wire, slot, stop).await;
 }
 
-/// Serves whoever is at the other end of a transport, with what was read from it.
+/// Serves whoever is at the other end of a transport, with what was read from it. A connection that
+/// we have made has no place among those that are not authenticated.
 pub(crate) async fn serve(
     shared: std::sync::Arc<Shared>,
     connection: impl Served,
@@ -338,6 +348,7 @@ pub(crate) mod tests {
             handshake_timeout: Duration::from_secs(5),
             keepalive: Duration::from_mins(10),
             web: http::Web::new(config),
+            private_addresses: false,
             write_timeout: Duration::from_secs(5),
         })
     }

@@ -44,6 +44,10 @@ pub(crate) enum Kind {
     DirectTlsAndHttps,
     /// HTTP in clear, from a reverse proxy.
     Http,
+    /// Other servers, in clear until STARTTLS.
+    Servers,
+    /// Other servers, with TLS (XEP-0368).
+    ServersDirectTls,
 }
 
 impl Kind {
@@ -57,6 +61,8 @@ impl Kind {
             Self::Https => "https",
             Self::DirectTlsAndHttps => "direct_tls_and_https",
             Self::Http => "http",
+            Self::Servers => "servers",
+            Self::ServersDirectTls => "servers_direct_tls",
         }
     }
 }
@@ -83,6 +89,8 @@ pub(crate) struct Shared {
     pub(crate) keepalive: Duration,
     /// What is served by HTTP.
     pub(crate) web: Web,
+    /// Whether servers at private addresses are connected to.
+    pub(crate) private_addresses: bool,
     /// How long a peer may take nothing.
     pub(crate) write_timeout: Duration,
 }
@@ -195,7 +203,7 @@ impl Drop for Open {
 }
 
 /// Sets what every connection needs.
-fn prepare(tcp: &TcpStream, keepalive: Duration) -> io::Result<()> {
+pub(crate) fn prepare(tcp: &TcpStream, keepalive: Duration) -> io::Result<()> {
     // Stanzas are small and each write is whole; Nagle would only delay them.
     tcp.set_nodelay(true)?;
     let keepalive = TcpKeepalive::new()

@@ -5,7 +5,7 @@
 
 use super::tls::{Role, Setup, speaks_http};
 use bytes::{Buf as _, Bytes, BytesMut};
-use rustls::ServerConnection;
+use rustls::Connection;
 use std::collections::VecDeque;
 use std::io::{self, BufRead as _, ErrorKind, IoSlice, Read, Write};
 use std::pin::Pin;
@@ -29,7 +29,7 @@ const SLICES_MAX: usize = 64;
 #[derive(Debug)]
 pub(crate) struct Transport {
     tcp: TcpStream,
-    tls: Option<Box<ServerConnection>>,
+    tls: Option<Box<Connection>>,
 }
 
 /// What a read gave.
@@ -47,7 +47,7 @@ impl Transport {
         Self { tcp, tls: None }
     }
 
-    /// Does the TLS handshake as the server. Computation happens only with a permit of `gate`, so
+    /// Does the TLS handshake. Computation happens only with a permit of `gate`, so
     /// that a flood of handshakes leaves workers to those who are logged in. What the client sent
     /// right behind its last handshake message is put into `input`.
     pub(crate) async fn start_tls(
@@ -56,7 +56,7 @@ impl Transport {
         gate: &Semaphore,
         input: &mut BytesMut,
     ) -> io::Result<TlsInfo> {
-        let mut tls = Box::new(setup.connection(role).map_err(io::Error::other)?);
+        let mut tls = Box::new(setup.connection(role)?);
         let done = handshake(&mut self.tcp, &mut tls, gate).await;
         if let Err(error) = done {
             // The alert tells the peer why; if it does not fit the socket now it is not worth waiting.
@@ -222,11 +222,7 @@ impl Transport {
     }
 }
 
-async fn handshake(
-    tcp: &mut TcpStream,
-    tls: &mut ServerConnection,
-    gate: &Semaphore,
-) -> io::Result<()> {
+async fn handshake(tcp: &mut TcpStream, tls: &mut Connection, gate: &Semaphore) -> io::Result<()> {
     loop {
         while tls.wants_write() {
             match tls.write_tls(&mut Socket(&mut *tcp)) {
@@ -264,7 +260,7 @@ fn read_plain(tcp: &TcpStream, input: &mut BytesMut) -> io::Result<Received> {
     }
 }
 
-fn take_plaintext(tls: &mut ServerConnection, input: &mut BytesMut) -> io::Result<()> {
+fn take_plaintext(tls: &mut Connection, input: &mut BytesMut) -> io::Result<()> {
     let mut reader = tls.reader();
     loop {
         let chunk = match reader.fill_buf() {
