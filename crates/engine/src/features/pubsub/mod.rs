@@ -28,6 +28,8 @@ mod event;
 mod hosted;
 mod last;
 mod list;
+#[cfg(test)]
+mod matrix;
 mod node;
 mod nodes;
 mod options;

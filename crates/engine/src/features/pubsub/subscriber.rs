@@ -24,7 +24,8 @@ impl Given<'_> {
         }
         let existing = known.subscription(jid);
         let waits = config.access == Access::Authorize && self.asker.affiliation.is_none();
-        let pending = existing.map_or(waits, |existing| existing.pending);
+        // Who asked while an owner had to approve need not wait where nobody has to any more.
+        let pending = waits && existing.is_none_or(|existing| existing.pending);
         let state = if pending {
             Subscribed::Pending
         } else {
