@@ -6,6 +6,7 @@
 
 mod archive;
 mod durable;
+mod pubsub;
 mod server;
 
 use crate::process::{Fault, Result, at, build_programs, output, program, target};
@@ -54,9 +55,10 @@ pub(crate) fn command(arguments: &[String]) -> Result {
         [] => bench(&Plan::FULL),
         ["--smoke"] => bench(&Plan::SMOKE),
         ["--durable", rest @ ..] => durable::bench(&durable::Plan::parse(rest)?),
+        ["--pubsub"] => pubsub::bench(&pubsub::Plan::FULL),
         ["--archive"] => archive::bench(&archive::Plan::FULL),
         _ => Err(Fault::new(format!(
-            "bench [--smoke] | {} | bench --archive",
+            "bench [--smoke] | {} | bench --archive | bench --pubsub",
             durable::USAGE
         ))),
     }
@@ -86,6 +88,7 @@ pub(crate) fn bench(plan: &Plan) -> Result {
     if plan.profile == "dev" {
         durable::bench(&durable::Plan::smoke())?;
         archive::bench(&archive::Plan::SMOKE)?;
+        pubsub::bench(&pubsub::Plan::SMOKE)?;
     }
     if plan.profile == "dev" {
         println!("\nA debug build and a tiny load: these figures only show that it runs.");

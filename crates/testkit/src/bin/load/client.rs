@@ -251,6 +251,17 @@ impl Client {
         })
     }
 
+    /// Waits for something and gives what is whole of it.
+    pub(crate) async fn take(&mut self) -> Result<BytesMut> {
+        self.read().await?;
+        let mut whole = 0;
+        for end in [&b"</message>"[..], b"</iq>", b"</presence>"] {
+            let at = memmem::rfind(&self.input, end).map_or(0, |at| at + end.len());
+            whole = whole.max(at);
+        }
+        Ok(self.input.split_to(whole))
+    }
+
     /// Asks and reads until the answer to this id has come whole; gives everything that came.
     pub(crate) async fn ask(&mut self, request: &str, id: &str) -> Result<BytesMut> {
         self.send(request.as_bytes()).await?;

@@ -16,6 +16,7 @@ mod idle;
 mod pages;
 mod peer;
 mod process;
+mod pubsub;
 mod relay;
 mod secure;
 
@@ -32,13 +33,17 @@ load durable OPTIONS                 one-to-one messages that are archived, betw
                                      acknowledge; prints names and values
 load peer OPTIONS                    becomes another server, with a new folder
 load pages OPTIONS                   reads the archive of an account; prints pages a second
+load publish OPTIONS                  one item after the other for many subscribers; prints microseconds
+                                     of server CPU for each notification
+load contacts OPTIONS                 comes online with many contacts that have an item each; prints
+                                     milliseconds of server CPU each time
 load hibernate OPTIONS               sessions whose clients are away; prints KiB of memory each
 load idle OPTIONS                    idle sessions; prints KiB of server memory each
 
 options: --kind xmpp|relay --transport plain|tls --address A --pid P --folder F
          --pairs 50 --window 10 --messages 500000
          --seconds 8 --account receiver0 --readers 1 --peer prosody
-         --sessions 5000 --accounts 1000";
+         --sessions 5000 --accounts 1000 --contacts 500 --times 20";
 
 fn main() -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -59,6 +64,8 @@ async fn run() -> Result<()> {
         "durable" => durable::run(&options).await,
         "peer" => peer::become_server(&options),
         "pages" => pages::run(&options).await,
+        "publish" => pubsub::publish(&options).await,
+        "contacts" => pubsub::contacts(&options).await,
         "hibernate" => hibernate::run(&options).await,
         "idle" => idle::run(&options).await,
         _ => Err(HELP.into()),
