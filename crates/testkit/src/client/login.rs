@@ -48,6 +48,7 @@ impl Client {
             features: Some(&features),
             sasl2: login.sasl2,
             bind: bind.then_some(resource),
+            inline: "",
         };
         let success = match self.exchange(request, user, &password, patience).await? {
             Ok(success) => success,
@@ -120,9 +121,31 @@ impl Client {
             features: None,
             sasl2: false,
             bind: None,
+            inline: "",
         };
         let outcome = self.exchange(request, user, password, patience).await?;
         Ok(outcome.err())
+    }
+
+    /// Authenticates by XEP-0388, where `features` offer it, and asks for something else along with
+    /// it: `inline`, written out. Gives `<success/>`, or the condition of the failure; the stream's
+    /// features come next.
+    pub async fn authenticate_with(
+        &mut self,
+        features: &Element,
+        (user, password): (&str, &str),
+        inline: &str,
+        patience: Duration,
+    ) -> Result<Result<Element, String>, String> {
+        let mechanism = choose_of(&offered(features, true)?, None)?;
+        let request = Request {
+            mechanism: &mechanism,
+            features: Some(features),
+            sasl2: true,
+            bind: None,
+            inline,
+        };
+        self.exchange(request, user, password, patience).await
     }
 
     /// The element of success, or the condition of the failure.
@@ -283,6 +306,8 @@ struct Request<'a> {
     sasl2: bool,
     /// Bind a resource with this tag, in the same step.
     bind: Option<&'a str>,
+    /// What else is asked for, written out.
+    inline: &'a str,
 }
 
 impl Request<'_> {
@@ -300,9 +325,10 @@ impl Request<'_> {
             let tag = Escaped(tag);
             format!("<bind xmlns='{}'><tag>{tag}</tag></bind>", ns::BIND2)
         });
+        let inline = self.inline;
         format!(
             "<authenticate xmlns='{ns}' mechanism='{mechanism}'>\
-             <initial-response>{initial}</initial-response>{bind}</authenticate>"
+             <initial-response>{initial}</initial-response>{bind}{inline}</authenticate>"
         )
     }
 

@@ -45,6 +45,46 @@ pub(crate) async fn authenticated(connector: Connector, account: u32) -> Step<(C
     Ok((client, features))
 }
 
+/// A stream on which a login was done by XEP-0388.
+pub(crate) struct Inline {
+    pub(crate) client: Client,
+    /// What the server offers now.
+    pub(crate) features: Element,
+    pub(crate) success: Element,
+}
+
+/// [`authenticated`] by XEP-0388, asking for `inline` along with it. None where the server does not
+/// offer it.
+pub(crate) async fn authenticated_inline(
+    connector: Connector,
+    account: u32,
+    inline: &str,
+) -> Step<Option<Inline>> {
+    let mut client = connector.connect().await.map_err(|_| Break::Cut)?;
+    let features = client.open_stream(DOMAIN, PATIENCE).await.map_err(cut_or)?;
+    if features.child("authentication", ns::SASL2).is_none() {
+        return Ok(None);
+    }
+    let user = account_name(account);
+    let success = client
+        .authenticate_with(&features, (&user, PASSWORD), inline, PATIENCE)
+        .await
+        .map_err(cut_or)?
+        .map_err(|condition| Break::Wrong(format!("login refused: {condition}")))?;
+    let features = if success.child("resumed", ns::SM).is_some() {
+        // § 5 of XEP-0198 goes on where the session was: nothing more is offered.
+        features
+    } else {
+        let features = next(&mut client, PATIENCE).await?;
+        features.ok_or_else(|| Break::Wrong("no features after the login".into()))?
+    };
+    Ok(Some(Inline {
+        client,
+        features,
+        success,
+    }))
+}
+
 /// The client's own steps tell in words what came instead of what they expect.
 pub(crate) fn cut_or(text: String) -> Break {
     let is_cut = ["Some(Cut)", "Some(Torn)", "os error"]

@@ -4,7 +4,7 @@ use super::{Device, Kind, Management, Occasion, Sent};
 use crate::{
     archive,
     entry::{Beginning, Entry},
-    session::{Break, PATIENCE, Step, authenticated, cut_or, next, send},
+    session::{Break, PATIENCE, Step, authenticated, authenticated_inline, cut_or, next, send},
     values::Values,
 };
 use waxwing_proto::ns;
@@ -16,10 +16,9 @@ impl Device {
         self.connection += 1;
         self.catching_up = true;
         self.newest = None;
-        let (mut client, features) = authenticated(self.world.connector, self.id.account).await?;
-        self.world.note_login();
         let resumable = self.sm.as_ref().is_some_and(|sm| sm.id.is_some());
-        let beginning = if resumable && self.resume(&mut client).await? {
+        let (mut client, features, resumed) = self.log_in().await?;
+        let beginning = if resumed {
             // A connection before may have ended while it was catching up.
             self.catching_up = self.behind;
             Beginning::Resumed
@@ -48,26 +47,60 @@ impl Device {
         Ok(client)
     }
 
-    /// XEP-0198 § 5; false if the server will not.
-    async fn resume(&mut self, client: &mut Client) -> Step<bool> {
-        let Some((id, received)) = self
-            .sm
-            .as_ref()
-            .and_then(|sm| Some((sm.id.clone()?, sm.received)))
-        else {
-            return Ok(false);
+    /// Logs in and, where there is something to resume, resumes it: some clients along with the login
+    /// (XEP-0388), the others afterwards. Gives what the server offers, and whether it was resumed.
+    async fn log_in(&mut self) -> Step<(Client, Element, bool)> {
+        let (connector, account) = (self.world.connector, self.id.account);
+        let request = self.request_to_resume();
+        if self.id.index == 1 {
+            let inline = request.as_deref().unwrap_or_default();
+            if let Some(done) = authenticated_inline(connector, account, inline).await? {
+                self.world.note_login();
+                let mut client = done.client;
+                let mut answers = done
+                    .success
+                    .children()
+                    .filter(|child| child.name.0 == ns::SM);
+                let resumed = match (&request, answers.next()) {
+                    (None, _) => false,
+                    (Some(_), Some(answer)) => self.was_resumed(&mut client, answer).await?,
+                    (Some(_), None) => {
+                        return Err(Break::Wrong("no answer to an inline <resume/>".into()));
+                    }
+                };
+                return Ok((client, done.features, resumed));
+            }
+        }
+        let (mut client, features) = authenticated(connector, account).await?;
+        self.world.note_login();
+        let Some(request) = request else {
+            return Ok((client, features, false));
         };
-        let id = waxwing_testkit::xml::Escaped(&id);
-        let request = format!("<resume xmlns='{}' h='{received}' previd='{id}'/>", ns::SM);
-        send(client, &request).await?;
-        let answer = next(client, PATIENCE).await?;
+        send(&mut client, &request).await?;
+        let answer = next(&mut client, PATIENCE).await?;
         let answer = answer.ok_or_else(|| Break::Wrong("no answer to <resume/>".into()))?;
+        let resumed = self.was_resumed(&mut client, &answer).await?;
+        Ok((client, features, resumed))
+    }
+
+    fn request_to_resume(&self) -> Option<String> {
+        let sm = self.sm.as_ref()?;
+        let (id, received) = (sm.id.as_deref()?, sm.received);
+        let id = waxwing_testkit::xml::Escaped(id);
+        Some(format!(
+            "<resume xmlns='{}' h='{received}' previd='{id}'/>",
+            ns::SM
+        ))
+    }
+
+    /// Takes the answer to a request to resume (XEP-0198 § 5); false if the server will not.
+    async fn was_resumed(&mut self, client: &mut Client, answer: &Element) -> Step<bool> {
         let h = answer.attr("h").and_then(|h| h.parse().ok());
         if let Some(h) = h {
             self.acked(h);
         }
         if answer.is("failed", ns::SM) {
-            eprintln!("{} may not resume {}: {answer}", self.id, id.0);
+            eprintln!("{} may not resume its session: {answer}", self.id);
             self.end_stream();
             return Ok(false);
         }
