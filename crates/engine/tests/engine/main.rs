@@ -12,6 +12,7 @@ mod network;
 mod pubsub;
 mod resumption;
 mod revocation;
+mod rooms;
 mod roster;
 mod server;
 mod sessions;

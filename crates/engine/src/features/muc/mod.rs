@@ -40,6 +40,7 @@ mod table;
 mod tell;
 #[cfg(test)]
 mod tests;
+mod vcard;
 
 pub(crate) use arrive::Carried;
 pub(crate) use table::{Rooms, recover};
@@ -97,11 +98,14 @@ pub(crate) const FEATURE: Feature = Feature {
         room(ns::STANZA_ID),
         room(ns::OCCUPANT_ID),
         room(ns::REGISTER),
+        room(ns::VCARD),
     ],
     iq: &[
         to_service(ns::DISCO_INFO, discover::service_info),
         to_service(ns::DISCO_ITEMS, discover::service_items),
         to_room(IqKind::Get, "query", ns::DISCO_INFO, discover::room_info),
+        to_room(IqKind::Get, "vCard", ns::VCARD, vcard::get),
+        to_room(IqKind::Set, "vCard", ns::VCARD, vcard::set),
         to_room(IqKind::Get, "query", ns::DISCO_ITEMS, discover::room_items),
         to_room(IqKind::Get, "query", ns::MUC_ADMIN, requests::list),
         to_room(IqKind::Set, "query", ns::MUC_ADMIN, requests::administer),

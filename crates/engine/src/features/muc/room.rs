@@ -12,6 +12,7 @@ use super::{
     people::Change,
     rights::{Action, Affiliation, Role, may},
     speech::{Past, Said, Spoken, Subject},
+    tell::status,
 };
 use hashbrown::HashMap;
 use std::{
@@ -114,6 +115,8 @@ pub(crate) enum Event {
     Changed(Change),
     /// Roles have changed, by whom and why.
     Roles(super::people::RoleChanges),
+    /// Its picture has changed, and that is on disk.
+    Redecorated,
     /// What was said at this time is not told to newcomers any more.
     Forgotten(Micros),
     /// The room is no more, and that is on disk.
@@ -191,6 +194,10 @@ impl Room {
             Event::Changed(change) => self.change(change, &mut effects),
             Event::Roles(changes) => {
                 self.change_roles(&changes, &mut effects);
+                Ok(())
+            }
+            Event::Redecorated => {
+                self.announce(&[status::CONFIGURED], &mut effects);
                 Ok(())
             }
             Event::Forgotten(at) => {
