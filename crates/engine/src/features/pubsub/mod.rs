@@ -58,7 +58,7 @@ use crate::{
     feature::{Coverage, Feature, IqCx, IqHandler, IqKind, IqRoute, Place, Reply, Who, Xep},
 };
 use errors::Refusal;
-use request::Request;
+use request::{Publish, Request};
 use service::Call;
 use waxwing_proto::{BareJid, ns, stanza::StanzaError};
 use waxwing_store::BoxFuture;
@@ -151,6 +151,20 @@ async fn answer(cx: &IqCx<'_>, request: Result<Request, Refusal>) -> Result<Repl
         changed(cx.engine, cx.to, node, &request).await;
     }
     Ok(payload.map_or(Reply::Empty, Reply::Payload))
+}
+
+impl Request {
+    /// The node that it may have changed.
+    fn changes(&self) -> Option<&str> {
+        match self {
+            Self::Publish(Publish { node, .. })
+            | Self::Retract { node, .. }
+            | Self::Configure(node, Some(_))
+            | Self::Delete { node, .. }
+            | Self::Purge(node) => Some(node),
+            _ => None,
+        }
+    }
 }
 
 /// What else an account shows is made from some nodes.

@@ -158,18 +158,6 @@ pub(super) enum Subscribed {
 }
 
 impl Request {
-    /// The node that it may have changed.
-    pub(super) fn changes(&self) -> Option<&str> {
-        match self {
-            Self::Publish(Publish { node, .. })
-            | Self::Retract { node, .. }
-            | Self::Configure(node, Some(_))
-            | Self::Delete { node, .. }
-            | Self::Purge(node) => Some(node),
-            _ => None,
-        }
-    }
-
     /// Reads the child of a `get`.
     pub(super) fn get(pubsub: Element<'_>) -> Result<Self, Refusal> {
         let beside =
