@@ -20,6 +20,7 @@ import login
 import messaging
 import pep
 import profanity
+import pubsub
 import push
 import resumption
 import rooms
@@ -28,7 +29,7 @@ import xmppjs
 from servers import start
 
 MODULES = [
-    login, messaging, archive, resumption, services, rooms, pep, encryption, component, push, account,
+    login, messaging, archive, resumption, services, rooms, pep, pubsub, encryption, component, push, account,
     profanity, xmppjs,
 ]
 

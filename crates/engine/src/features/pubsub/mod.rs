@@ -83,6 +83,12 @@ pub const FEATURE: Feature = Feature {
             coverage: Coverage::Complete,
         },
         Xep {
+            number: 413,
+            version: "0.2.0",
+            title: "Order-By",
+            coverage: Coverage::Partial("of items, not of archives"),
+        },
+        Xep {
             number: 223,
             version: "1.1.1",
             title: "Persistent Storage of Private Data via PubSub",
