@@ -84,7 +84,7 @@ pub const FEATURE: Feature = Feature {
         },
         Xep {
             number: 413,
-            version: "0.2.0",
+            version: "0.2.1",
             title: "Order-By",
             coverage: Coverage::Partial("of items, not of archives"),
         },
