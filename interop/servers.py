@@ -22,6 +22,7 @@ class Server:
     starttls_port: int
     direct_tls_port: int
     component_port: int
+    https_port: int
     certificate: Path
     log: Path
     process: subprocess.Popen
@@ -58,7 +59,7 @@ class Server:
 def start(name: str, folder: Path, binary: str | None):
     """Starts the server, waits until its ports answer, and stops it at the end."""
     certificate, key = self_signed(folder)
-    ports = free_ports(4)
+    ports = free_ports(5)
     make = {"waxwing": waxwing, "prosody": prosody}[name]
     command, add_account, admin, environment = make(folder, certificate, key, ports, binary)
     log = folder / "server.log"
@@ -75,8 +76,8 @@ def start(name: str, folder: Path, binary: str | None):
             )
 
     server = Server(
-        name, folder, ports[0], ports[1], ports[3], certificate, log, launch(), add_account, admin,
-        launch,
+        name, folder, ports[0], ports[1], ports[3], ports[4], certificate, log, launch(), add_account,
+        admin, launch,
     )
     try:
         server.wait()
@@ -103,6 +104,7 @@ starttls = ["127.0.0.1:{ports[0]}"]
 direct_tls = ["127.0.0.1:{ports[1]}"]
 metrics = ["127.0.0.1:{ports[2]}"]
 components = ["127.0.0.1:{ports[3]}"]
+https = ["127.0.0.1:{ports[4]}"]
 [component."{COMPONENT}"]
 secret = "{COMPONENT_SECRET}"
 [registration]

@@ -1,9 +1,11 @@
-"""xmpp.js on Node: SASL2, Bind 2 and tokens (FAST), which slixmpp and Profanity do not have."""
+"""xmpp.js on Node, by TCP and by WebSocket: SASL2, Bind 2 and tokens (FAST), which slixmpp and Profanity do not have."""
 
 import asyncio
 import contextlib
 import json
 import os
+import ssl
+import urllib.request
 import uuid
 from pathlib import Path
 
@@ -69,6 +71,7 @@ async def login(server, user, agent, **more):
         json.dumps(order),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
+        limit=1024 * 1024,
         env=dict(os.environ, NODE_EXTRA_CA_CERTS=str(server.certificate)),
     )
     try:
@@ -125,6 +128,41 @@ async def test_tokens_from_the_first_login_to_the_sign_out(server):
     async with login(server, user, agent, password=PASSWORD) as last:
         online, token = await last.online()
         assert online["mechanisms"] == ["SCRAM-SHA-1"] and token, online
+
+
+async def test_the_same_over_websocket(server):
+    if server.name != "waxwing":
+        print("   not against Prosody, which has SASL2 in community modules only")
+        return
+    user, agent = fresh("websocket"), str(uuid.uuid4())
+    server.add_account(user, PASSWORD)
+    # Found as a web client finds it (XEP-0156).
+    found = f"https://{server.domain}:{server.https_port}/.well-known/host-meta.json"
+    trust = ssl.create_default_context(cafile=server.certificate)
+    with urllib.request.urlopen(found, context=trust, timeout=SECONDS) as answer:
+        assert answer.headers["Access-Control-Allow-Origin"] == "*", answer.headers
+        links = {link["rel"]: link["href"] for link in json.load(answer)["links"]}
+    service = links["urn:xmpp:alt-connections:websocket"]
+    assert service.startswith("wss://"), links
+    async with login(server, user, agent, service=service, password=PASSWORD) as first:
+        online, token = await first.online()
+        assert online["acknowledgements"], "stream management was not enabled inline"
+        address = online["address"]
+        # Beside a client on TCP; each gets what the other says, larger than one short frame.
+        async with login(server, user, str(uuid.uuid4()), password=PASSWORD) as other:
+            elsewhere, _ = await other.online()
+            for body in ("short", "x" * 200, "y" * 70_000):
+                first.say(elsewhere["address"], body)
+                message, _ = await other.until("message")
+                assert message["body"] == body, message
+                other.say(address, body)
+                message, _ = await first.until("message")
+                assert message["body"] == body, message
+    async with login(server, user, agent, service=service, token=token) as again:
+        online, newer = await again.online()
+        assert online["mechanisms"] == ["HT-SHA-256-NONE"], online
+        assert online["address"] == address, "the same client has another resource"
+        assert newer and newer["token"] != token["token"], "the token was not rotated"
 
 
 async def test_a_token_that_is_void_falls_back_to_the_password(server):

@@ -7,6 +7,7 @@
 //! before may want it now.
 
 mod login;
+mod websocket;
 
 use crate::{
     Engine,
@@ -23,6 +24,7 @@ use std::{
     future::{Future, poll_fn},
     net::IpAddr,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -30,7 +32,10 @@ use tokio::time::{Instant, Sleep};
 use waxwing_proto::{
     sm,
     stanza::{Condition, StanzaError},
-    stream::{C2sStream, Effect, Reply, StreamCondition, StreamError, TlsInfo, Transport},
+    stream::{
+        C2sSettings, C2sStream, Effect, Ids, Reply, StreamCondition, StreamError, TlsInfo,
+        Transport,
+    },
 };
 
 /// How many deliveries one event takes from the outbox, so that one write carries them.
@@ -99,17 +104,27 @@ pub struct Connection {
 impl Connection {
     /// A connection that has just been accepted from `peer`.
     pub fn new(engine: &Engine, peer: IpAddr, transport: Transport) -> Self {
+        let stream = |settings, ids| C2sStream::new(settings, transport, ids);
+        Self::with(engine, peer, stream, Output::default())
+    }
+
+    fn with(
+        engine: &Engine,
+        peer: IpAddr,
+        stream: impl FnOnce(Arc<C2sSettings>, Ids) -> C2sStream,
+        output: Output,
+    ) -> Self {
         engine.metrics().connections.inc();
         let env = engine.env().clone();
-        let ids: waxwing_proto::stream::Ids = std::sync::Arc::new(move || env.token());
+        let ids: Ids = Arc::new(move || env.token());
         let login_deadline = Instant::now() + engine.settings().limits.login_timeout;
         Self {
-            stream: C2sStream::new(engine.streams().clone(), transport, ids),
+            stream: stream(engine.streams().clone(), ids),
             engine: engine.clone(),
             made: engine.registry().next_generation(),
             peer,
             session: None,
-            output: Output::default(),
+            output,
             enabling: None,
             over: false,
             logging_in: LoggingIn::default(),
@@ -365,6 +380,8 @@ impl Connection {
                     }
                 }
             }
+            Effect::Control(bytes) => self.output.control(bytes),
+            Effect::Lost => self.status = Status::Closing,
             Effect::Close => {
                 self.over = true;
                 self.status = Status::Closing;

@@ -7,12 +7,15 @@ use std::collections::VecDeque;
 use waxwing_proto::{
     sm::{Nonza, Outbound, Pace, TooHigh},
     stanza::{Kind, Sealed},
+    stream::websocket::Outgoing,
 };
 
 /// The queue of one connection.
 #[derive(Debug, Default)]
 pub struct Output {
     bytes: VecDeque<Bytes>,
+    /// What puts elements into messages, where a WebSocket carries the stream.
+    websocket: Option<Box<Outgoing>>,
     /// Bytes of the server's own stanzas among those not yet written.
     own_bytes: usize,
     unacknowledged: Option<Box<Outbound<Sent>>>,
@@ -68,6 +71,14 @@ pub(crate) struct Acknowledged {
 }
 
 impl Output {
+    /// For a stream that a WebSocket carries.
+    pub(crate) fn over_websocket() -> Self {
+        Self {
+            websocket: Some(Box::default()),
+            ..Self::default()
+        }
+    }
+
     /// The bytes to be written, in order.
     pub fn bytes(&mut self) -> &mut VecDeque<Bytes> {
         &mut self.bytes
@@ -75,6 +86,14 @@ impl Output {
 
     /// Queues what is no stanza: headers, negotiation, acknowledgements.
     pub(crate) fn raw(&mut self, bytes: Bytes) {
+        match &mut self.websocket {
+            Some(websocket) => websocket.elements(&bytes, &mut self.bytes),
+            None => self.bytes.push_back(bytes),
+        }
+    }
+
+    /// Queues what is no part of the stream.
+    pub(crate) fn control(&mut self, bytes: Bytes) {
         self.bytes.push_back(bytes);
     }
 
@@ -84,7 +103,7 @@ impl Output {
         if self.resumable {
             self.sealed(&Sealed::from_bytes(Kind::Iq, stanza));
         } else {
-            self.bytes.push_back(stanza);
+            self.whole(stanza);
             self.sent(Sent::Nothing);
         }
     }
@@ -137,7 +156,7 @@ impl Output {
 
     /// Queues a message of the offline queue.
     pub(crate) fn waiting(&mut self, message: Bytes, id: u64) {
-        self.bytes.push_back(message);
+        self.whole(message);
         self.sent(Sent::Waiting(id));
     }
 
@@ -208,8 +227,21 @@ impl Output {
     }
 
     fn write(&mut self, stanza: &Sealed) {
+        if self.websocket.is_some() {
+            let chunks: smallvec::SmallVec<[_; 8]> = stanza.chunks().collect();
+            Outgoing::stanza(chunks.iter().copied(), &mut self.bytes);
+            return;
+        }
         let chunks = stanza.chunks().filter(|chunk| !chunk.is_empty());
         self.bytes.extend(chunks.cloned());
+    }
+
+    fn whole(&mut self, stanza: Bytes) {
+        if self.websocket.is_some() {
+            Outgoing::stanza([&stanza], &mut self.bytes);
+        } else {
+            self.bytes.push_back(stanza);
+        }
     }
 
     /// The stanza as it is kept: where many are, each in memory of its own.

@@ -6,7 +6,7 @@ use crate::{
 };
 use bytes::{Bytes, BytesMut};
 use std::{collections::VecDeque, future::Future};
-use waxwing_proto::stream::{StreamCondition, TlsInfo};
+use waxwing_proto::stream::{StreamCondition, StreamError, TlsInfo};
 
 /// A connection as the shell sees it; see [`Connection`] for how one is served.
 pub trait Served: Send {
@@ -29,6 +29,10 @@ pub trait Served: Send {
     fn tls_started(&mut self, info: TlsInfo);
     /// Ends the stream with an error, after what is already queued.
     fn shutdown(&mut self, condition: StreamCondition);
+    /// What to say before the connection is cut off for this error, instead of what is queued.
+    fn last_words(&mut self, error: &StreamError) -> VecDeque<Bytes> {
+        VecDeque::from([error.element(), Bytes::from_static(b"</stream:stream>")])
+    }
     /// Waits for the next event. Cancel-safe: nothing is taken that is not returned.
     fn event(&mut self) -> impl Future<Output = Self::Event> + Send;
     /// Carries out an event.
@@ -63,6 +67,9 @@ impl Served for Connection {
     }
     fn shutdown(&mut self, condition: StreamCondition) {
         Self::shutdown(self, condition);
+    }
+    fn last_words(&mut self, error: &StreamError) -> VecDeque<Bytes> {
+        Self::last_words(self, error)
     }
     fn event(&mut self) -> impl Future<Output = Event> + Send {
         Self::event(self)

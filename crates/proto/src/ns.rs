@@ -88,6 +88,8 @@ pub const SM: &str = "urn:xmpp:sm:3";
 pub const CSI: &str = "urn:xmpp:csi:0";
 /// Carbons (XEP-0280).
 pub const CARBONS: &str = "urn:xmpp:carbons:2";
+/// The stream's tags on WebSocket (RFC 7395).
+pub const FRAMING: &str = "urn:ietf:params:xml:ns:xmpp-framing";
 /// Forwarding (XEP-0297).
 pub const FORWARD: &str = "urn:xmpp:forward:0";
 /// Rooms (XEP-0045).

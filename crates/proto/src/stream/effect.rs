@@ -14,6 +14,11 @@ use std::fmt;
 pub enum Effect {
     /// Send these bytes.
     Send(Bytes),
+    /// Send these bytes as they are: a control frame of a WebSocket.
+    Control(Bytes),
+    /// The peer has closed the WebSocket, or broken its rules, without ending the stream: flush and
+    /// close the transport. The session can be resumed. Last.
+    Lost,
     /// `<proceed/>` was sent: flush, read no more in clear, start TLS on the transport, then call
     /// [`C2sStream::tls_started`](super::C2sStream::tls_started).
     StartTls,
@@ -108,6 +113,8 @@ impl fmt::Debug for Effect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Send(bytes) => write!(f, "Send({} bytes)", bytes.len()),
+            Self::Control(bytes) => write!(f, "Control({} bytes)", bytes.len()),
+            Self::Lost => f.write_str("Lost"),
             Self::StartTls => f.write_str("StartTls"),
             Self::Opened { host } => f.debug_struct("Opened").field("host", host).finish(),
             Self::Credentials {
@@ -192,6 +199,8 @@ pub enum Reply {
 pub enum End {
     /// The peer sent its end tag, or a stream error.
     Peer,
+    /// The peer closed the WebSocket without ending the stream, or broke its rules.
+    Gone,
     /// We ended it without an error.
     Local,
     /// We ended it with this error.

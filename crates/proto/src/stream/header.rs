@@ -25,24 +25,40 @@ pub(super) struct Header {
     pub(super) lang: Option<String>,
 }
 
+/// How a client's header is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    /// `<stream:stream>` (RFC 6120 § 4.7).
+    Stream,
+    /// `<open/>` (RFC 7395 § 3.4).
+    Open,
+}
+
 /// Judges a client's header. `current` is the host of the stream if this is a restart.
 pub(super) fn judge(
     tree: &Tree,
     current: Option<&str>,
     settings: &C2sSettings,
+    form: Form,
 ) -> Result<Header, StreamError> {
     let root = tree.root();
-    if root.ns() != ns::STREAM {
+    let (name, namespace) = match form {
+        Form::Stream => ("stream", ns::STREAM),
+        Form::Open => ("open", ns::FRAMING),
+    };
+    if root.ns() != namespace {
         return Err(StreamCondition::InvalidNamespace.into());
     }
-    if root.name() != "stream" {
+    if root.name() != name {
         return Err(StreamError::new(StreamCondition::BadFormat).text("the root must be a stream"));
     }
     // The content namespace is the default one or, the other way of RFC 6120 § 4.8.2, none.
-    if !matches!(
-        tree.declared_default_ns(),
-        None | Some(ns::CLIENT | ns::STREAM | "")
-    ) {
+    if form == Form::Stream
+        && !matches!(
+            tree.declared_default_ns(),
+            None | Some(ns::CLIENT | ns::STREAM | "")
+        )
+    {
         return Err(StreamCondition::InvalidNamespace.into());
     }
     let host = host(root, settings)?;

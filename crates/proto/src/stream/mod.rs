@@ -22,6 +22,9 @@
 //!
 //! Servers' streams ([`s2s`]) and components' ([`component`]) are machines of the same kind.
 //!
+//! A client's stream may be carried by messages of a WebSocket instead ([`websocket`]); the machine is the
+//! same.
+//!
 //! The machine has no clock: how long a stream may take to authenticate, or be idle, is its
 //! owner's business ([`C2sStream::is_authenticated`], [`C2sStream::close`]).
 
@@ -39,6 +42,8 @@ pub mod s2s;
 mod sasl1;
 mod sasl2;
 mod settings;
+pub mod websocket;
+mod wire;
 
 pub use c2s::C2sStream;
 pub use effect::{Effect, End, Reply};

@@ -166,6 +166,7 @@ impl Server {
             }
             Effect::Upgraded { .. } => assert!(stream.is_encrypted()),
             Effect::Opened { .. } | Effect::AuthFailed { .. } => {}
+            Effect::Control(_) | Effect::Lost => panic!("not on such a stream: {effect:?}"),
         }
     }
 

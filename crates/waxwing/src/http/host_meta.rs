@@ -1,7 +1,7 @@
 //! Where web clients find the ways to a domain (XEP-0156 § 3, RFC 6415).
 
 use super::site::{Site, Web};
-use super::{Answer, plain, reads};
+use super::{Answer, plain, reads, websocket};
 use http_body_util::Full;
 use hyper::header::{self, HeaderValue};
 use hyper::{Request, Response, StatusCode};
@@ -48,11 +48,20 @@ pub(super) fn answer<B>(web: &Web, request: &Request<B>, format: Format) -> Answ
     answer
 }
 
-fn document(_: &Site, format: Format) -> String {
+fn document(site: &Site, format: Format) -> String {
+    let (authority, path) = (&site.authority, websocket::PATH);
+    // An authority has no character that XML or JSON would have to escape.
     match format {
-        Format::Xrd => "<?xml version='1.0' encoding='utf-8'?>\n\
-             <XRD xmlns='http://docs.oasis-open.org/ns/xri/xrd-1.0'/>\n"
-            .to_owned(),
-        Format::Json => "{\"links\":[]}\n".to_owned(),
+        Format::Xrd => format!(
+            "<?xml version='1.0' encoding='utf-8'?>\n\
+             <XRD xmlns='http://docs.oasis-open.org/ns/xri/xrd-1.0'>\
+             <Link rel='{WEBSOCKET}' href='wss://{authority}{path}'/></XRD>\n"
+        ),
+        Format::Json => format!(
+            "{{\"links\":[{{\"rel\":\"{WEBSOCKET}\",\"href\":\"wss://{authority}{path}\"}}]}}\n"
+        ),
     }
 }
+
+/// The relation of a WebSocket to a domain (XEP-0156 § 3).
+const WEBSOCKET: &str = "urn:xmpp:alt-connections:websocket";

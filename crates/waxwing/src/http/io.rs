@@ -47,6 +47,11 @@ impl HttpIo {
         }
     }
 
+    /// The transport, and what was read from it and not yet asked for.
+    pub(super) fn into_parts(self) -> (Transport, BytesMut) {
+        (self.transport, self.input)
+    }
+
     /// Waits until the socket may take something, at most for [`Self::patience`].
     fn poll_writable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if let Poll::Ready(done) = self.transport.poll_writable(cx) {

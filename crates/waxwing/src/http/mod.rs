@@ -6,10 +6,11 @@
 mod host_meta;
 mod io;
 mod site;
+mod websocket;
 
 pub(crate) use site::Web;
 
-use crate::net::connection::Slot;
+use crate::net::connection::{self, Slot};
 use crate::net::listener::Shared;
 use crate::net::tls::Role;
 use crate::net::transport::Transport;
@@ -18,15 +19,19 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::header::{self, HeaderValue};
 use hyper::service::service_fn;
+use hyper::upgrade::OnUpgrade;
 use hyper::{Method, Request, Response, StatusCode, Version};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use io::HttpIo;
+use parking_lot::Mutex;
 use std::convert::Infallible;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
+use waxwing_engine::Connection;
 use waxwing_proto::stream;
+use websocket::Upgrade;
 
 /// How long a client may take for a request's head, the first one or the next.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
@@ -42,8 +47,8 @@ type Answer = Response<Full<Bytes>>;
 /// reverse proxies.
 pub(crate) async fn serve(
     shared: Arc<Shared>,
-    (transport, input, _): (Transport, BytesMut, Role),
-    _: stream::Transport,
+    (transport, input, role): (Transport, BytesMut, Role),
+    carrier: stream::Transport,
     (peer, is_proxied): (IpAddr, bool),
     slot: Slot,
     mut stop: watch::Receiver<bool>,
@@ -52,46 +57,87 @@ pub(crate) async fn serve(
         tracing::debug!("not from a proxy that `http.proxies` names");
         return;
     }
-    let service = service_fn(|request| {
-        let answer = answer(&shared, &request);
+    let has_place = slot.place.is_some();
+    let upgrade = Mutex::new(None);
+    let service = service_fn(|mut request| {
+        let (answer, upgrades) = answer(&shared, &mut request, peer, has_place);
+        if upgrades.is_some() {
+            *upgrade.lock() = upgrades;
+        }
         async { Ok::<_, Infallible>(answer) }
     });
     let io = HttpIo::new(transport, input, shared.write_timeout);
-    let mut connection = Box::pin(
+    let mut http = Box::pin(
         hyper::server::conn::http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD_TIMEOUT)
             .max_buf_size(HEAD_BYTES_MAX)
             .max_headers(HEADERS_MAX)
-            .serve_connection(TokioIo::new(io), service),
+            .serve_connection(TokioIo::new(io), service)
+            .with_upgrades(),
     );
     let served = tokio::select! {
         biased;
         _ = stop.changed() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+            http.as_mut().graceful_shutdown();
+            http.as_mut().await
         }
-        served = &mut connection => served,
+        served = &mut http => served,
     };
     if let Err(error) = served {
         tracing::debug!(%error, "the HTTP connection broke");
     }
-    drop(slot);
+    drop(http);
+    let Some(upgrade) = upgrade.into_inner() else {
+        return;
+    };
+    let (client, place) = (upgrade.peer, upgrade.place);
+    let Some(wire) = taken_over(upgrade.connection).await else {
+        return;
+    };
+    let connection = Connection::over_websocket(&shared.engine, client, carrier);
+    let slot = (slot.permit, slot.place.or(place));
+    let (transport, input) = wire;
+    Box::pin(connection::serve(
+        shared,
+        connection,
+        (transport, input, role),
+        slot,
+        stop,
+    ))
+    .await;
 }
 
-fn answer(shared: &Shared, request: &Request<Incoming>) -> Answer {
+/// The transport of a connection that speaks HTTP no more, and what came behind the last request.
+async fn taken_over(upgrade: OnUpgrade) -> Option<(Transport, BytesMut)> {
+    let upgraded = upgrade.await.ok()?;
+    let parts = upgraded.downcast::<TokioIo<HttpIo>>().ok()?;
+    let (transport, rest) = parts.io.into_inner().into_parts();
+    let mut input = BytesMut::from(&*parts.read_buf);
+    input.extend_from_slice(&rest);
+    Some((transport, input))
+}
+
+fn answer(
+    shared: &Shared,
+    request: &mut Request<Incoming>,
+    peer: IpAddr,
+    has_place: bool,
+) -> (Answer, Option<Upgrade>) {
     if let Some(status) = objection(request) {
         let mut answer = plain(status);
         // What follows may not be the next request.
         let close = HeaderValue::from_static("close");
         answer.headers_mut().insert(header::CONNECTION, close);
-        return answer;
+        return (answer, None);
     }
-    match request.uri().path() {
+    let answer = match request.uri().path() {
         host_meta::PATH => host_meta::answer(&shared.web, request, host_meta::Format::Xrd),
         host_meta::PATH_JSON => host_meta::answer(&shared.web, request, host_meta::Format::Json),
+        websocket::PATH => return websocket::answer(shared, request, peer, has_place),
         _ => plain(StatusCode::NOT_FOUND),
-    }
+    };
+    (answer, None)
 }
 
 /// Why a request is not looked at.

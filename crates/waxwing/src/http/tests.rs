@@ -92,7 +92,7 @@ async fn ask_tls(
             let count = stream.read(&mut chunk).map_err(|e| e.to_string())?;
             answer.extend_from_slice(&chunk[..count]);
             if count == 0 || answer.ends_with(b"</stream:features>") {
-                return Ok(String::from_utf8(answer).unwrap());
+                return Ok(String::from_utf8_lossy(&answer).into_owned());
             }
         }
     });
@@ -115,7 +115,7 @@ async fn behind_a_proxy() {
         answer.contains("access-control-allow-origin: *\r\n"),
         "{answer}"
     );
-    assert!(answer.contains("{\"links\":["), "{answer}");
+    assert!(answer.contains("{\"links\":[{\"rel\":\"urn:xmpp:alt-connections:websocket\",\"href\":\"wss://localhost:5443/xmpp-websocket\"}]}"), "{answer}");
     for (request, status) in [
         (&b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"[..], "404"),
         (b"GET /.well-known/host-meta HTTP/1.1\r\nHost: other\r\nConnection: close\r\n\r\n", "404"),
@@ -196,4 +196,34 @@ async fn one_port_for_xmpp_and_http() {
         let said = answer.as_ref().err().map_or("", String::as_str);
         assert!(said.contains("NoApplicationProtocol"), "{answer:?}");
     }
+}
+
+#[tokio::test]
+async fn xmpp_over_websocket() {
+    let folder = tempfile::tempdir().unwrap();
+    let shared = shared(&Config::dev(folder.path().to_owned())).await;
+    let both = listen(&shared, Kind::DirectTlsAndHttps).await;
+    let open = b"<open xmlns='urn:ietf:params:xml:ns:xmpp-framing' to='localhost' version='1.0'/>";
+    let mut request = b"GET /xmpp-websocket HTTP/1.1\r\nHost: localhost\r\nConnection: upgrade\r\n\
+        Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: xmpp\r\n\
+        Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        .to_vec();
+    // The first message right behind the request, with a mask of nothing.
+    request.extend([0x81, 0x80 | u8::try_from(open.len()).unwrap(), 0, 0, 0, 0]);
+    request.extend(open);
+    let answer = ask_tls(both, folder.path(), &[b"http/1.1"], request.leak()).await;
+    let answer = answer.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 101 "), "{answer}");
+    for want in [
+        "sec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n",
+        "sec-websocket-protocol: xmpp\r\n",
+        "<open xmlns='urn:ietf:params:xml:ns:xmpp-framing' id='",
+        "<stream:features xmlns:stream='http://etherx.jabber.org/streams'>",
+        // TLS ends here, so logins can be bound to it.
+        "<mechanism>SCRAM-SHA-256-PLUS</mechanism>",
+        "<channel-binding type='tls-exporter'/>",
+    ] {
+        assert!(answer.contains(want), "{want}: {answer}");
+    }
+    assert!(!answer.contains("<stream:stream"), "{answer}");
 }

@@ -6,9 +6,8 @@ pub(crate) use super::tls::Role;
 use super::transport::{Received, Transport};
 use crate::http;
 use crate::telemetry::metrics::HandshakeOutcome;
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use futures_util::FutureExt as _;
-use std::collections::VecDeque;
 use std::future::Future;
 use std::io;
 use std::panic::AssertUnwindSafe;
@@ -261,8 +260,8 @@ impl<C: Served> Task<C> {
 
     /// Tells the peer that it is our fault. What the engine had to say is in doubt and not said.
     async fn apologise(&mut self) {
-        let error = StreamError::new(StreamCondition::InternalServerError).element();
-        let mut output = VecDeque::from([error, Bytes::from_static(b"</stream:stream>")]);
+        let error = StreamError::new(StreamCondition::InternalServerError);
+        let mut output = self.connection.last_words(&error);
         _ = self.transport.write(&mut output, CLOSE_PATIENCE).await;
     }
 

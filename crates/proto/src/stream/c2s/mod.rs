@@ -7,6 +7,8 @@ mod sasl2;
 use super::auth::{Auth, Outcome};
 use super::effect::{Effect, End, Reply};
 use super::settings::{C2sSettings, HostSettings, Ids, TlsInfo, Transport};
+use super::websocket::{Incoming, News};
+use super::wire::Wire;
 use super::{StreamCondition, StreamError, bind, features, header};
 use crate::stanza::Stanza;
 use crate::xml::{Frame, Framer, Tree};
@@ -21,7 +23,7 @@ pub struct C2sStream {
     settings: Arc<C2sSettings>,
     ids: Ids,
     transport: Transport,
-    framer: Framer,
+    wire: Wire,
     phase: Phase,
     /// Effects that are due before any more input is looked at.
     due: VecDeque<Effect>,
@@ -81,7 +83,7 @@ impl C2sStream {
     /// A stream that waits for the client's header.
     pub fn new(settings: Arc<C2sSettings>, transport: Transport, ids: Ids) -> Self {
         Self {
-            framer: Framer::new(settings.limits_pre_auth),
+            wire: Wire::Document(Framer::new(settings.limits_pre_auth)),
             settings,
             ids,
             transport,
@@ -97,6 +99,16 @@ impl C2sStream {
             managed: false,
             bind_failures: 0,
             end: None,
+        }
+    }
+
+    /// The same, whose bytes are those of a WebSocket connection after its handshake. What it sends
+    /// is the same as on any stream, and for [`super::websocket::Outgoing`] to put into messages.
+    pub fn over_websocket(settings: Arc<C2sSettings>, transport: Transport, ids: Ids) -> Self {
+        let wire = Wire::WebSocket(Box::new(Incoming::new(settings.limits_pre_auth)));
+        Self {
+            wire,
+            ..Self::new(settings, transport, ids)
         }
     }
 
@@ -121,12 +133,19 @@ impl C2sStream {
                 }
                 _ if self.awaits_answer() => return None,
                 Phase::Tls { asked: true } => return None,
-                _ => match self.framer.next(input) {
+                _ => match self.wire.next(input) {
                     Ok(None) => return None,
-                    Ok(Some(frame)) => {
+                    Ok(Some(News::Frame(frame))) => {
                         if let Some(effect) = self.frame(frame, input) {
                             return Some(effect);
                         }
+                    }
+                    Ok(Some(News::Answer(bytes))) => return Some(Effect::Control(bytes)),
+                    Ok(Some(News::Gone(bytes))) => {
+                        self.phase = Phase::Ended;
+                        self.end = Some(End::Gone);
+                        self.due.push_back(Effect::Lost);
+                        return Some(Effect::Control(bytes));
                     }
                     Err(error) => self.fail(error.into()),
                 },
@@ -277,9 +296,18 @@ impl C2sStream {
         None
     }
 
+    /// The form of the client's header.
+    fn form(&self) -> header::Form {
+        if self.wire.is_websocket() {
+            header::Form::Open
+        } else {
+            header::Form::Stream
+        }
+    }
+
     /// Answers the client's header with ours and the features (RFC 6120 § 4.3.2).
     fn header(&mut self, tree: &Tree) {
-        let header = match header::judge(tree, self.host.as_deref(), &self.settings) {
+        let header = match header::judge(tree, self.host.as_deref(), &self.settings, self.form()) {
             Ok(header) => header,
             Err(error) => return self.fail(error),
         };
@@ -313,7 +341,7 @@ impl C2sStream {
 
     /// Waits for a new header on the same connection (RFC 6120 § 4.3.3).
     fn restart(&mut self) {
-        self.framer.restart();
+        self.wire.restart();
         self.header_sent = false;
         self.phase = Phase::Header;
     }

@@ -151,7 +151,7 @@ impl C2sStream {
         self.account = Some(jid);
         self.auth = None;
         self.from = None;
-        self.framer.set_limits(self.settings.limits);
+        self.wire.set_limits(self.settings.limits);
     }
 
     /// In whose elements the exchange is wrapped.
