@@ -67,6 +67,8 @@ async def login(server, user, agent, **more):
     }
     process = await asyncio.create_subprocess_exec(
         "node",
+        # Node before 22 has the browsers' WebSocket behind a switch.
+        "--experimental-websocket",
         PROGRAM,
         json.dumps(order),
         stdin=asyncio.subprocess.PIPE,

@@ -26,7 +26,6 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
-    time::Duration,
 };
 use tokio::time::{Instant, Sleep};
 use waxwing_proto::{
@@ -425,23 +424,6 @@ impl Connection {
                 }
             }
             Err(too_high) => self.close(too_high.into()),
-        }
-    }
-
-    /// Delays the answer to a failed login; the next effect is that answer.
-    fn auth_failed(&mut self, username: Option<&str>) {
-        self.engine.metrics().login_failures.inc();
-        let host = self.stream.host().unwrap_or_default();
-        let account = username
-            .and_then(|username| waxwing_proto::BareJid::from_parts(Some(username), host).ok());
-        let delay = self
-            .engine
-            .gate()
-            .failed(self.engine.env().now(), self.peer, account.as_ref());
-        if delay > Duration::ZERO {
-            let until = Instant::now() + delay;
-            self.held_until = Some(until);
-            self.timer = Some(Box::pin(tokio::time::sleep_until(until)));
         }
     }
 

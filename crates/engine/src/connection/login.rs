@@ -9,6 +9,8 @@ use crate::{
     registry::Setting,
     session::Session,
 };
+use std::time::Duration;
+use tokio::time::Instant;
 use waxwing_proto::{
     BareJid, FullJid, csi,
     sasl::{FastMechanism, Hash, Mechanism, Method},
@@ -32,6 +34,22 @@ pub(super) struct LoggingIn {
 }
 
 impl Connection {
+    /// Delays the answer to a failed login; the next effect is that answer.
+    pub(super) fn auth_failed(&mut self, username: Option<&str>) {
+        self.engine.metrics().login_failures.inc();
+        let host = self.stream.host().unwrap_or_default();
+        let account = username.and_then(|username| BareJid::from_parts(Some(username), host).ok());
+        let delay = self
+            .engine
+            .gate()
+            .failed(self.engine.env().now(), self.peer, account.as_ref());
+        if delay > Duration::ZERO {
+            let until = Instant::now() + delay;
+            self.held_until = Some(until);
+            self.timer = Some(Box::pin(tokio::time::sleep_until(until)));
+        }
+    }
+
     /// Answers which verifier a password is compared with.
     pub(super) async fn credentials(&mut self, username: &str, mechanism: Mechanism) {
         let host = self.stream.host().unwrap_or_default();
