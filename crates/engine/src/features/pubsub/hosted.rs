@@ -1,7 +1,9 @@
 //! The service with a domain of its own, `pubsub.example.org`: what it says of itself, the approval of
 //! subscriptions (XEP-0060 § 8.6, § 8.7), and stanzas that it has no use for.
 
-use super::{items_of, node::Known, node_info, nodes_of, request::Request, service::Call};
+use super::{
+    errors::Refusal, items_of, node::Known, node_info, nodes_of, request::Request, service::Call,
+};
 use crate::{
     Engine,
     feature::{IqCx, IqHandler, IqKind, IqRoute, Place, Reply, Service, Who},
@@ -9,10 +11,11 @@ use crate::{
     route::{Arrival, Hosted, Routed, service::not_for_us},
 };
 use waxwing_proto::{
+    Jid,
     form::{FieldKind, Form, FormKind, FormWriter, NewField},
     ns,
     stanza::{Condition, Kind, StanzaError},
-    xml::Writer,
+    xml::{Element, Writer},
 };
 use waxwing_store::{Affiliation, BoxFuture, Micros};
 
@@ -94,7 +97,7 @@ async fn arrive(arrival: Arrival<'_>) -> Result<Routed, StanzaError> {
     let is_error = stanza.type_attr().as_deref() == Some("error");
     let to_service = arrival.to.local().is_none() && !arrival.to.is_full();
     let approval = (arrival.draft.kind() == Kind::Message && !is_error && to_service)
-        .then(|| Request::approval(stanza.root()))
+        .then(|| approval(stanza.root()))
         .flatten();
     let Some(approval) = approval else {
         return not_for_us(&arrival.draft);
@@ -106,6 +109,31 @@ async fn arrive(arrival: Arrival<'_>) -> Result<Routed, StanzaError> {
     };
     call.answer(&approval?).await?;
     Ok(Routed::Done)
+}
+
+/// Reads an owner's answer to a subscription request (§ 8.6). None if a message is none.
+fn approval(message: Element<'_>) -> Option<Result<Request, Refusal>> {
+    let form = Form::find(message).ok().flatten()?;
+    if form.form_type() != Some(ns::PUBSUB_AUTHORIZATION) {
+        return None;
+    }
+    let read = || {
+        if form.kind == FormKind::Cancel {
+            return Err(Refusal::BadRequest);
+        }
+        let value = |var| form.value(var).map_err(|_| Refusal::BadRequest);
+        let node = value("pubsub#node")?.ok_or(Refusal::NodeIdRequired)?;
+        let jid = value("pubsub#subscriber_jid")?.ok_or(Refusal::InvalidJid)?;
+        let allow = form.boolean("pubsub#allow");
+        Ok(Request::Approve {
+            node: node.to_owned(),
+            jid: Jid::parse(jid).map_err(|_| Refusal::InvalidJid)?,
+            allow: allow
+                .map_err(|_| Refusal::BadRequest)?
+                .ok_or(Refusal::BadRequest)?,
+        })
+    };
+    Some(read())
 }
 
 /// § 8.7, two steps: the nodes of the asker that somebody waits for; then, of one of them, the

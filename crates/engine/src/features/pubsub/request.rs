@@ -241,31 +241,6 @@ impl Request {
         }
     }
 
-    /// Reads an owner's answer to a subscription request (§ 8.6). None if a message is none.
-    pub(super) fn approval(message: Element<'_>) -> Option<Result<Self, Refusal>> {
-        let form = Form::find(message).ok().flatten()?;
-        if form.form_type() != Some(ns::PUBSUB_AUTHORIZATION) {
-            return None;
-        }
-        let read = || {
-            if form.kind == FormKind::Cancel {
-                return Err(Refusal::BadRequest);
-            }
-            let value = |var| form.value(var).map_err(|_| Refusal::BadRequest);
-            let node = value("pubsub#node")?.ok_or(Refusal::NodeIdRequired)?;
-            let jid = value("pubsub#subscriber_jid")?.ok_or(Refusal::InvalidJid)?;
-            let allow = form.boolean("pubsub#allow");
-            Ok(Self::Approve {
-                node: node.to_owned(),
-                jid: Jid::parse(jid).map_err(|_| Refusal::InvalidJid)?,
-                allow: allow
-                    .map_err(|_| Refusal::BadRequest)?
-                    .ok_or(Refusal::BadRequest)?,
-            })
-        };
-        Some(read())
-    }
-
     /// The node that it is about, if it is about one.
     pub(super) fn node(&self) -> Option<&str> {
         match self {
