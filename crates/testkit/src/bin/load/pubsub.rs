@@ -15,7 +15,7 @@ const NODE: &str = "urn:x:news";
 /// What the verification string of XEP-0115 is for the capabilities that [`info`] tells.
 const VER: &str = "1lGo3oj4agUSGHqpb6xOxem45r8=";
 /// The longest that anything is waited for.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// One publisher, many subscribers that are online; microseconds of server CPU for each notification.
 pub(crate) async fn publish(options: &Options) -> Result<()> {
