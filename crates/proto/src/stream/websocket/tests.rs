@@ -90,7 +90,6 @@ const OPENED: &str = "<open xmlns='urn:ietf:params:xml:ns:xmpp-framing' id='id1'
     <limits xmlns='urn:xmpp:stream-limits:0'><max-bytes>10000</max-bytes></limits></stream:features>\n";
 const CLOSED: &str = "<close xmlns='urn:ietf:params:xml:ns:xmpp-framing'/>\nclose 1000\n";
 
-// proves: RFC7395-3.4
 #[test]
 fn opened_and_closed() {
     let (said, end) = talk(&[
