@@ -73,10 +73,10 @@ impl Decoder {
             if begun.saturating_add(head.len) > bytes_max.max(CONTROL_BYTES_MAX) {
                 return Err(CloseCode::TooBig);
             }
-            if input.len() < head.head_len + head.len {
+            if input.len() < head.begin_len + head.len {
                 return Ok(None);
             }
-            input.advance(head.head_len);
+            input.advance(head.begin_len);
             let mut payload = input.split_to(head.len);
             unmask(&mut payload, head.mask);
             match head.opcode {
@@ -124,7 +124,7 @@ struct Head {
     opcode: u8,
     mask: [u8; 4],
     /// Bytes of this beginning.
-    head_len: usize,
+    begin_len: usize,
     /// Bytes of the content.
     len: usize,
 }
@@ -144,9 +144,9 @@ impl Head {
         let short = second & 0x7F;
         let (len, least, rest, long) = match (short, rest) {
             (126, &[a, b, ref rest @ ..]) => (u64::from(u16::from_be_bytes([a, b])), 126, rest, 2),
-            (127, &[a, b, c, d, e, f, g, h, ref rest @ ..]) => {
-                let len = u64::from_be_bytes([a, b, c, d, e, f, g, h]);
-                (len, 0x1_0000, rest, 8)
+            (127, rest) if rest.len() >= 8 => {
+                let (len, rest) = rest.split_first_chunk().unwrap_or((&[0; 8], rest));
+                (u64::from_be_bytes(*len), 0x1_0000, rest, 8)
             }
             (126 | 127, _) => return Ok(None),
             _ => (u64::from(short), 0, rest, 0),
@@ -162,7 +162,7 @@ impl Head {
             fin,
             opcode,
             mask: [a, b, c, d],
-            head_len: 2 + long + 4,
+            begin_len: 2 + long + 4,
             len: usize::try_from(len).map_err(|_| CloseCode::TooBig)?,
         }))
     }
@@ -269,6 +269,7 @@ mod tests {
         }
     }
 
+    #[expect(clippy::unnecessary_wraps, reason = "as the decoder gives it")]
     fn text(text: &str) -> Result<Received, CloseCode> {
         Ok(Received::Text(Bytes::copy_from_slice(text.as_bytes())))
     }

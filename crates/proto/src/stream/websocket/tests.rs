@@ -9,12 +9,11 @@ use std::sync::Arc;
 fn frame(opcode: u8, content: &str) -> Vec<u8> {
     let len = u16::try_from(content.len()).unwrap();
     let mut frame = vec![0x80 | opcode];
-    match u8::try_from(len) {
-        Ok(len @ 0..=125) => frame.push(0x80 | len),
-        _ => {
-            frame.push(0x80 | 126);
-            frame.extend(len.to_be_bytes());
-        }
+    if let Ok(len @ 0..=125) = u8::try_from(len) {
+        frame.push(0x80 | len);
+    } else {
+        frame.push(0xFE);
+        frame.extend(len.to_be_bytes());
     }
     // A mask of nothing changes nothing.
     frame.extend([0; 4]);
