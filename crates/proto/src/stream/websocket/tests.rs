@@ -37,11 +37,11 @@ fn read(frames: &VecDeque<Bytes>) -> String {
         let content = &bytes[begin..begin + len];
         match bytes[at] {
             0x81 => said.push_str(std::str::from_utf8(content).unwrap()),
-            0x88 => said.push_str(&format!(
-                "close {}",
-                u16::from_be_bytes([content[0], content[1]])
-            )),
-            0x8A => said.push_str(&format!("pong {}", content.escape_ascii())),
+            0x88 => said.extend([
+                "close ",
+                &u16::from_be_bytes([content[0], content[1]]).to_string(),
+            ]),
+            0x8A => said.extend(["pong ", &content.escape_ascii().to_string()]),
             other => panic!("{other:x}"),
         }
         said.push('\n');
