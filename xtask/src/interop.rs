@@ -73,11 +73,15 @@ fn run(against: &str, names: &[&str]) -> Result<Outcome> {
     if let Err(why) = packages::debian(PACKAGES)? {
         return Ok(Outcome::Skipped(why));
     }
-    if against == "prosody" {
-        if let Err(why) = packages::debian(&[PROSODY])? {
-            return Ok(Outcome::Skipped(why));
-        }
-    } else {
+    // The servers that play against each other are ours and Prosody.
+    let between_servers =
+        against == "waxwing" && (names.is_empty() || names.contains(&"federation"));
+    if (against == "prosody" || between_servers)
+        && let Err(why) = packages::debian(&[PROSODY])?
+    {
+        return Ok(Outcome::Skipped(why));
+    }
+    if against == "waxwing" {
         build_programs("dev")?;
     }
     let python = match packages::python()? {
@@ -91,14 +95,22 @@ fn run(against: &str, names: &[&str]) -> Result<Outcome> {
         Ok(node_modules) => node_modules,
         Err(why) => return Ok(Outcome::Skipped(why)),
     };
-    let mut script = Command::new(python);
-    script
-        .env("NODE_MODULES", node_modules)
-        .arg(root().join("interop/run.py"))
-        .args(["--against", against, "--binary"])
-        .arg(program("dev", "waxwing").get_program())
-        .args(names)
-        .stdin(Stdio::null());
-    succeed(&mut script)?;
+    let script = |name: &str, words: &[&str]| {
+        let mut script = Command::new(&python);
+        script
+            .env("NODE_MODULES", &node_modules)
+            .arg(root().join("interop").join(name))
+            .arg("--binary")
+            .arg(program("dev", "waxwing").get_program())
+            .args(words)
+            .stdin(Stdio::null());
+        succeed(&mut script)
+    };
+    if names != ["federation"] {
+        script("run.py", &[&["--against", against], names].concat())?;
+    }
+    if between_servers {
+        script("federation.py", &[])?;
+    }
     Ok(Outcome::Passed)
 }
