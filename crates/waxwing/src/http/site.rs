@@ -26,7 +26,11 @@ pub(super) struct Site {
 impl Web {
     /// As it is configured.
     pub(crate) fn new(config: &Config) -> Self {
-        let port = config.listen.https.first().map_or(443, |at| at.port());
+        let port = config
+            .listen
+            .https
+            .first()
+            .map_or(443, std::net::SocketAddr::port);
         let site = |domain: &crate::config::Domain| {
             let name = domain.as_str();
             let ascii = ascii_domain(name).unwrap_or_else(|| name.to_owned());

@@ -115,8 +115,8 @@ fn lists(headers: &HeaderMap, name: HeaderName, token: &str) -> bool {
 /// The last address in `X-Forwarded-For`: the one that our own proxy has seen.
 fn forwarded_for(headers: &HeaderMap) -> Option<IpAddr> {
     let list = headers.get_all("x-forwarded-for").into_iter().next_back()?;
-    let last = list.to_str().ok()?.rsplit(',').next()?.trim();
-    last.parse().ok()
+    let nearest = list.to_str().ok()?.rsplit(',').next()?.trim();
+    nearest.parse().ok()
 }
 
 #[cfg(test)]
