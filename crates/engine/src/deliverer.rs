@@ -56,17 +56,6 @@ impl Deliverer {
         handover: Handover,
     ) -> oneshot::Receiver<Delivered> {
         let (done, delivered) = oneshot::channel();
-        self.queue(engine, record, handover, done);
-        delivered
-    }
-
-    fn queue(
-        &self,
-        engine: &Engine,
-        record: Record,
-        handover: Handover,
-        done: oneshot::Sender<Delivered>,
-    ) {
         {
             let mut queue = self.queue.lock();
             // Under the lock, so that both queues have the same order.
@@ -78,6 +67,7 @@ impl Deliverer {
             });
         }
         self.waker.wake();
+        delivered
     }
 
     fn poll_next(&self, cx: &mut Context<'_>) -> Poll<Entry> {
@@ -95,13 +85,18 @@ impl Engine {
     /// Hands messages over when they are on disk, for as long as the server runs.
     pub(crate) async fn deliver(self) {
         loop {
-            let mut entry = poll_fn(|cx| self.deliverer().poll_next(cx)).await;
-            let outcome = (&mut entry.ticket).await;
-            self.hand_over(entry, outcome);
+            let mut next = Some(poll_fn(|cx| self.deliverer().poll_next(cx)).await);
+            while let Some(mut entry) = next {
+                let outcome = (&mut entry.ticket).await;
+                next = self.hand_over(entry, outcome);
+            }
         }
     }
 
-    fn hand_over(&self, entry: Entry, outcome: Result<Outcome, StoreError>) {
+    /// Gives the message back with another record if that must be on disk first. Nothing is handed
+    /// over before it: what is newer would come to a recipient who has just returned, and what is
+    /// older would follow.
+    fn hand_over(&self, entry: Entry, outcome: Result<Outcome, StoreError>) -> Option<Entry> {
         let Entry {
             mut handover, done, ..
         } = entry;
@@ -126,7 +121,11 @@ impl Engine {
                         Ok(())
                     }
                     Ok(Ok(Some(record))) => {
-                        return self.deliverer().queue(self, record, handover, done);
+                        return Some(Entry {
+                            ticket: self.store().submit(record),
+                            handover,
+                            done,
+                        });
                     }
                     Ok(Err(error)) => Err(Failure::Refused(error)),
                     Err(_) => {
@@ -140,5 +139,6 @@ impl Engine {
         };
         // The sender may have gone meanwhile.
         drop(done.send(delivered));
+        None
     }
 }

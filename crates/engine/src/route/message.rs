@@ -196,11 +196,6 @@ pub(super) fn hand_over(
         }
     }
     if lost && let Some(record) = found_nobody(engine, handover, (&account, &targets), kind) {
-        if archived.is_some() {
-            // Now, in the order of ids: the archive has it whatever becomes of the record.
-            copy_stored(engine, handover, &resources, None);
-            handover.is_copied = true;
-        }
         return Ok(Some(record));
     }
     push::wake(engine, &account, handover);
@@ -214,22 +209,10 @@ pub(super) fn hand_over_stored(engine: &Engine, handover: &Handover) {
     let reader = nudge(engine, &account);
     let resources = engine.registry().resources(&account);
     push::wake(engine, &account, handover);
-    if !handover.is_copied {
-        copy_stored(engine, handover, &resources, reader);
-    }
-}
-
-/// Copies a message that waits to those who will not read it from the queue: who is not available
-/// yet reads that when it is, and must not get a copy besides.
-fn copy_stored(
-    engine: &Engine,
-    handover: &Handover,
-    resources: &[Arc<Resource>],
-    reader: Option<Arc<Resource>>,
-) {
+    // Who is not available yet reads the queue when it is, and must not get a copy besides.
     let coming = resources.iter().filter(|found| found.priority().is_none());
     let readers: Resources = coming.cloned().chain(reader).collect();
-    copy::copy(engine, handover, resources, &readers);
+    copy::copy(engine, handover, &resources, &readers);
 }
 
 /// Tells the best resource that messages were stored although somebody is here: the recipient came

@@ -57,8 +57,6 @@ pub struct Handover {
     archives: [bool; 2],
     /// Its id there, once it is on disk.
     id: Option<u64>,
-    /// Its copies were made already.
-    is_copied: bool,
     /// It is in a queue towards another domain.
     departs: bool,
     /// What it is to a room, if it is for one.
@@ -93,7 +91,6 @@ impl Handover {
             rule,
             archives: [false; 2],
             id: None,
-            is_copied: false,
             departs: false,
             room: None,
         }

@@ -1,6 +1,7 @@
 //! Somebody comes or goes at the worst moment: no message is lost, none is shown twice.
 
 use crate::server::Server;
+use futures_util::FutureExt as _;
 
 #[tokio::test]
 async fn who_comes_between_record_and_commit_gets_the_message_once() {
@@ -228,4 +229,34 @@ async fn a_message_that_finds_nobody_is_copied_in_its_turn() {
     tokio::join!(bob.end(), release);
     assert_eq!(tablet.ids().await, ["1", "2"]);
     assert_eq!(server.waiting("bob").await, ["1"]);
+}
+
+/// bob goes while messages to him are on their way to the disk, and is back between the first and the
+/// second: he gets them in their order.
+#[tokio::test]
+async fn a_message_that_found_nobody_is_not_overtaken() {
+    let server = Server::start().await;
+    let mut alice = server.available("alice", "phone").await;
+    let mut carol = server.available("carol", "desk").await;
+    let laptop = server.available("bob", "laptop").await;
+    let mut bob = server.bind("bob", "phone").await;
+    bob.take();
+    server.store.hold();
+    alice.chat("bob@localhost", "1").await;
+    carol.chat("bob@localhost", "2").await;
+    // It leaves the table, and then waits for what it writes.
+    let mut ending = std::pin::pin!(laptop.end());
+    assert!(ending.as_mut().now_or_never().is_none());
+    assert_eq!(server.store.release_some(1), 1);
+    assert_eq!(alice.ids().await, [""; 0], "nobody was there");
+    let mut bob = server.available("bob", "laptop").await;
+    assert_eq!(server.store.release_some(1), 1);
+    assert_eq!(
+        bob.ids().await,
+        [""; 0],
+        "the first is not on disk in his queue"
+    );
+    server.store.release();
+    ending.await;
+    assert_eq!(bob.ids().await, ["1", "2"]);
 }
