@@ -11,7 +11,7 @@ import twomemo.twomemo
 from bots import PASSWORD, SECONDS, Bot, befriend, fresh
 from omemo.session_manager import MessageNotForUs
 from omemo.storage import Just, Nothing, Storage
-from profanity import connect, profanity
+from profanity import befriend, connect, profanity
 from slixmpp import JID
 from slixmpp.plugins.base import register_plugin
 from slixmpp_omemo import XEP_0384
@@ -239,15 +239,7 @@ async def test_profanity(server):
         await juliet.shows("materials generated")
         juliet.type("/omemo trustmode blind")
         await juliet.shows("blind")
-        juliet.type(f"/roster add {bare} Romeo")
-        await juliet.shows("Roster item added")
-        juliet.type(f"/sub request {bare}")
-        await romeo.expect("presence", sender=jid, type="subscribe")
-        romeo.send_presence(pto=jid, ptype="subscribed")
-        romeo.send_presence(pto=jid, ptype="subscribe")
-        await juliet.shows("Received authorization request")
-        juliet.type(f"/sub allow {bare}")
-        await romeo.expect("presence", sender=jid, type="subscribed")
+        await befriend(juliet, jid, romeo)
         juliet.type(f"/msg {bare}")
         juliet.type(f"/omemo start {bare}")
         await juliet.shows("[OMEMO]")

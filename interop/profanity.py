@@ -78,6 +78,20 @@ async def connect(terminal, server, user, port, tls):
     await terminal.shows("logged in successfully")
 
 
+async def befriend(terminal, jid, romeo):
+    """`jid`, who sits at the terminal, and a bot become contacts of each other."""
+    bare = romeo.boundjid.bare
+    terminal.type(f"/roster add {bare} Romeo")
+    await terminal.shows("Roster item added")
+    terminal.type(f"/sub request {bare}")
+    await romeo.expect("presence", sender=jid, type="subscribe")
+    romeo.send_presence(pto=jid, ptype="subscribed")
+    romeo.send_presence(pto=jid, ptype="subscribe")
+    await terminal.shows("Received authorization request")
+    terminal.type(f"/sub allow {bare}")
+    await romeo.expect("presence", sender=jid, type="subscribed")
+
+
 async def test_contact_chat_offline(server):
     user = fresh("juliet")
     server.add_account(user, PASSWORD)
@@ -87,15 +101,7 @@ async def test_contact_chat_offline(server):
     async with profanity(server, user) as juliet:
         await connect(juliet, server, user, server.starttls_port, "trust")
 
-        juliet.type(f"/roster add {bare} Romeo")
-        await juliet.shows("Roster item added")
-        juliet.type(f"/sub request {bare}")
-        await romeo.expect("presence", sender=jid, type="subscribe")
-        romeo.send_presence(pto=jid, ptype="subscribed")
-        romeo.send_presence(pto=jid, ptype="subscribe")
-        await juliet.shows("Received authorization request")
-        juliet.type(f"/sub allow {bare}")
-        await romeo.expect("presence", sender=jid, type="subscribed")
+        await befriend(juliet, jid, romeo)
         online = await romeo.expect("presence", has="{http://jabber.org/protocol/caps}c")
         assert online.get("from").startswith(f"{jid}/"), online.get("from")
 

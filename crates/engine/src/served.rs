@@ -41,23 +41,37 @@ pub trait Served: Send {
     fn end(self) -> impl Future<Output = ()> + Send;
 }
 
-impl Served for Connection {
-    type Event = Event;
+/// What every connection does by its method of the same name.
+macro_rules! alike {
+    ($event:ty) => {
+        type Event = $event;
 
-    fn handle(&mut self, input: &mut BytesMut) -> impl Future<Output = ()> + Send {
-        Self::handle(self, input)
-    }
+        fn handle(&mut self, input: &mut BytesMut) -> impl Future<Output = ()> + Send {
+            Self::handle(self, input)
+        }
+        fn output(&mut self) -> &mut VecDeque<Bytes> {
+            Self::output(self)
+        }
+        fn status(&self) -> Status {
+            Self::status(self)
+        }
+        fn shutdown(&mut self, condition: StreamCondition) {
+            Self::shutdown(self, condition);
+        }
+        fn event(&mut self) -> impl Future<Output = $event> + Send {
+            Self::event(self)
+        }
+    };
+}
+
+impl Served for Connection {
+    alike!(Event);
+
     fn wants_input(&self) -> bool {
         Self::wants_input(self)
     }
-    fn output(&mut self) -> &mut VecDeque<Bytes> {
-        Self::output(self)
-    }
     fn written(&mut self) {
         Self::written(self);
-    }
-    fn status(&self) -> Status {
-        Self::status(self)
     }
     fn is_authenticated(&self) -> bool {
         Self::is_authenticated(self)
@@ -65,14 +79,8 @@ impl Served for Connection {
     fn tls_started(&mut self, info: TlsInfo) {
         Self::tls_started(self, info);
     }
-    fn shutdown(&mut self, condition: StreamCondition) {
-        Self::shutdown(self, condition);
-    }
     fn last_words(&mut self, error: &StreamError) -> VecDeque<Bytes> {
         Self::last_words(self, error)
-    }
-    fn event(&mut self) -> impl Future<Output = Event> + Send {
-        Self::event(self)
     }
     fn on_event(&mut self, event: Event) -> impl Future<Output = ()> + Send {
         Self::on_event(self, event)
@@ -83,33 +91,18 @@ impl Served for Connection {
 }
 
 impl Served for ComponentConnection {
-    type Event = ComponentEvent;
+    alike!(ComponentEvent);
 
-    fn handle(&mut self, input: &mut BytesMut) -> impl Future<Output = ()> + Send {
-        Self::handle(self, input)
-    }
     /// Always: one stanza is handled after the other, and TCP slows down who is faster.
     fn wants_input(&self) -> bool {
         Self::status(self) == Status::Open
     }
-    fn output(&mut self) -> &mut VecDeque<Bytes> {
-        Self::output(self)
-    }
     fn written(&mut self) {}
-    fn status(&self) -> Status {
-        Self::status(self)
-    }
     fn is_authenticated(&self) -> bool {
         Self::is_authenticated(self)
     }
     /// Components' streams know no STARTTLS.
     fn tls_started(&mut self, _: TlsInfo) {}
-    fn shutdown(&mut self, condition: StreamCondition) {
-        Self::shutdown(self, condition);
-    }
-    fn event(&mut self) -> impl Future<Output = ComponentEvent> + Send {
-        Self::event(self)
-    }
     fn on_event(&mut self, event: ComponentEvent) -> impl Future<Output = ()> + Send {
         Self::on_event(self, event);
         std::future::ready(())
@@ -120,33 +113,18 @@ impl Served for ComponentConnection {
 }
 
 impl Served for IncomingConnection {
-    type Event = IncomingEvent;
+    alike!(IncomingEvent);
 
-    fn handle(&mut self, input: &mut BytesMut) -> impl Future<Output = ()> + Send {
-        Self::handle(self, input)
-    }
     /// Always: one stanza is handled after the other, and TCP slows down who is faster.
     fn wants_input(&self) -> bool {
         Self::status(self) == Status::Open
     }
-    fn output(&mut self) -> &mut VecDeque<Bytes> {
-        Self::output(self)
-    }
     fn written(&mut self) {}
-    fn status(&self) -> Status {
-        Self::status(self)
-    }
     fn is_authenticated(&self) -> bool {
         Self::is_authenticated(self)
     }
     fn tls_started(&mut self, info: TlsInfo) {
         Self::tls_started(self, info);
-    }
-    fn shutdown(&mut self, condition: StreamCondition) {
-        Self::shutdown(self, condition);
-    }
-    fn event(&mut self) -> impl Future<Output = IncomingEvent> + Send {
-        Self::event(self)
     }
     fn on_event(&mut self, event: IncomingEvent) -> impl Future<Output = ()> + Send {
         Self::on_event(self, event)
@@ -158,23 +136,14 @@ impl Served for IncomingConnection {
 }
 
 impl Served for OutgoingConnection {
-    type Event = OutgoingEvent;
+    alike!(OutgoingEvent);
 
-    fn handle(&mut self, input: &mut BytesMut) -> impl Future<Output = ()> + Send {
-        Self::handle(self, input)
-    }
     /// Always: one stanza is handled after the other, and TCP slows down who is faster.
     fn wants_input(&self) -> bool {
         Self::status(self) == Status::Open
     }
-    fn output(&mut self) -> &mut VecDeque<Bytes> {
-        Self::output(self)
-    }
     fn written(&mut self) {
         Self::written(self);
-    }
-    fn status(&self) -> Status {
-        Self::status(self)
     }
     /// It has no place among those that have come to us.
     fn is_authenticated(&self) -> bool {
@@ -182,12 +151,6 @@ impl Served for OutgoingConnection {
     }
     fn tls_started(&mut self, info: TlsInfo) {
         Self::tls_started(self, info);
-    }
-    fn shutdown(&mut self, condition: StreamCondition) {
-        Self::shutdown(self, condition);
-    }
-    fn event(&mut self) -> impl Future<Output = OutgoingEvent> + Send {
-        Self::event(self)
     }
     fn on_event(&mut self, event: OutgoingEvent) -> impl Future<Output = ()> + Send {
         Self::on_event(self, event)

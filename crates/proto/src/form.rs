@@ -1,7 +1,7 @@
 //! Data forms (XEP-0004): reading what was submitted, writing forms and results.
 
 use crate::ns;
-use crate::xml::{Element, Writer};
+use crate::xml::{self, Element, Writer};
 
 /// What a form is for (XEP-0004 § 3.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -194,12 +194,9 @@ impl Form {
 
     /// The value of a boolean field: `true`, `1`, `false` or `0`.
     pub fn boolean(&self, var: &str) -> Result<Option<bool>, FormError> {
-        match self.value(var)? {
-            None => Ok(None),
-            Some("true" | "1") => Ok(Some(true)),
-            Some("false" | "0") => Ok(Some(false)),
-            Some(_) => Err(FormError::Value),
-        }
+        let value = self.value(var)?;
+        let read = |value| xml::boolean(value).ok_or(FormError::Value);
+        value.map(read).transpose()
     }
 
     /// The value of a field that is a number without sign.

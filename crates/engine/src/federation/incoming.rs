@@ -37,7 +37,8 @@ pub struct IncomingConnection {
     status: Status,
     /// Until a pair of domains is authorised.
     deadline: Option<Pin<Box<Sleep>>>,
-    /// Where answers to dialback keys come.
+    /// Where answers to dialback keys come: the stream has no more than 64 questions open
+    /// (`pairs_max` of its settings).
     answers: (
         mpsc::UnboundedSender<Answer>,
         mpsc::UnboundedReceiver<Answer>,

@@ -5,6 +5,7 @@ mod acknowledge;
 mod archive;
 mod commit;
 mod delivery;
+mod environment;
 mod federation;
 mod hibernation;
 mod login;

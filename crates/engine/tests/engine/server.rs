@@ -2,6 +2,8 @@
 //! test did not ask for.
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
+pub(crate) use crate::environment::plain;
+use crate::environment::{CountingRandom, FixedClock, PASSWORD, START};
 use bytes::BytesMut;
 use futures_util::FutureExt as _;
 use std::{
@@ -12,18 +14,13 @@ use std::{
     },
     time::Duration,
 };
-use waxwing_engine::{Connection, Engine, Env, Limits, Settings, Status, env};
+use waxwing_engine::{Connection, Engine, Env, Limits, Settings, Status};
 use waxwing_proto::{
     BareJid,
     sasl::{ChannelBindings, Verifiers},
     stream::{TlsInfo, Transport},
 };
 use waxwing_store::{Accounts as _, MemoryStore, Micros, Offline as _};
-
-/// Everybody's password.
-const PASSWORD: &str = "secret";
-/// 2026-01-01T00:00:00Z.
-const START: Micros = 1_767_225_600_000_000;
 
 /// A server for `localhost` with the accounts alice, bob, carol and dave.
 pub(crate) struct Server {
@@ -294,15 +291,6 @@ pub(crate) fn chat(to: &str, id: &str) -> String {
     format!("<message to='{to}' type='chat' id='{id}'><body>Hi</body></message>")
 }
 
-/// The initial response of PLAIN.
-pub(crate) fn plain(name: &str, password: &str) -> String {
-    use base64::Engine as _;
-    let response = format!("\0{name}\0{password}");
-    let response = base64::engine::general_purpose::STANDARD.encode(response);
-    let sasl = "urn:ietf:params:xml:ns:xmpp-sasl";
-    format!("<auth xmlns='{sasl}' mechanism='PLAIN'>{response}</auth>")
-}
-
 /// The ids of all stanzas, in order.
 pub(crate) fn ids(xml: &str) -> Vec<String> {
     let inside = |tag: &&str| tag.starts_with("stanza-id") || tag.starts_with("origin-id");
@@ -310,24 +298,4 @@ pub(crate) fn ids(xml: &str) -> Vec<String> {
     tags.filter_map(|tag| tag.split_once(" id=")?.1.split(['\'', '"']).nth(1))
         .map(str::to_owned)
         .collect()
-}
-
-/// Goes on by order only.
-struct FixedClock(Arc<AtomicI64>);
-
-impl env::Clock for FixedClock {
-    fn now(&self) -> Micros {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
-struct CountingRandom(AtomicU64);
-
-impl env::Random for CountingRandom {
-    fn fill(&self, buffer: &mut [u8]) {
-        let count = self.0.fetch_add(1, Ordering::Relaxed).to_le_bytes();
-        for (byte, from) in buffer.iter_mut().zip(count.into_iter().cycle()) {
-            *byte = from;
-        }
-    }
 }

@@ -14,6 +14,8 @@
     reason = "a model that cannot be set up fails"
 )]
 
+#[path = "../engine/environment.rs"]
+mod environment;
 mod world;
 
 use shuttle::{

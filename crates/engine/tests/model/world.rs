@@ -1,6 +1,7 @@
 //! A server in memory, and people at wires: what of a connection is not the engine's, as tasks of
 //! the model checker.
 
+use crate::environment::{CountingRandom, FixedClock, PASSWORD, START, plain};
 use bytes::BytesMut;
 use shuttle::{
     future::{JoinHandle, spawn},
@@ -26,10 +27,6 @@ use waxwing_store::{
     Accounts as _, MemoryStore, Micros, Offline as _, RosterItem, Rosters as _, Subscription,
 };
 
-/// Everybody's password.
-const PASSWORD: &str = "secret";
-/// 2026-01-01T00:00:00Z.
-const START: Micros = 1_767_225_600_000_000;
 const SM: &str = "urn:xmpp:sm:3";
 /// Who there is. Everybody sees everybody else.
 const NAMES: [&str; 3] = ["alice", "bob", "carol"];
@@ -97,7 +94,7 @@ impl Server {
         };
         let header = "<stream:stream xmlns='jabber:client' to='localhost' version='1.0' \
                       xmlns:stream='http://etherx.jabber.org/streams'>";
-        for xml in [header, &plain(name), header] {
+        for xml in [header, &plain(name, PASSWORD), header] {
             person.say(xml).await;
         }
         person.take();
@@ -451,33 +448,4 @@ async fn befriend(store: &MemoryStore, name: &str, contact: &str) {
 
 fn account(name: &str) -> BareJid {
     BareJid::parse(&format!("{name}@localhost")).unwrap()
-}
-
-/// The initial response of PLAIN.
-fn plain(name: &str) -> String {
-    use base64::Engine as _;
-    let response = format!("\0{name}\0{PASSWORD}");
-    let response = base64::engine::general_purpose::STANDARD.encode(response);
-    let sasl = "urn:ietf:params:xml:ns:xmpp-sasl";
-    format!("<auth xmlns='{sasl}' mechanism='PLAIN'>{response}</auth>")
-}
-
-/// Goes on by order only.
-struct FixedClock(Arc<AtomicI64>);
-
-impl env::Clock for FixedClock {
-    fn now(&self) -> Micros {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
-struct CountingRandom(AtomicU64);
-
-impl env::Random for CountingRandom {
-    fn fill(&self, buffer: &mut [u8]) {
-        let count = self.0.fetch_add(1, Ordering::Relaxed).to_le_bytes();
-        for (byte, from) in buffer.iter_mut().zip(count.into_iter().cycle()) {
-            *byte = from;
-        }
-    }
 }

@@ -2,7 +2,7 @@
 
 use crate::ns;
 use crate::stanza::Condition;
-use crate::xml::{Element, Writer};
+use crate::xml::{self, Element, Writer};
 use bytes::Bytes;
 
 /// Bytes of a `previd`, at most: no id is longer (§ 5).
@@ -186,11 +186,8 @@ fn count(element: Element<'_>) -> Result<Option<u32>, Malformed> {
 
 /// xs:boolean, false by default.
 fn boolean(element: Element<'_>, name: &str) -> Result<bool, Malformed> {
-    match element.attr(name).as_deref() {
-        None | Some("false" | "0") => Ok(false),
-        Some("true" | "1") => Ok(true),
-        Some(_) => Err(Malformed),
-    }
+    let value = element.attr(name);
+    value.map_or(Ok(false), |value| xml::boolean(&value).ok_or(Malformed))
 }
 
 /// xs:positiveInteger, as many as we can count.

@@ -8,7 +8,7 @@
 use super::content;
 use super::effect::End;
 use super::header::{END_TAG, attribute};
-use super::{Ids, StreamCondition, StreamError};
+use super::{Ids, StreamCondition, StreamError, hex};
 use crate::stanza::Stanza;
 use crate::xml::{Element, Frame, Framer, Limits, Tree};
 use crate::{BareJid, ns};
@@ -299,14 +299,6 @@ fn write_header(out: &mut Vec<u8>, id: &str, from: Option<&str>) {
     attribute(out, "id", Some(id));
     attribute(out, "from", from);
     out.extend_from_slice(b">");
-}
-
-fn hex(bytes: &[u8]) -> String {
-    let digit = |nibble: u8| char::from_digit(nibble.into(), 16).unwrap_or_default();
-    bytes
-        .iter()
-        .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)])
-        .collect()
 }
 
 #[cfg(test)]

@@ -54,5 +54,14 @@ pub use login::{
 };
 pub use settings::{C2sSettings, Caps, HostSettings, Ids, Sasl2Settings, TlsInfo, Transport};
 
+/// Lower-case hexadecimal digits, in which handshakes and dialback keys are written.
+fn hex(bytes: &[u8]) -> String {
+    let digit = |nibble: u8| char::from_digit(nibble.into(), 16).unwrap_or_default();
+    bytes
+        .iter()
+        .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)])
+        .collect()
+}
+
 #[cfg(test)]
 mod tests;

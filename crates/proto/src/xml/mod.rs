@@ -29,5 +29,14 @@ pub(crate) use render::{stanza as stanza_for_clients, stanza_content};
 pub use tree::{Attribute, Element, Node, Tree};
 pub use write::Writer;
 
+/// A truth value as XML Schema writes it (xs:boolean); nothing if it is none.
+pub fn boolean(text: &str) -> Option<bool> {
+    match text {
+        "true" | "1" => Some(true),
+        "false" | "0" => Some(false),
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests;

@@ -15,6 +15,7 @@ const MAKE: &str = "CREATE VIRTUAL TABLE IF NOT EXISTS message_text \
      CREATE TRIGGER IF NOT EXISTS message_text_gone AFTER DELETE ON message BEGIN \
      DELETE FROM message_text WHERE rowid = old.id; END;";
 const REMOVE: &str = "DROP TRIGGER IF EXISTS message_text_gone; DROP TABLE IF EXISTS message_text;";
+const IS_KEPT: &str = "SELECT 1 FROM sqlite_schema WHERE name = 'message_text'";
 const ADD: &str = "INSERT INTO message_text (rowid, holder, body) VALUES (?1, ?2, ?3)";
 const HAS: &str = "SELECT 1 FROM message_text t WHERE t.message_text MATCH ?1 AND t.rowid = ?2";
 
@@ -23,8 +24,10 @@ pub(super) fn index(db: &mut dyn Executor, kept: bool) -> Result<()> {
     if kept {
         return db.script(MAKE);
     }
-    db.script(REMOVE)?;
-    db.erase_log();
+    if db.query_first(IS_KEPT, &[])?.is_some() {
+        db.script(REMOVE)?;
+        db.erase_log();
+    }
     Ok(())
 }
 

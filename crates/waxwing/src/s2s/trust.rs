@@ -10,6 +10,7 @@ use rustls::{DigitallySignedStruct, DistinguishedName, SignatureScheme};
 use std::sync::Arc;
 use waxwing_proto::stream::s2s::Certificate;
 use webpki::{EndEntityCert, KeyUsage};
+use x509_parser::asn1_rs::{Any, Class, Tag};
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
 /// `id-on-xmppAddr` (RFC 6120 § 13.7.1.4).
@@ -106,29 +107,20 @@ impl Trust {
 
 /// The text in the value of an `otherName`: `[0] EXPLICIT`, then a `UTF8String` or an `IA5String`.
 fn text(value: &[u8]) -> Option<String> {
-    let (inner, []) = element(value, &[0xA0])? else {
+    let outer = whole(value)?;
+    if outer.class() != Class::ContextSpecific || outer.tag() != Tag(0) {
         return None;
-    };
-    let (text, []) = element(inner, &[0x0C, 0x16])? else {
-        return None;
-    };
-    String::from_utf8(text.to_vec()).ok()
+    }
+    let inner = whole(outer.data)?;
+    let is_text = [Tag::Utf8String, Tag::Ia5String].contains(&inner.tag());
+    (is_text && inner.class() == Class::Universal)
+        .then(|| String::from_utf8(inner.data.to_vec()).ok())?
 }
 
-/// The content of a DER element with one of these tags, and what is behind it. Names are short:
-/// lengths of one octet, or of two in long form.
-fn element<'a>(der: &'a [u8], tags: &[u8]) -> Option<(&'a [u8], &'a [u8])> {
-    let (length, rest) = match der {
-        [tag, length @ 0..=0x7F, rest @ ..] if tags.contains(tag) => (usize::from(*length), rest),
-        [tag, 0x81, length @ 0x80..=0xFF, rest @ ..] if tags.contains(tag) => {
-            (usize::from(*length), rest)
-        }
-        [tag, 0x82, high @ 1..=0xFF, low, rest @ ..] if tags.contains(tag) => {
-            (usize::from(u16::from_be_bytes([*high, *low])), rest)
-        }
-        _ => return None,
-    };
-    rest.split_at_checked(length)
+/// A DER element with nothing behind it.
+fn whole(der: &[u8]) -> Option<Any<'_>> {
+    let (rest, element) = Any::from_der(der).ok()?;
+    rest.is_empty().then_some(element)
 }
 
 /// Lets every certificate pass whose owner is at the other end: what it is worth is decided by the

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use waxwing_proto::{
     Jid, ns,
-    xml::{Element, Writer},
+    xml::{self, Element, Writer},
 };
 
 /// A bookmarked room without its address.
@@ -43,7 +43,9 @@ impl Bookmark {
             .filter(|child| !known(child) && !child.is("extensions", ns::BOOKMARKS));
         Self {
             name: conference.attr("name").map(std::borrow::Cow::into_owned),
-            autojoin: matches!(conference.attr("autojoin").as_deref(), Some("true" | "1")),
+            autojoin: conference
+                .attr("autojoin")
+                .is_some_and(|wish| xml::boolean(&wish) == Some(true)),
             nick: text("nick").filter(|nick| !nick.is_empty()),
             password: text("password").filter(|password| !password.is_empty()),
             extensions: wrapped.chain(loose).map(Extension::read).collect(),

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use waxwing_proto::{
     form::{FieldKind, Form, FormKind, FormWriter, NewField},
     ns,
-    xml::{Limits, Tree, Writer},
+    xml::{self, Limits, Tree, Writer},
 };
 
 /// Messages of the past that a room shows to newcomers, at most.
@@ -157,7 +157,7 @@ macro_rules! flag {
             options: &[],
             read: |config| boolean(config.$field).to_owned(),
             write: |config, value| {
-                config.$field = flag(value)?;
+                config.$field = xml::boolean(value)?;
                 Some(())
             },
         }
@@ -403,14 +403,6 @@ fn field(var: &str) -> Option<&'static Field> {
 
 fn boolean(value: bool) -> &'static str {
     if value { "1" } else { "0" }
-}
-
-fn flag(value: &str) -> Option<bool> {
-    match value {
-        "1" | "true" => Some(true),
-        "0" | "false" => Some(false),
-        _ => None,
-    }
 }
 
 #[cfg(test)]

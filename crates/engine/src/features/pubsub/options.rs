@@ -5,7 +5,7 @@ use super::config::{
     Access, Bound, GROUPS_MAX, ItemReply, NodeConfig, PublishModel, SendLast, TEXT_BYTES_MAX,
     WhenFull,
 };
-use waxwing_proto::form::FieldKind;
+use waxwing_proto::{form::FieldKind, xml};
 
 /// One option: how it is read from a [`NodeConfig`] and written to it.
 pub(super) struct Field {
@@ -263,11 +263,7 @@ fn short(values: &[String]) -> Option<&str> {
 }
 
 fn flag(values: &[String]) -> Option<bool> {
-    match one(values)? {
-        "true" | "1" => Some(true),
-        "false" | "0" => Some(false),
-        _ => None,
-    }
+    xml::boolean(one(values)?)
 }
 
 /// `integer-or-max` (§ 16.6): at least one. Numbers past 32 bits are as good as `max`.

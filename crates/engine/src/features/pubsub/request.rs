@@ -6,7 +6,7 @@ use waxwing_proto::{
     BareJid, Jid,
     form::{Form, FormKind},
     ns, rsm,
-    xml::Element,
+    xml::{self, Element},
 };
 use waxwing_store::{Affiliation, ItemsOrder};
 
@@ -340,7 +340,7 @@ fn retract(request: Element<'_>) -> Result<Request, Refusal> {
     Ok(Request::Retract {
         node,
         ids,
-        notify: matches!(notify.as_deref(), Some("true" | "1")),
+        notify: notify.is_some_and(|notify| xml::boolean(&notify) == Some(true)),
     })
 }
 
@@ -368,7 +368,9 @@ fn order(pubsub: Element<'_>) -> Result<ItemsOrder, Refusal> {
         Some("modification") => false,
         _ => return Err(Refusal::UnknownOrder),
     };
-    let newest_first = matches!(order.attr("desc").as_deref(), Some("true" | "1"));
+    let newest_first = order
+        .attr("desc")
+        .is_some_and(|desc| xml::boolean(&desc) == Some(true));
     Ok(ItemsOrder {
         by_creation,
         newest_first,

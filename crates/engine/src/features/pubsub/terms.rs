@@ -12,7 +12,7 @@ use bytes::Bytes;
 use waxwing_proto::{
     form::{FieldKind, Form, FormKind, FormWriter, NewField},
     ns, time,
-    xml::Writer,
+    xml::{self, Writer},
 };
 use waxwing_store::Micros;
 
@@ -96,9 +96,9 @@ impl Terms {
                 _ => return None,
             };
             match name {
-                "deliver" => self.deliver = flag(one)?,
+                "deliver" => self.deliver = xml::boolean(one)?,
                 // What is not offered can be declined.
-                "digest" | "include_body" if flag(one)? => return None,
+                "digest" | "include_body" if xml::boolean(one)? => return None,
                 "expire" if one.is_empty() => self.expire = None,
                 "expire" => {
                     let at = time::parse_datetime(one)?;
@@ -172,14 +172,6 @@ impl Terms {
 
 fn known(show: &str) -> Option<&'static str> {
     SHOWS.into_iter().find(|known| *known == show)
-}
-
-fn flag(value: &str) -> Option<bool> {
-    match value {
-        "1" | "true" => Some(true),
-        "0" | "false" => Some(false),
-        _ => None,
-    }
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use super::{Pair, domain};
 use crate::ns;
 use crate::sasl::Hash;
 use crate::stanza::{Condition, StanzaError};
+use crate::stream::hex;
 use crate::xml::{Element, Writer};
 use bytes::Bytes;
 use std::fmt;
@@ -166,14 +167,6 @@ pub(super) fn judge(secret: &Secret, from: &str, to: &str, id: &str, key: &str) 
     } else {
         Verdict::Invalid
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    let digit = |nibble: u8| char::from_digit(nibble.into(), 16).unwrap_or_default();
-    bytes
-        .iter()
-        .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)])
-        .collect()
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use crate::sm::{self, Nonza};
 use crate::stanza::Condition;
 use crate::stream::auth::Input;
 use crate::stream::login::{BindRequest, TAG_BYTES_MAX, USER_AGENT_TEXT_BYTES_MAX, UserAgent};
-use crate::xml::Element;
+use crate::xml::{self, Element};
 use crate::{csi, ns};
 
 /// What a client asks for together with its authentication, whether it is offered or not.
@@ -169,9 +169,8 @@ fn fast(element: Element<'_>) -> Result<Fast, Failure> {
         Some(count) => Some(count.parse().map_err(|_| Failure::MalformedRequest)?),
     };
     let invalidate = match element.attr("invalidate").as_deref() {
-        None | Some("false" | "0") => false,
-        Some("true" | "1") => true,
-        Some(_) => return Err(Failure::MalformedRequest),
+        None => false,
+        Some(value) => xml::boolean(value).ok_or(Failure::MalformedRequest)?,
     };
     Ok(Fast { count, invalidate })
 }
