@@ -206,6 +206,8 @@ pub enum Reply {
     Empty,
     /// A payload, written for `jabber:client`.
     Payload(Bytes),
+    /// The answer is on its way already, in its place among what the asker is told.
+    Sent,
 }
 
 /// On whose behalf a guard judges.

@@ -32,6 +32,7 @@ use bytes::Bytes;
 use waxwing_proto::{
     BareJid, Jid, ns,
     stanza::{Condition, Draft, Kind, Sealed, Stanza, StanzaError},
+    stream::StreamError,
     xml::{Element, Writer},
 };
 
@@ -69,13 +70,15 @@ pub(crate) async fn from_client(
     stanza: Stanza,
     draft: Draft,
     out: &mut Output,
-) {
+) -> Result<(), StreamError> {
     // Messages before it come before it (RFC 6120 § 10.1).
     session.settle(out).await;
     let to = draft.to().cloned();
     if let Err(error) = take(session, draft, out).await {
+        session.catch_up(to.as_ref(), out).await?;
         session.refuse(&stanza, to.as_ref(), &error, out);
     }
+    Ok(())
 }
 
 async fn take(session: &mut Session, draft: Draft, out: &mut Output) -> Result<(), StanzaError> {

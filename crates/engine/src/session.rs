@@ -22,7 +22,7 @@ use crate::{
     output::{self, Output},
     presence,
     registry::Resource,
-    route::{guard_sender, iq, message},
+    route::{guard_sender, iq, message, service},
 };
 use bytes::Bytes;
 use std::{collections::VecDeque, sync::Arc};
@@ -210,12 +210,12 @@ impl Session {
             draft.default_lang(lang);
         }
         match draft.kind() {
-            Kind::Message => self.message(stanza, draft, out).await,
-            Kind::Iq => self.iq(stanza, draft, out).await,
+            Kind::Message => self.message(stanza, draft, out).await?,
+            Kind::Iq => self.iq(stanza, draft, out).await?,
             Kind::Presence => {
                 self.engine.metrics().presences_in.inc();
                 let news = draft.to().is_none() && stanza.type_attr().is_none();
-                presence::from_client(self, stanza.clone(), draft, out).await;
+                presence::from_client(self, stanza.clone(), draft, out).await?;
                 if news {
                     caps::on_presence(&self.engine, &mut self.state, &stanza, out);
                     pubsub::on_caps(&self.engine, &self.state.account, &self.state.resource).await;
@@ -285,7 +285,12 @@ impl Session {
         Ok(())
     }
 
-    async fn message(&mut self, stanza: Stanza, mut draft: Draft, out: &mut Output) {
+    async fn message(
+        &mut self,
+        stanza: Stanza,
+        mut draft: Draft,
+        out: &mut Output,
+    ) -> Result<(), StreamError> {
         self.engine.metrics().messages_in.inc();
         // RFC 6120 § 10.3.1: without `to` it is for the sender's own account.
         let to = draft.to().cloned().unwrap_or_else(|| {
@@ -307,25 +312,63 @@ impl Session {
         };
         match routed {
             Ok(routed) => self.take(routed, out),
-            Err(error) => self.refuse(&stanza, Some(&to), &error, out),
+            Err(error) => {
+                self.catch_up(Some(&to), out).await?;
+                self.refuse(&stanza, Some(&to), &error, out);
+            }
         }
+        Ok(())
     }
 
-    async fn iq(&mut self, stanza: Stanza, draft: Draft, out: &mut Output) {
+    async fn iq(
+        &mut self,
+        stanza: Stanza,
+        draft: Draft,
+        out: &mut Output,
+    ) -> Result<(), StreamError> {
         self.engine.metrics().iqs_in.inc();
         let given = draft.to().cloned();
         let result = self.iq_routed(draft, out).await;
+        self.catch_up(given.as_ref(), out).await?;
         for stanza in self.state.before_reply.drain(..) {
             out.stanza(stanza);
         }
         match result {
+            Ok(Some(Reply::Sent) | None) => {}
             Ok(Some(reply)) => self.reply(&stanza, given.as_ref(), &reply, out),
-            Ok(None) => {}
             Err(error) => self.refuse(&stanza, given.as_ref(), &error, out),
         }
         for stanza in self.state.after_reply.drain(..) {
             out.stanza(stanza);
         }
+        Ok(())
+    }
+
+    /// An answer of a service that has an order in what it says, such as a room (XEP-0045 § 7.2.2),
+    /// comes behind what the service has said to the client before.
+    pub(crate) async fn catch_up(
+        &mut self,
+        to: Option<&Jid>,
+        out: &mut Output,
+    ) -> Result<(), StreamError> {
+        let Some(to) = to.filter(|to| self.engine.service(to.domain()).is_some()) else {
+            return Ok(());
+        };
+        let engine = self.engine.clone();
+        if !service::settled(&engine, to).await {
+            return Ok(());
+        }
+        // Messages of the client's that wait for their commits come before what it sent after them.
+        self.settle(out).await;
+        // What is older than the outbox comes first, and who acknowledges nothing gets no more.
+        while self.replay.is_none()
+            && !self.state.offline.is_reading()
+            && !out.is_full()
+            && let Some(delivery) = self.state.resource.outbox.take()
+        {
+            self.egress(delivery, out)?;
+        }
+        Ok(())
     }
 
     async fn iq_routed(

@@ -1,7 +1,7 @@
 //! Stanzas that come from other domains: those of components, and errors about what could not be
 //! brought there.
 
-use super::{Routed, iq, message};
+use super::{Routed, iq, message, service};
 use crate::{
     Engine,
     deliverer::Failure,
@@ -22,8 +22,12 @@ use waxwing_store::Record;
 pub(crate) async fn arrive(engine: &Engine, draft: Draft) -> Option<Bytes> {
     let stanza = draft.stanza().clone();
     let (from, to) = (draft.from().cloned(), draft.to().cloned());
-    match taken(engine, draft).await {
-        Ok(None) => None,
+    let taken = taken(engine, draft).await;
+    if let Some(to) = &to {
+        service::settled(engine, to).await;
+    }
+    match taken {
+        Ok(None | Some(Reply::Sent)) => None,
         Ok(Some(reply)) => Some(result(&stanza, to.as_ref(), from.as_ref(), &reply)),
         Err(error) => {
             let answer = error.answer(&stanza, to.as_ref(), from.as_ref())?;

@@ -27,6 +27,9 @@ pub struct Hosted {
     /// Hears presence that a session did not direct itself: that it has gone, or what it tells its
     /// contacts, one of which is here. Cannot wait.
     pub presence: fn(&Engine, &Jid, &Jid, &Sealed),
+    /// Waits until what one of its addresses has said so far is on its way, for a service whose
+    /// answers come in one order with everything else that it says.
+    pub settled: Option<for<'a> fn(&'a Engine, &'a BareJid) -> BoxFuture<'a, ()>>,
 }
 
 /// A stanza that has come for a service.
@@ -73,6 +76,18 @@ pub(super) async fn arrive(
         sender,
     };
     (hosted.arrive)(arrival).await
+}
+
+/// Waits until what an address of a service has said so far is on its way, before it is answered
+/// for. False if its answers may overtake that.
+pub(crate) async fn settled(engine: &Engine, to: &Jid) -> bool {
+    let service = engine.service(to.domain());
+    let hosted = service.and_then(|service| engine.features().hosted(service.kind));
+    let Some(settled) = hosted.and_then(|hosted| hosted.settled) else {
+        return false;
+    };
+    settled(engine, &to.to_bare()).await;
+    true
 }
 
 /// After the commit of what a service took.

@@ -29,6 +29,7 @@ pub(super) const HOSTED: Hosted = Hosted {
     arrive,
     hand_over,
     presence,
+    settled: Some(settled),
 };
 
 /// What a message to a room needs after its commit.
@@ -228,6 +229,15 @@ async fn whisper(arrival: &Arrival<'_>, draft: Draft, to: Vec<Jid>) -> Result<Ro
     }
     handover.room = Some(Box::new(Carried::Whisper { account, to, from }));
     Ok(Routed::Handover(handover, record))
+}
+
+fn settled<'a>(engine: &'a Engine, room: &'a BareJid) -> BoxFuture<'a, ()> {
+    Box::pin(async move {
+        // Of what is not in memory nothing is on its way.
+        if let Some(room) = Rooms::find(engine, room) {
+            room.settled().await;
+        }
+    })
 }
 
 fn hand_over(engine: &Engine, handover: &mut Handover) -> Result<(), StanzaError> {

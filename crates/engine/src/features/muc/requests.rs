@@ -5,7 +5,7 @@ use super::{
     kept,
     owner::{Destruction, Owner},
     people::{Admin, Change},
-    room::Event,
+    room::{Effect, Event},
     table::{Held, Rooms},
 };
 use crate::{
@@ -13,7 +13,11 @@ use crate::{
     feature::{IqCx, Reply},
     features::mam,
 };
-use waxwing_proto::stanza::StanzaError;
+use waxwing_proto::{
+    ns,
+    stanza::{Kind, Sealed, StanzaError},
+    xml::Writer,
+};
 use waxwing_store::BoxFuture;
 
 /// § 8.5, § 9, § 10: a list.
@@ -31,10 +35,9 @@ pub(super) fn administer(cx: IqCx<'_>) -> BoxFuture<'_, Result<Reply, StanzaErro
         let room = Rooms::hold(cx.engine, cx.to).await?;
         let _turn = room.turn().await;
         match room.ask(|room| room.administer(cx.from, cx.payload))? {
-            Admin::Roles(changes) => room.apply(Event::Roles(changes))?,
-            Admin::Affiliations(change) => write(&cx, &room, change).await?,
+            Admin::Roles(changes) => apply(&cx, &room, Event::Roles(changes)),
+            Admin::Affiliations(change) => write(&cx, &room, change).await,
         }
-        Ok(Reply::Empty)
     })
 }
 
@@ -53,7 +56,7 @@ pub(super) fn decide(cx: IqCx<'_>) -> BoxFuture<'_, Result<Reply, StanzaError>> 
         let room = Rooms::hold(cx.engine, cx.to).await?;
         let _turn = room.turn().await;
         match room.ask(|room| room.decide(cx.from, cx.payload))? {
-            Owner::Change(change) => write(&cx, &room, change).await?,
+            Owner::Change(change) => return write(&cx, &room, change).await,
             Owner::GiveUp(end) => room.apply(Event::Destroyed(end))?,
             Owner::Destroy(end) => destroy(&cx, &room, end).await?,
             Owner::Nothing => {}
@@ -62,16 +65,29 @@ pub(super) fn decide(cx: IqCx<'_>) -> BoxFuture<'_, Result<Reply, StanzaError>> 
     })
 }
 
+/// Whoever asked is told first that it is done, and then like everybody what it is (§ 8.2 to § 8.4,
+/// § 9, § 10.3 to § 10.8).
+pub(super) fn apply(cx: &IqCx<'_>, room: &Held, event: Event) -> Result<Reply, StanzaError> {
+    let mut xml = Writer::new(ns::CLIENT);
+    xml.start("iq")
+        .attr("type", "result")
+        .attr("from", cx.to.as_str())
+        .attr_opt("id", cx.request.id().as_deref());
+    let answer = Sealed::from_bytes(Kind::Iq, xml.finish());
+    room.apply_asked(event, Effect::new(answer, [cx.from.clone()].into()))?;
+    Ok(Reply::Sent)
+}
+
 /// First on disk, then told.
-async fn write(cx: &IqCx<'_>, room: &Held, change: Change) -> Result<(), StanzaError> {
+async fn write(cx: &IqCx<'_>, room: &Held, change: Change) -> Result<Reply, StanzaError> {
     kept::write(cx.engine, room, cx.to, &change).await?;
     let opens = change.opens;
-    let applied = room.apply(Event::Changed(change));
+    let applied = apply(cx, room, Event::Changed(change));
     if applied.is_err() && opens {
         // Its owner has gone before it was there, and nobody else knows of it.
         drop(cx.engine.store().room_delete(cx.to.clone(), None));
     }
-    Ok(applied?)
+    applied
 }
 
 async fn destroy(cx: &IqCx<'_>, room: &Held, end: Destruction) -> Result<(), StanzaError> {
@@ -98,8 +114,7 @@ pub(super) fn register(cx: IqCx<'_>) -> BoxFuture<'_, Result<Reply, StanzaError>
         let room = Rooms::hold(cx.engine, cx.to).await?;
         let _turn = room.turn().await;
         let change = room.ask(|room| room.register(cx.from, cx.payload))?;
-        write(&cx, &room, change).await?;
-        Ok(Reply::Empty)
+        write(&cx, &room, change).await
     })
 }
 

@@ -24,7 +24,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
 };
-use tokio::sync::{MutexGuard, OnceCell};
+use tokio::sync::{MutexGuard, Notify, OnceCell};
 use waxwing_proto::{
     BareJid, Jid,
     stanza::{Draft, StanzaError},
@@ -44,6 +44,8 @@ struct Hosted {
     state: Mutex<State>,
     /// Nobody is in it.
     idle: AtomicBool,
+    /// Told when something was sent.
+    sent: Notify,
     /// Those who change what is on disk take turns: what one has found possible must be so still
     /// when it is done.
     turn: tokio::sync::Mutex<()>,
@@ -54,7 +56,11 @@ struct State {
     room: Room,
     /// What is to be sent, in order.
     effects: VecDeque<Effect>,
-    /// Somebody is sending it.
+    /// How many there were before these.
+    taken: u64,
+    /// How many were sent.
+    sent: u64,
+    /// Somebody is sending.
     carrying: bool,
 }
 
@@ -117,8 +123,11 @@ impl Hosted {
             state: Mutex::new(State {
                 room,
                 effects: VecDeque::new(),
+                taken: 0,
+                sent: 0,
                 carrying: false,
             }),
+            sent: Notify::new(),
             idle: AtomicBool::new(true),
             turn: tokio::sync::Mutex::new(()),
         })
@@ -142,6 +151,15 @@ impl Held {
 
     /// Tells the room what has happened, and sends what follows from it.
     pub(crate) fn apply(&self, event: Event) -> Result<(), Refusal> {
+        self.apply_behind(None, event)
+    }
+
+    /// The same, but whoever has asked for it has this answer before all that follows from it.
+    pub(crate) fn apply_asked(&self, event: Event, answer: Effect) -> Result<(), Refusal> {
+        self.apply_behind(Some(answer), event)
+    }
+
+    fn apply_behind(&self, answer: Option<Effect>, event: Event) -> Result<(), Refusal> {
         let hosted = self.hosted();
         let applied = {
             let mut state = hosted.state.lock();
@@ -158,7 +176,10 @@ impl Held {
                 // Queued by the call, and so before whatever is written for a room made anew.
                 drop(self.engine.store().room_delete(self.jid.clone(), None));
             }
-            applied.map(|effects| state.effects.extend(effects))
+            applied.map(|effects| {
+                state.effects.extend(answer);
+                state.effects.extend(effects);
+            })
         };
         self.carry_out();
         applied
@@ -168,6 +189,23 @@ impl Held {
     pub(crate) fn send(&self, effect: Effect) {
         self.hosted().state.lock().effects.push_back(effect);
         self.carry_out();
+    }
+
+    /// Waits until all that the room has said so far was sent.
+    pub(crate) async fn settled(&self) {
+        let hosted = self.hosted();
+        let last = {
+            let state = hosted.state.lock();
+            state.taken + state.effects.len() as u64
+        };
+        loop {
+            let sent = hosted.sent.notified();
+            // After that, or one who is done in between would not be heard.
+            if hosted.state.lock().sent >= last {
+                return;
+            }
+            sent.await;
+        }
     }
 
     /// Waits until nobody else changes what is on disk.
@@ -186,7 +224,9 @@ impl Held {
                     return;
                 }
                 state.carrying = true;
-                std::mem::take(&mut state.effects)
+                let effects = std::mem::take(&mut state.effects);
+                state.taken += effects.len() as u64;
+                effects
             };
             let _carrying = Carrying(hosted);
             for effect in &effects {
@@ -255,7 +295,12 @@ struct Carrying<'a>(&'a Hosted);
 
 impl Drop for Carrying<'_> {
     fn drop(&mut self) {
-        self.0.state.lock().carrying = false;
+        {
+            let mut state = self.0.state.lock();
+            state.carrying = false;
+            state.sent = state.taken;
+        }
+        self.0.sent.notify_waiters();
     }
 }
 

@@ -3,6 +3,7 @@
 
 use super::{
     errors::Refusal,
+    requests,
     rights::Action,
     room::{Event, Room},
     table::Rooms,
@@ -49,7 +50,6 @@ pub(super) fn set(cx: IqCx<'_>) -> BoxFuture<'_, Result<Reply, StanzaError>> {
         kept.await
             .map_err(|failure| error::from_store(cx.engine, &failure))?;
         // XEP-0486 § 3.2: who is here asks for it again.
-        room.apply(Event::Redecorated)?;
-        Ok(Reply::Empty)
+        requests::apply(&cx, &room, Event::Redecorated)
     })
 }

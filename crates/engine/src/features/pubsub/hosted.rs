@@ -28,6 +28,7 @@ pub(super) const HOSTED: Hosted = Hosted {
     arrive: |arrival| Box::pin(arrive(arrival)),
     hand_over: |_, _| Ok(()),
     presence: |_, _, _, _| {},
+    settled: None,
 };
 
 impl Engine {
