@@ -112,6 +112,8 @@ open = true
 per_address_hour_max = 100
 [clients]
 token_rotated_after_hours = 0
+[federation]
+enabled = false
 """
     )
 

@@ -135,6 +135,7 @@ async fn available(
         for stanza in probe::presence_of_contacts(&engine, &account, &view, &resource).await {
             out.sealed(&stanza);
         }
+        subscribe::ask_again(&engine, &account, &view);
         // Requests that cannot be read now come with the next initial presence.
         let requests = subscribe::requests(&engine, &account, &view).await;
         for request in requests.unwrap_or_default() {

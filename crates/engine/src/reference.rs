@@ -113,8 +113,8 @@ fn requests(out: &mut String, place: Place) {
 pub fn xeps() -> String {
     let mut out = format!(
         "# Specifications\n\n{GENERATED}\n\n\
-         What of each specification concerns a server for clients, and how much of that is done. There are no streams\n\
-         to other servers yet, so whatever a specification says about them is left out of this table.\n\n\
+         What of each specification concerns a server, towards clients and towards other servers, and how much of that is\n\
+         done. What was considered and left out between servers is in [ADR 9](adr/0009-federation.md).\n\n\
          ## RFCs\n\n| number | title | coverage | where |\n| --- | --- | --- | --- |\n"
     );
     for rfc in RFCS {
@@ -229,7 +229,7 @@ const RFCS: &[Rfc] = &[
     Rfc {
         number: 6120,
         title: "XMPP: Core",
-        coverage: Coverage::Partial("SASL EXTERNAL is missing"),
+        coverage: Coverage::Partial("SASL EXTERNAL between servers only, not for clients"),
         place: "proto::stream, engine::route",
     },
     Rfc {
@@ -280,6 +280,24 @@ const CORE_XEPS: &[(Xep, &str)] = &[
     ),
     (
         Xep {
+            number: 178,
+            version: "1.2",
+            title: "Best Practices for Use of SASL EXTERNAL with Certificates",
+            coverage: Coverage::Partial("between servers only"),
+        },
+        "proto::stream::s2s, waxwing::s2s",
+    ),
+    (
+        Xep {
+            number: 185,
+            version: "1.0",
+            title: "Dialback Key Generation and Validation",
+            coverage: Coverage::Complete,
+        },
+        "proto::stream::s2s",
+    ),
+    (
+        Xep {
             number: 205,
             version: "1.0.2",
             title: "Best Practices to Discourage Denial of Service Attacks",
@@ -291,21 +309,34 @@ const CORE_XEPS: &[(Xep, &str)] = &[
     ),
     (
         Xep {
+            number: 220,
+            version: "1.1.1",
+            title: "Server Dialback",
+            coverage: Coverage::Partial(
+                "over TLS only; no piggybacking on streams to others, others may",
+            ),
+        },
+        "proto::stream::s2s, engine::federation",
+    ),
+    (
+        Xep {
             number: 368,
             version: "1.1.0",
             title: "SRV records for XMPP over TLS",
             coverage: Coverage::Complete,
         },
-        "waxwing::net",
+        "waxwing::net, waxwing::s2s",
     ),
     (
         Xep {
             number: 198,
             version: "1.6.3",
             title: "Stream Management",
-            coverage: Coverage::Complete,
+            coverage: Coverage::Partial(
+                "between servers without resumption: what is missing is sent again",
+            ),
         },
-        "proto::sm",
+        "proto::sm, engine::federation",
     ),
     (
         Xep {

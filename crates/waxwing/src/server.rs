@@ -171,7 +171,7 @@ impl Sockets {
             (Kind::ServersDirectTls, servers_direct_tls),
         ] {
             xmpp.extend(
-                bind_all(addresses)?
+                bind_all(kind.name(), addresses)?
                     .into_iter()
                     .map(|listener| (kind, listener)),
             );
@@ -180,7 +180,7 @@ impl Sockets {
         let admin = admin::bind(&path).map_err(|e| format!("{}: {e}", path.display()))?;
         Ok(Self {
             xmpp,
-            metrics: bind_all(&listen.metrics)?,
+            metrics: bind_all("metrics", &listen.metrics)?,
             admin,
         })
     }
@@ -227,8 +227,9 @@ fn announce(listener: &TcpListener, name: &str) {
     }
 }
 
-/// Binds a list. A machine without IPv6 may leave it out where IPv4 is listened on as well.
-fn bind_all(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, String> {
+/// Binds the list of a setting. A machine without IPv6 may leave it out where IPv4 is listened on as
+/// well.
+fn bind_all(setting: &str, addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, String> {
     let mut bound = Vec::new();
     for address in addresses {
         match listener::bind(*address) {
@@ -236,7 +237,7 @@ fn bind_all(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, String> {
             Err(error) if is_optional(*address, addresses, &error) => {
                 tracing::info!(%address, %error, "this machine has no such address; going without");
             }
-            Err(error) => return Err(listen_error(*address, &error)),
+            Err(error) => return Err(listen_error(setting, *address, &error)),
         }
     }
     Ok(bound)
@@ -252,17 +253,23 @@ fn is_optional(address: SocketAddr, all: &[SocketAddr], error: &io::Error) -> bo
     address.is_ipv6() && no_ipv6 && has_ipv4
 }
 
-/// Why an address cannot be listened on, and what to do.
-pub(crate) fn listen_error(address: SocketAddr, error: &io::Error) -> String {
+/// Why an address of `listen.SETTING` cannot be listened on, and what to do.
+pub(crate) fn listen_error(setting: &str, address: SocketAddr, error: &io::Error) -> String {
     let advice = match error.kind() {
-        io::ErrorKind::AddrInUse => {
-            "; another program listens there (`ss -ltnp` names it); stop it or choose another port"
-        }
+        io::ErrorKind::AddrInUse => format!(
+            "; another program listens there (`ss -ltnp` names it); stop it or choose another port with \
+             `listen.{setting}`{}",
+            if setting.starts_with("servers") {
+                ", or do without other servers: `federation.enabled = false`"
+            } else {
+                ""
+            }
+        ),
         io::ErrorKind::PermissionDenied => {
-            "; ports below 1024 need the capability CAP_NET_BIND_SERVICE"
+            "; ports below 1024 need the capability CAP_NET_BIND_SERVICE".to_owned()
         }
-        io::ErrorKind::AddrNotAvailable => "; this machine has no such address",
-        _ => "",
+        io::ErrorKind::AddrNotAvailable => "; this machine has no such address".to_owned(),
+        _ => String::new(),
     };
     format!("{address}: cannot listen: {error}{advice}")
 }

@@ -193,7 +193,7 @@ fn a_broken_file_is_refused_at_reload() {
     server.write_settings("[limits]\nstanza_bytes_max = \"big\"");
     server.signal("HUP");
     let line = server.expect_log("not reloaded");
-    assert!(line.contains("waxwing.toml:8:20"), "{line}");
+    assert!(line.contains("waxwing.toml:10:20"), "{line}");
     server.write_settings("[limits]\nstanza_bytes_max = 20000");
     server.signal("HUP");
     assert!(
@@ -372,6 +372,49 @@ fn check_explains_what_is_wrong() {
         text.contains("FAIL  port 127.0.0.1:5999: two listeners have it"),
         "{text}"
     );
+}
+
+#[test]
+fn a_port_for_servers_that_is_taken_is_named_with_what_to_do() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("waxwing.toml");
+    let data = folder.path().join("data");
+    let text = format!(
+        "domains = [\"{DOMAIN}\"]\ndata = \"{}\"\n[tls]\nself_signed = true\n\
+         [listen]\nstarttls = []\ndirect_tls = []\nmetrics = []\nservers_direct_tls = []\n\
+         servers = [\"{address}\"]\n",
+        data.display()
+    );
+    for command in ["run", "check"] {
+        let run = |text: &str| {
+            std::fs::write(&config, text).unwrap();
+            let done = Command::new(env!("CARGO_BIN_EXE_waxwing"))
+                .args([command, "--config"])
+                .arg(&config)
+                .output()
+                .unwrap();
+            let said = [done.stdout, done.stderr].concat();
+            (done.status, String::from_utf8(said).unwrap())
+        };
+        let (status, said) = run(&text);
+        assert!(!status.success(), "{said}");
+        assert!(
+            said.contains(&format!("{address}: cannot listen")),
+            "{said}"
+        );
+        assert!(said.contains("listen.servers"), "{said}");
+        assert!(said.contains("federation.enabled = false"), "{said}");
+    }
+    let text = format!("{text}[federation]\nenabled = false\n");
+    std::fs::write(&config, text).unwrap();
+    let done = Command::new(env!("CARGO_BIN_EXE_waxwing"))
+        .args(["check", "--config"])
+        .arg(&config)
+        .output()
+        .unwrap();
+    assert!(done.status.success(), "{done:?}");
 }
 
 #[test]

@@ -101,6 +101,8 @@ fn configuration(data: &Path, transport: &str, address: SocketAddr) -> String {
          [registration]\n\
          open = true\n\
          per_address_hour_max = 100000\n\
+         [federation]\n\
+         enabled = false\n\
          [log]\n\
          level = \"warn\"\n",
         data.display()

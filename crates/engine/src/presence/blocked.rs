@@ -114,10 +114,9 @@ async fn reverse_remote(engine: &Engine, account: &BareJid, contact: &BareJid, s
     let Some(contact) = view.contact(contact) else {
         return;
     };
-    for resource in engine.registry().resources(account) {
-        if resource.priority().is_some() {
-            ask(engine, &view, contact, &Jid::from(&resource.jid));
-        }
+    let here = engine.registry().resources(account);
+    if here.iter().any(|resource| resource.priority().is_some()) {
+        ask(engine, &view, contact, account);
     }
 }
 

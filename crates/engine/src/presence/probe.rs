@@ -35,7 +35,7 @@ pub(super) async fn presence_of_contacts(
     }
     for contact in view.contacts().iter().filter(|one| one.seen_by_user()) {
         if !engine.is_local(contact.jid.domain()) {
-            ask(engine, view, contact, &to);
+            ask(engine, view, contact, account);
             continue;
         }
         found.extend(presence_of(engine, (account, view), contact, &to).await);
@@ -96,9 +96,9 @@ async fn presence_of(
         .collect()
 }
 
-/// Asks a contact at another domain, on behalf of the resource `from`: whoever was here before knows.
-pub(super) fn ask(engine: &Engine, view: &View, contact: &Contact, from: &Jid) {
-    let to = Jid::from(&contact.jid);
+/// Asks a contact at another domain, from bare JID to bare JID, as subscriptions are (§ 4.3.1).
+pub(super) fn ask(engine: &Engine, view: &View, contact: &Contact, account: &BareJid) {
+    let (from, to) = (Jid::from(account), Jid::from(&contact.jid));
     if view.blocks(&to) {
         return;
     }
@@ -108,7 +108,7 @@ pub(super) fn ask(engine: &Engine, view: &View, contact: &Contact, from: &Jid) {
         to: Some(to.as_str()),
         ..Own::default()
     };
-    send(engine, from, &to, &probe.seal());
+    send(engine, &from, &to, &probe.seal());
 }
 
 /// Whether the account with this view shows itself to `viewer`, who uses the address `jid`.

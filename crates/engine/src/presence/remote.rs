@@ -4,6 +4,7 @@ use super::{Type, probe, subscribe};
 use crate::{
     Engine,
     route::{self, inbound::hand_over},
+    subscription::Type::Subscribe,
 };
 use waxwing_proto::{
     Jid,
@@ -22,6 +23,12 @@ pub(crate) async fn from_remote(engine: &Engine, mut draft: Draft) -> Result<(),
         Type::Subscription(kind) if here => {
             if to.local().is_none() {
                 // The server has no use for anybody's presence.
+                return Ok(());
+            }
+            let resource = to.resource().filter(|_| kind != Subscribe);
+            if resource.is_some_and(|one| engine.registry().resource(&to.to_bare(), one).is_none())
+            {
+                // § 8.5.3.2.2
                 return Ok(());
             }
             // § 3.1.3: from and to bare JIDs, whatever the sender wrote.

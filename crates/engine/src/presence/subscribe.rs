@@ -284,6 +284,24 @@ pub(super) async fn requests(
         .collect())
 }
 
+/// Sends requests to contacts at other domains again that nobody has answered, whenever a resource
+/// becomes available (§ 3.1.2): they may have been lost on the way.
+pub(super) fn ask_again(engine: &Engine, account: &BareJid, view: &View) {
+    for contact in view.contacts().iter().filter(|contact| contact.ask) {
+        let to = Jid::from(&contact.jid);
+        if engine.is_local(to.domain()) || view.blocks(&to) {
+            continue;
+        }
+        let request = Own {
+            kind: Some(Type::Subscribe.as_str()),
+            from: account.as_str(),
+            to: Some(to.as_str()),
+            ..Own::default()
+        };
+        fanout::send(engine, &account.into(), &to, &request.seal());
+    }
+}
+
 /// Writes what the table decides, deciding again on what is on disk. `state` is what the account's
 /// view shows; when that already is the state afterwards, nothing is read or written.
 async fn commit(

@@ -32,6 +32,7 @@ fn names(ids: impl IntoIterator<Item = u32>) -> Vec<String> {
     ids.into_iter().map(|id| format!("m{id}")).collect()
 }
 
+// proves: RFC6120-10.1-c RFC6120-10.4-a
 #[tokio::test(start_paused = true)]
 async fn a_chat_both_ways_however_servers_show_who_they_are() {
     for proof in [Proof::External, Proof::Dialback] {
@@ -47,6 +48,7 @@ async fn a_chat_both_ways_however_servers_show_who_they_are() {
     }
 }
 
+// proves: RFC6120-10.4.3-c
 #[tokio::test(start_paused = true)]
 async fn messages_wait_for_a_server_that_is_down_and_nothing_else_does() {
     let (here, there, cable) = network::two(Proof::External).await;
@@ -184,6 +186,102 @@ async fn who_is_blocked_or_does_not_exist_is_not_waited_for() {
     alice.run().await;
     let error = alice.take();
     assert!(error.contains("<remote-server-not-found"), "{error}");
+}
+
+// proves: RFC6120-10.5-a
+#[tokio::test(start_paused = true)]
+async fn what_is_for_our_domain_goes_nowhere_else() {
+    let here = Server::with_settings(network::federating).await;
+    let mut alice = here.available("alice", "phone").await;
+    for to in ["nobody@localhost", "nobody@localhost/phone", "localhost/x"] {
+        alice.chat(to, "m1").await;
+        let request = format!("<iq type='get' to='{to}' id='q1'><a xmlns='u'/></iq>");
+        alice.send(&request).await;
+        let presence = format!("<presence to='{to}' type='subscribe'/>");
+        alice.send(&presence).await;
+    }
+    settle().await;
+    let dial = tokio::time::timeout(Duration::from_secs(60), here.engine.next_dial());
+    assert!(dial.await.is_err(), "somebody wants a connection");
+    assert_eq!(waiting(&here).await, 0);
+}
+
+/// What both have received once nothing moves any more.
+async fn between(here: &mut Client, there: &mut Client) -> (String, String) {
+    settle().await;
+    here.run().await;
+    there.run().await;
+    (here.take(), there.take())
+}
+
+// proves: RFC6121-3.1.2-d RFC6121-3.3.2-b
+#[tokio::test(start_paused = true)]
+async fn subscriptions_begin_and_end_across_servers() {
+    let (here, there, _cable) = network::two(Proof::External).await;
+    let mut alice = here.available("alice", "phone").await;
+    let mut bob = there.available("bob", "laptop").await;
+    let to_bob = |kind: &str| format!("<presence type='{kind}' to='{BOB}'/>");
+    alice.send(&to_bob("subscribe")).await;
+    let (_, asked) = between(&mut alice, &mut bob).await;
+    assert!(asked.contains("type='subscribe'"), "{asked}");
+    bob.send("<presence type='subscribed' to='alice@localhost'/>")
+        .await;
+    let (seen, _) = between(&mut alice, &mut bob).await;
+    assert!(seen.contains("from='bob@there.example/laptop'"), "{seen}");
+    alice.send(&to_bob("unsubscribe")).await;
+    let (seen, _) = between(&mut alice, &mut bob).await;
+    assert!(seen.contains("type='unavailable'"), "{seen}");
+    bob.send("<presence><show>dnd</show></presence>").await;
+    let (seen, _) = between(&mut alice, &mut bob).await;
+    assert!(!seen.contains("dnd"), "{seen}");
+}
+
+// proves: RFC6121-3.1.2-h
+#[tokio::test(start_paused = true)]
+async fn a_request_that_was_lost_is_sent_again_with_the_next_device() {
+    let (here, there, cable) = network::two(Proof::External).await;
+    let mut alice = here.available("alice", "phone").await;
+    let mut bob = there.available("bob", "laptop").await;
+    cable.send_replace(false);
+    let request = format!("<presence type='subscribe' to='{BOB}'/>");
+    alice.send(&request).await;
+    settle().await;
+    cable.send_replace(true);
+    tokio::time::sleep(Duration::from_mins(1)).await;
+    bob.run().await;
+    assert!(!bob.take().contains("subscribe"), "presence does not wait");
+    let _tablet = here.available("alice", "tablet").await;
+    settle().await;
+    bob.run().await;
+    let asked = bob.take();
+    assert!(
+        asked.contains("type='subscribe'") && asked.contains("from='alice@localhost'"),
+        "{asked}"
+    );
+}
+
+// proves: RFC6121-4.3-a
+#[tokio::test(start_paused = true)]
+async fn a_new_device_learns_who_is_there() {
+    let (here, there, _cable) = network::two(Proof::External).await;
+    let mut alice = here.available("alice", "phone").await;
+    let mut bob = there.available("bob", "laptop").await;
+    alice
+        .send(&format!("<presence type='subscribe' to='{BOB}'/>"))
+        .await;
+    settle().await;
+    bob.send("<presence type='subscribed' to='alice@localhost'/>")
+        .await;
+    settle().await;
+    let mut tablet = here.bind("alice", "tablet").await;
+    tablet.send("<presence/>").await;
+    settle().await;
+    tablet.run().await;
+    let seen = tablet.take();
+    assert!(
+        seen.contains("to='alice@localhost' from='bob@there.example/laptop'"),
+        "{seen}"
+    );
 }
 
 #[tokio::test(start_paused = true)]

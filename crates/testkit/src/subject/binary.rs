@@ -84,6 +84,8 @@ starttls = ["127.0.0.1:{plain}"]
 direct_tls = ["127.0.0.1:{tls}"]
 metrics = []
 {listen}
+[federation]
+enabled = false
 [limits]
 {limits}
 [registration]

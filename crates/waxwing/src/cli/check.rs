@@ -36,52 +36,7 @@ pub(super) fn check(source: &Source, quick: bool) -> Result<ExitCode, String> {
     if running {
         report.ok("ports", "not tried: the server runs");
     } else {
-        let listen = &config.listen;
-        let used = !config.components.is_empty();
-        let components = listen.components.iter().filter(|_| used);
-        // One port may serve both.
-        let https = listen.https.iter();
-        let https = https.filter(|address| !listen.direct_tls.contains(address));
-        let mut seen = Vec::new();
-        for address in listen
-            .starttls
-            .iter()
-            .chain(&listen.direct_tls)
-            .chain(&listen.plain_on_loopback)
-            .chain(https)
-            .chain(&listen.http)
-            .chain(&listen.metrics)
-            .chain(components)
-        {
-            // A port of the system's choice is another one each time.
-            if address.port() != 0 && seen.contains(address) {
-                report.fail(
-                    &format!("port {address}"),
-                    "two listeners have it; give each in [listen] its own",
-                );
-                continue;
-            }
-            seen.push(*address);
-            report.port(*address);
-        }
-        for address in &listen.metrics {
-            if !address.ip().is_loopback() {
-                report.warn(
-                    "listen.metrics",
-                    &format!("{address} can be reached by others"),
-                );
-            }
-        }
-        for address in listen.components.iter().filter(|_| used) {
-            if !address.ip().is_loopback() {
-                report.warn(
-                    "listen.components",
-                    &format!(
-                        "{address} can be reached by others, and what passes there is in clear"
-                    ),
-                );
-            }
-        }
+        report.ports(&config);
     }
     Ok(if report.failures == 0 {
         ExitCode::SUCCESS
@@ -223,11 +178,34 @@ impl Report {
         }
     }
 
-    fn port(&mut self, address: SocketAddr) {
+    fn ports(&mut self, config: &Config) {
+        let mut seen = Vec::new();
+        for (setting, address) in listeners(config) {
+            // A port of the system's choice is another one each time.
+            if address.port() != 0 && seen.contains(&address) {
+                self.fail(
+                    &format!("port {address}"),
+                    "two listeners have it; give each in [listen] its own",
+                );
+                continue;
+            }
+            seen.push(address);
+            self.port(setting, address);
+            let others = match setting {
+                _ if address.ip().is_loopback() => continue,
+                "metrics" => "can be reached by others",
+                "components" => "can be reached by others, and what passes there is in clear",
+                _ => continue,
+            };
+            self.warn(&format!("listen.{setting}"), &format!("{address} {others}"));
+        }
+    }
+
+    fn port(&mut self, setting: &str, address: SocketAddr) {
         let what = format!("port {address}");
         match std::net::TcpListener::bind(address) {
             Ok(_) => self.ok(&what, "free"),
-            Err(error) => self.fail(&what, &server::listen_error(address, &error)),
+            Err(error) => self.fail(&what, &server::listen_error(setting, address, &error)),
         }
     }
 
@@ -245,4 +223,29 @@ impl Report {
         self.failures += 1;
         println!("FAIL  {what}: {text}");
     }
+}
+
+/// The addresses that the server would listen on, with the setting in `[listen]` that each is from.
+fn listeners(config: &Config) -> Vec<(&'static str, SocketAddr)> {
+    let listen = &config.listen;
+    // One port may serve both.
+    let https = listen.https.iter();
+    let https = https.filter(|address| !listen.direct_tls.contains(address));
+    let https: Vec<SocketAddr> = https.copied().collect();
+    let (components, federates) = (!config.components.is_empty(), config.federation.enabled);
+    [
+        ("starttls", &listen.starttls, true),
+        ("direct_tls", &listen.direct_tls, true),
+        ("plain_on_loopback", &listen.plain_on_loopback, true),
+        ("https", &https, true),
+        ("http", &listen.http, true),
+        ("metrics", &listen.metrics, true),
+        ("components", &listen.components, components),
+        ("servers", &listen.servers, federates),
+        ("servers_direct_tls", &listen.servers_direct_tls, federates),
+    ]
+    .into_iter()
+    .filter(|(_, _, used)| *used)
+    .flat_map(|(setting, addresses, _)| addresses.iter().map(move |address| (setting, *address)))
+    .collect()
 }

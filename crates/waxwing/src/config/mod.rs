@@ -176,7 +176,11 @@ impl Config {
             archive: Archive::default(),
             services: Services::default(),
             clients: Clients::default(),
-            federation: Federation::default(),
+            // Nobody can reach `localhost` from elsewhere.
+            federation: Federation {
+                enabled: false,
+                ..Federation::default()
+            },
             push: Push::default(),
             http: Http::default(),
             log: Log::default(),

@@ -162,8 +162,9 @@ section! {
     /// records `_xmpp-server._tcp` and `_xmpps-server._tcp`, or at the domain itself. The policies can
     /// be changed while the server runs (SIGHUP); streams that are open go on.
     struct Federation in "federation" {
-        /// Whether this server talks to others at all.
-        enabled: bool = false;
+        /// Whether this server talks to others at all. On by default: people expect to reach whomever
+        /// they know, whatever provider that is with.
+        enabled: bool = true;
         /// What other servers must show: `certificate`, one for their domain by an authority that is
         /// trusted here, which keeps out whoever can forge DNS or sits on the way; `dialback`, that
         /// the DNS leads to them (XEP-0220), over TLS, for servers with no such certificate; `block`,

@@ -50,8 +50,13 @@ impl Dns {
         let servers = &config.federation.name_servers;
         let provider = TokioRuntimeProvider::default();
         let builder: ResolverBuilder<_> = if servers.is_empty() {
-            TokioResolver::builder(provider)
-                .map_err(|e| format!("the system's name servers cannot be found out: {e}"))?
+            TokioResolver::builder(provider).map_err(|e| {
+                format!(
+                    "the system's name servers cannot be found out: {e}; name some with \
+                         `federation.name_servers`, or do without other servers: \
+                         `federation.enabled = false`"
+                )
+            })?
         } else {
             let servers = servers.iter().map(|address| {
                 let connections = [ConnectionConfig::udp(), ConnectionConfig::tcp()];

@@ -185,7 +185,8 @@ fn file(folder: &Path, settings: &str) -> String {
     let data = folder.join("data");
     format!(
         "domains = [\"{DOMAIN}\"]\ndata = \"{}\"\n[listen]\nstarttls = [\"127.0.0.1:0\"]\n\
-         direct_tls = [\"127.0.0.1:0\"]\nmetrics = [\"127.0.0.1:0\"]\n{settings}\n",
+         direct_tls = [\"127.0.0.1:0\"]\nmetrics = [\"127.0.0.1:0\"]\n\
+         servers = [\"127.0.0.1:0\"]\nservers_direct_tls = []\n{settings}\n",
         data.display()
     )
 }

@@ -26,6 +26,8 @@ offline_bytes_max = 1000000000
 [registration]
 open = true
 per_address_hour_max = 1000
+[federation]
+enabled = false
 [log]
 level = "warn"
 "#

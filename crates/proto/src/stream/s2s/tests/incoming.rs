@@ -49,6 +49,7 @@ const MESSAGE: &str =
     "<message from='a@there.example' to='b@here.example'><body>1</body></message>";
 const KEY: &str = "<db:result from='there.example' to='here.example'>k</db:result>";
 
+// proves: RFC6120-4.7.2-c RFC6120-4.8.3-c RFC6120-13.8.4-a
 #[test]
 fn starttls_external_then_stanzas() {
     check(
@@ -151,6 +152,7 @@ fn a_key_of_ours_is_told_from_another() {
 }
 
 /// What ends the stream, with which condition; none where the stream stays open.
+// proves: RFC6120-8.1.1.2-a RFC6120-8.1.2.2-a
 #[test]
 fn attacks() {
     let external = format!("{OPEN}\n{AUTH}\n{OPEN}\n");
@@ -364,6 +366,7 @@ fn what_comes_in_clear_behind_starttls_is_never_read() {
     }
 }
 
+// proves: RFC6120-6.3.4-b
 #[test]
 fn external_is_for_whom_the_certificate_names() {
     let success = |domain: &str, identity: &str| {
