@@ -8,7 +8,7 @@ use crate::{
 use std::path::{Path, PathBuf};
 
 const USAGE: &str = "crash [--cycles N] [--seed S] [--profile release|dev] \
-     [--peer waxwing|PEER] [--cycles-per-epoch N] \
+     [--peer waxwing|PEER] [--cycles-per-epoch N] [--rooms with|without] \
      [--times strict|told] [--after-violation stop|go-on] [--folder DIR]";
 
 /// A short run of the debug build that the tests made, as a tier. Times are told and not judged.

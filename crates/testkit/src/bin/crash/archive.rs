@@ -1,10 +1,10 @@
 //! Reading archives (XEP-0313) in pages (XEP-0059), for catching up and for the audit.
 
 use crate::{
-    entry::{Channel, Digest, Key},
+    entry::{Channel, Digest, Key, Party},
     server::Connector,
     session::{Break, PATIENCE, Step, ask, authenticated, cut_or},
-    stanza::{self, Arrival, bare},
+    stanza::{self, Arrival, address, bare},
 };
 use waxwing_proto::ns;
 use waxwing_testkit::{
@@ -100,7 +100,7 @@ pub(crate) struct Abilities {
     pub(crate) stanza_ids: bool,
 }
 
-/// Reads an account's archive from another session, which is not available and so gets nothing else.
+/// Reads the archive of an account, and of rooms that it may read, from another session, which is not available and so gets nothing else.
 pub(crate) struct Auditor {
     client: Client,
     account: u32,
@@ -108,9 +108,9 @@ pub(crate) struct Auditor {
 }
 
 impl Auditor {
-    pub(crate) async fn log_in(connector: Connector, account: u32) -> Step<Self> {
+    pub(crate) async fn log_in(connector: Connector, account: u32, resource: &str) -> Step<Self> {
         let (mut client, _) = authenticated(connector, account).await?;
-        client.bind("auditor", PATIENCE).await.map_err(cut_or)?;
+        client.bind(resource, PATIENCE).await.map_err(cut_or)?;
         Ok(Self {
             client,
             account,
@@ -137,12 +137,12 @@ impl Auditor {
         })
     }
 
-    /// The archive in pages of all sizes, in both directions.
-    pub(crate) async fn listings(&mut self) -> Step<Vec<Listing>> {
+    /// An archive in pages of all sizes, in both directions.
+    pub(crate) async fn listings(&mut self, of: Party) -> Step<Vec<Listing>> {
         let mut listings = Vec::new();
         for size in SIZES {
             for backward in [false, true] {
-                let items = self.list(size, backward).await?;
+                let items = self.list(of, size, backward).await?;
                 listings.push(Listing {
                     size,
                     backward,
@@ -153,7 +153,7 @@ impl Auditor {
         Ok(listings)
     }
 
-    async fn list(&mut self, size: u32, backward: bool) -> Step<Vec<Item>> {
+    async fn list(&mut self, of: Party, size: u32, backward: bool) -> Step<Vec<Item>> {
         let mut items = Vec::new();
         let mut place = String::new();
         loop {
@@ -162,7 +162,7 @@ impl Auditor {
             } else {
                 Page::after(Some(place.as_str()).filter(|id| !id.is_empty()), size)
             };
-            let (mut found, end) = self.page(&query(&page)).await?;
+            let (mut found, end) = self.page(of, &query(&page)).await?;
             let next = if backward { end.first } else { end.last };
             if backward {
                 found.append(&mut items);
@@ -177,10 +177,11 @@ impl Auditor {
         }
     }
 
-    async fn page(&mut self, query: &str) -> Step<(Vec<Item>, End)> {
+    async fn page(&mut self, of: Party, query: &str) -> Step<(Vec<Item>, End)> {
         self.requests += 1;
         let id = format!("page{}", self.requests);
-        let request = format!("<iq type='set' id='{id}'>{query}</iq>");
+        let to = address(of);
+        let request = format!("<iq type='set' id='{id}' to='{to}'>{query}</iq>");
         let account = self.account;
         let mut items = Vec::new();
         // What else an archive may hold, such as errors in answer to a stanza that nobody keeps, is
@@ -200,6 +201,7 @@ fn item(element: &Element, account: u32) -> Option<Item> {
             id,
             key,
             digest,
+            ..
         } => Some(Item {
             id: id?,
             key,

@@ -1,9 +1,12 @@
 //! A client that lives through crashes: what it remembers, and how it comes back.
 
 mod coming;
+mod rooms;
+
+pub(crate) use rooms::Stay;
 
 use crate::{
-    entry::{Channel, DeviceId, Digest, Entry, Key},
+    entry::{Channel, DeviceId, Digest, Entry, Key, Party},
     plan::{Deed, Dice, Plan},
     session::{self, Break, PATIENCE, Step, next, send},
     stanza::{self, Arrival},
@@ -27,10 +30,6 @@ pub(crate) enum Kind {
 }
 
 /// A client.
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "independent facts about a client, not the states of one machine"
-)]
 pub(crate) struct Device {
     pub(crate) id: DeviceId,
     pub(crate) kind: Kind,
@@ -42,19 +41,52 @@ pub(crate) struct Device {
     sm: Option<Management>,
     /// What it sent in streams that cannot be resumed and was not acknowledged.
     lost: VecDeque<Sent>,
-    /// Everything in the archive up to this has been seen.
-    caught_up: Option<String>,
-    /// The newest id seen while catching up, or since.
-    newest: Option<String>,
-    catching_up: bool,
-    /// It has not yet asked for all that the archive has.
-    behind: bool,
+    /// Of its account's archive.
+    reading: Reading,
+    stays: Vec<Stay>,
     pub(crate) values: Values,
     lazy: bool,
     dice: Dice,
     requests: u32,
     /// The server was killed since the last connection.
     pub(crate) after_crash: bool,
+}
+
+/// How much of an archive a client has seen.
+#[derive(Debug, Default)]
+struct Reading {
+    /// Everything up to this.
+    caught_up: Option<String>,
+    /// The newest id seen while catching up, or since.
+    newest: Option<String>,
+    catching_up: bool,
+    /// It has not yet asked for all that there is.
+    behind: bool,
+}
+
+impl Reading {
+    /// A connection begins.
+    fn begin(&mut self) {
+        self.catching_up = true;
+        self.newest = None;
+    }
+
+    /// The archive is known up to a pushed message, unless older ones are still being asked for.
+    fn saw(&mut self, id: Option<String>) {
+        let Some(id) = id else { return };
+        if self.catching_up {
+            self.newest = Some(id);
+        } else {
+            self.caught_up = Some(id);
+        }
+    }
+
+    /// Everything up to `last` has been asked for.
+    fn end(&mut self, last: Option<String>) {
+        self.caught_up = self.newest.take().or(last);
+        self.catching_up = false;
+        self.behind = false;
+    }
 }
 
 /// Stream management of the session (XEP-0198).
@@ -71,7 +103,7 @@ struct Management {
 /// A stanza sent; with a key, its recipient and its digest if it is a message of the test.
 #[derive(Debug, Clone)]
 struct Sent {
-    message: Option<(Key, u32, Digest)>,
+    message: Option<(Key, Party, Digest)>,
     wire: String,
 }
 
@@ -93,7 +125,13 @@ enum Occasion {
 }
 
 impl Device {
-    pub(crate) fn new(id: DeviceId, kind: Kind, world: Rc<World>, dice: Dice) -> Self {
+    pub(crate) fn new(
+        id: DeviceId,
+        kind: Kind,
+        stays: Vec<Stay>,
+        world: Rc<World>,
+        dice: Dice,
+    ) -> Self {
         Self {
             id,
             kind,
@@ -103,10 +141,8 @@ impl Device {
             seq: 0,
             sm: None,
             lost: VecDeque::new(),
-            caught_up: None,
-            newest: None,
-            catching_up: false,
-            behind: false,
+            reading: Reading::default(),
+            stays,
             values: Values::new(id.account),
             lazy: false,
             dice,
@@ -192,7 +228,7 @@ impl Device {
         }
     }
 
-    async fn burst(&mut self, client: &mut Client, count: u32, to: &[u32], bytes: usize) -> Step {
+    async fn burst(&mut self, client: &mut Client, count: u32, to: &[Party], bytes: usize) -> Step {
         let mut messages = Vec::new();
         for (_, to) in (0..count).zip(to.iter().cycle()) {
             self.seq += 1;
@@ -259,17 +295,25 @@ impl Device {
         };
         self.world.journal.add(&entry);
         self.world.journal.sync().await;
-        let answer = self.request(client, "set", &payload).await?;
+        let to = Values::to(what);
+        let answer = self.request(client, "set", to.as_deref(), &payload).await?;
         let done = answer.attr("type") == Some("result");
         self.world.journal.add(&self.values.was_written(what, done));
         Ok(())
     }
 
-    /// Asks and waits for the answer; what comes in between is taken.
-    async fn request(&mut self, client: &mut Client, kind: &str, payload: &str) -> Step<Element> {
+    /// Asks its account, or `to`, and waits for the answer; what comes in between is taken.
+    async fn request(
+        &mut self,
+        client: &mut Client,
+        kind: &str,
+        to: Option<&str>,
+        payload: &str,
+    ) -> Step<Element> {
         self.requests += 1;
         let id = format!("q{}", self.requests);
-        let iq = Sent::other(format!("<iq type='{kind}' id='{id}'>{payload}</iq>"));
+        let to = to.map_or_else(String::new, |to| format!(" to='{to}'"));
+        let iq = Sent::other(format!("<iq type='{kind}' id='{id}'{to}>{payload}</iq>"));
         self.write(client, &[iq], Occasion::First).await?;
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -321,12 +365,13 @@ impl Device {
             }
             Some(Arrival::Copy {
                 channel,
+                of,
                 id,
                 key,
                 digest,
             }) => {
-                if channel != Channel::Archive {
-                    self.saw(id.clone());
+                if let Some(reading) = self.reading(of).filter(|_| channel != Channel::Archive) {
+                    reading.saw(id.clone());
                 }
                 self.world.journal.add(&Entry::Received {
                     device: self.id,
@@ -337,19 +382,24 @@ impl Device {
                     digest,
                 });
             }
-            None => self.answer(client, element).await?,
+            None => {
+                self.notice(element);
+                self.answer(client, element).await?;
+            }
         }
         Ok(())
     }
 
-    /// The archive is known up to a pushed message, unless older ones are still being asked for.
-    fn saw(&mut self, id: Option<String>) {
-        let Some(id) = id else { return };
-        if self.catching_up {
-            self.newest = Some(id);
-        } else {
-            self.caught_up = Some(id);
+    fn reading(&mut self, of: Party) -> Option<&mut Reading> {
+        match of {
+            Party::Account(_) => Some(&mut self.reading),
+            Party::Room(room) => self.stay(room).map(|stay| &mut stay.reading),
         }
+    }
+
+    fn readings(&mut self) -> impl Iterator<Item = &mut Reading> {
+        let stays = self.stays.iter_mut().map(|stay| &mut stay.reading);
+        std::iter::once(&mut self.reading).chain(stays)
     }
 
     /// Servers ping their clients, and push roster changes.

@@ -27,6 +27,22 @@ pub(crate) fn account_name(account: u32) -> String {
     format!("a{account}")
 }
 
+/// Who messages are for, and who has an archive of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Party {
+    Account(u32),
+    Room(u32),
+}
+
+impl fmt::Display for Party {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Account(number) => write!(f, "a{number}"),
+            Self::Room(number) => write!(f, "r{number}"),
+        }
+    }
+}
+
 /// One message, wherever it turns up: also its `id` and origin-id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Key {
@@ -145,6 +161,20 @@ impl Word for DeviceId {
     }
 }
 
+impl Word for Party {
+    fn word(&self) -> String {
+        self.to_string()
+    }
+    fn read(word: &str) -> Option<Self> {
+        let number = |text: &str| text.parse().ok();
+        match word.split_at_checked(1)? {
+            ("a", rest) => number(rest).map(Self::Account),
+            ("r", rest) => number(rest).map(Self::Room),
+            _ => None,
+        }
+    }
+}
+
 impl Word for Key {
     fn word(&self) -> String {
         self.to_string()
@@ -197,7 +227,7 @@ macro_rules! entries {
 
 entries! {
     /// A message is about to be sent; `again` if it was before.
-    Sent "sent" { key: Key, to: u32, digest: Digest, again: bool }
+    Sent "sent" { key: Key, to: Party, digest: Digest, again: bool }
     /// The server has taken responsibility for it (XEP-0198).
     Acked "acked" { key: Key }
     /// The server has answered it with an error.
@@ -215,6 +245,12 @@ entries! {
     Cut "cut" { device: DeviceId }
     /// The archive does not know an id that it gave out.
     Vanished "vanished" { device: DeviceId, id: String }
+    /// A device is in a room now.
+    Entered "entered" { device: DeviceId, room: u32 }
+    /// A device that has resumed its session asked a room whether it is there (XEP-0410).
+    Asked "asked" { device: DeviceId, room: u32, there: bool }
+    /// A room has told a device that it is no longer there.
+    Removed "removed" { device: DeviceId, room: u32 }
     /// A value is about to be written.
     Write "write" { account: u32, what: String, value: String }
     /// The write before was answered with a result, or, if not `done`, with an error.
@@ -238,7 +274,11 @@ mod tests {
     #[test]
     fn lines_are_read_as_they_were_written() {
         for line in [
-            "sent a0.d1/3/17 2 00000000000000ff false",
+            "sent a0.d1/3/17 a2 00000000000000ff false",
+            "sent a0.d1/3/18 r0 00000000000000ff true",
+            "entered a2.d0 1",
+            "asked a2.d0 1 true",
+            "removed a2.d0 1",
             "acked a0.d1/3/17",
             "error a0.d1/3/17 service-unavailable",
             "recv a2.d0 4 carbon-received id-7 a0.d1/3/17 00000000000000ff",
@@ -260,6 +300,7 @@ mod tests {
             "",
             "sent",
             "acked a0",
+            "sent a0.d1/3/17 d2 00000000000000ff false",
             "acked a0.d1/3/17/5",
             "cut a2.d0 more",
             "recv a2.d0 4 pigeon - a0.d1/3/17 00",

@@ -2,11 +2,12 @@
 
 use crate::{
     archive::{Auditor, Listing},
-    device::{Device, Kind},
-    entry::{DeviceId, Entry},
+    device::{Device, Kind, Stay},
+    entry::{DeviceId, Entry, Party},
     journal::{self, Journal},
     oracle::{CHECKS, Evidence, Outcome},
     plan::{Dice, LOAD, Plan, Shape},
+    rooms,
     server::{Binaries, Brand, Connector, Death, Server, Started},
     session::{Break, Step, register},
     tally::Tally,
@@ -51,6 +52,8 @@ pub(crate) struct Run {
     pub(crate) binaries: Binaries,
     pub(crate) seed: u64,
     pub(crate) folder: PathBuf,
+    /// Clients are in rooms, too.
+    pub(crate) rooms: bool,
     /// What the times to listening and to the first login may be; none if they are only told.
     pub(crate) bounds: Option<(Duration, Duration)>,
 }
@@ -123,11 +126,24 @@ impl Run {
                 let id = DeviceId { account, index };
                 let words = [number, u64::from(account), u64::from(index)];
                 let dice = Dice::new(self.seed, &words);
-                devices.push(Device::new(id, *kind, Rc::clone(world), dice));
+                let rooms = self.rooms.then(|| rooms::of(id)).unwrap_or_default();
+                let stays = rooms.into_iter().map(Stay::new).collect();
+                devices.push(Device::new(id, *kind, stays, Rc::clone(world), dice));
             }
         }
+        if self.rooms {
+            let members = (0..).zip(CLIENTS).map(|(account, _)| account);
+            let members = members.filter(|account| {
+                let index = 0;
+                let account = *account;
+                !rooms::of(DeviceId { account, index }).is_empty()
+            });
+            let members: Vec<u32> = members.collect();
+            let made = rooms::make(server.connector(), &members).await;
+            made.map_err(|error| format!("the rooms cannot be made: {error:?}"))?;
+        }
         let abilities = async {
-            let mut auditor = Auditor::log_in(server.connector(), 0).await?;
+            let mut auditor = Auditor::log_in(server.connector(), 0, "auditor").await?;
             auditor.abilities().await
         };
         let abilities: Step<_> = abilities.await;
@@ -176,7 +192,8 @@ impl Run {
         for mut device in devices {
             let DeviceId { account, index } = device.id;
             let words = [cycle, u64::from(account), u64::from(index)];
-            let plan = Plan::new(account, index, shape, &mut Dice::new(self.seed, &words));
+            let mut dice = Dice::new(self.seed, &words);
+            let plan = Plan::new(device.id, &device.rooms(), shape, &mut dice);
             tasks.push(spawn_local(async move {
                 device.live(&plan, start).await;
                 device.after_crash |= !plan.absent;
@@ -240,6 +257,10 @@ impl Run {
         };
         for device in &devices {
             evidence.kinds.insert(device.id, device.kind);
+            for room in device.rooms() {
+                let occupants = evidence.occupants.entry(room).or_default();
+                occupants.insert(device.id);
+            }
         }
         let mut back = Vec::new();
         let tasks: Vec<_> = devices
@@ -251,14 +272,24 @@ impl Run {
         }
         self.wait_for_all(world, back, path, &evidence).await?;
         if evidence.abilities.archive {
-            let tasks: Vec<_> = (0..)
-                .take(CLIENTS.len())
-                .map(|account| (account, spawn_local(listings(server.connector(), account))))
+            let accounts = (0..).zip(CLIENTS).map(|(account, _)| account);
+            let accounts = accounts.map(|account| (account, Party::Account(account)));
+            let rooms = evidence.occupants.keys();
+            let rooms = rooms.map(|room| (rooms::OWNER, Party::Room(*room)));
+            let tasks: Vec<_> = accounts
+                .chain(rooms)
+                .map(|(reader, of)| {
+                    (
+                        reader,
+                        of,
+                        spawn_local(listings(server.connector(), reader, of)),
+                    )
+                })
                 .collect();
-            for (account, task) in tasks {
+            for (account, of, task) in tasks {
                 match task.await.map_err(|error| error.to_string())? {
                     Ok(listings) => {
-                        evidence.listings.insert(account, listings);
+                        evidence.listings.insert(of, listings);
                     }
                     Err(Break::Cut) => return Err("the server died by itself".into()),
                     Err(Break::Wrong(text)) => {
@@ -300,7 +331,9 @@ impl Run {
             world.journal.sync().await;
             let mut evidence = start.clone();
             evidence.sort(journal::read(path)?);
-            let reached = CHECKS.iter().filter(|check| check.number == "1b");
+            let reached = CHECKS
+                .iter()
+                .filter(|check| matches!(check.number, "1b" | "1c"));
             let missing =
                 |outcome| matches!(outcome, Outcome::Judged(_, missing) if !missing.is_empty());
             if !reached.map(|check| (check.judge)(&evidence)).any(missing) {
@@ -316,9 +349,10 @@ impl Run {
 }
 
 /// An archive read in all ways.
-async fn listings(connector: Connector, account: u32) -> Step<Vec<Listing>> {
-    let mut auditor = Auditor::log_in(connector, account).await?;
-    auditor.listings().await
+async fn listings(connector: Connector, reader: u32, of: Party) -> Step<Vec<Listing>> {
+    let resource = format!("auditor-of-{of}");
+    let mut auditor = Auditor::log_in(connector, reader, &resource).await?;
+    auditor.listings(of).await
 }
 
 async fn return_of(mut device: Device) -> (Device, Option<Client>) {

@@ -13,6 +13,7 @@ mod epoch;
 mod journal;
 mod oracle;
 mod plan;
+mod rooms;
 mod server;
 mod session;
 mod stanza;
@@ -38,6 +39,7 @@ crash OPTIONS
                              ejabberd-sqlite (default waxwing)
   --binary FILE              the server of ours to kill from outside
   --binary-with-points FILE  one with kill points, to die by itself at each of them in turn
+  --rooms with|without       whether clients are in rooms, too, of ours (default without)
   --times strict|told        whether a slow return is a violation (default told)
   --after-violation stop|go-on  whether the run ends with the first (default stop)
   --folder DIR               where to put data and journals (default: a temporary one)";
@@ -79,6 +81,7 @@ async fn run() -> Result<bool, String> {
             Some(folder) => folder.into(),
             None => scratch.path().to_owned(),
         },
+        rooms: brand == Brand::Waxwing && options.text("rooms", "without") == "with",
         bounds: strict.then_some((Duration::from_secs(1), Duration::from_secs(2))),
     };
     let cycles = options.number("cycles", 20)?;

@@ -1,5 +1,6 @@
 //! What each client does in a cycle, from a seed.
 
+use crate::entry::{DeviceId, Party};
 use std::time::Duration;
 
 /// A small generator (splitmix64): the same seed, the same plans, on every machine.
@@ -40,11 +41,11 @@ impl Dice {
 /// One thing that a client does.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Deed {
-    /// Sends so many messages in one go, to these accounts in turn, with bodies of this size, and
+    /// Sends so many messages in one go, to these accounts and rooms in turn, with bodies of this size, and
     /// asks for an acknowledgement.
     Burst {
         count: u32,
-        to: Vec<u32>,
+        to: Vec<Party>,
         bytes: usize,
     },
     /// Sends a stanza that nobody keeps: something to stand in the queues.
@@ -82,15 +83,22 @@ pub(crate) struct Shape {
 pub(crate) const LOAD: Duration = Duration::from_millis(900);
 
 impl Plan {
-    /// The plan of a client: `account` and `index` say which, `dice` is its own.
-    pub(crate) fn new(account: u32, index: u32, shape: Shape, dice: &mut Dice) -> Self {
+    /// The plan of a client, which is in these rooms; `dice` is its own.
+    pub(crate) fn new(id: DeviceId, rooms: &[u32], shape: Shape, dice: &mut Dice) -> Self {
+        let DeviceId { account, index } = id;
         let others: Vec<u32> = (0..shape.accounts).filter(|n| *n != account).collect();
+        // A room as often as two accounts.
+        let rooms = rooms.iter().chain(rooms).copied().map(Party::Room);
+        let parties = others.iter().copied().map(Party::Account);
+        let parties: Vec<Party> = parties.chain(rooms).collect();
         let mut deeds = Vec::new();
         for _ in 0..2 + dice.below(6) {
-            deeds.push((moment(dice), burst(&others, shape, dice)));
+            deeds.push((moment(dice), burst(&parties, shape, dice)));
         }
         for _ in 0..dice.below(3) {
-            let to = one_of(&others, dice);
+            let Some(to) = one_of(&others, dice) else {
+                break;
+            };
             deeds.push((moment(dice), Deed::Noise { to }));
         }
         if index == 0 && shape.values > 0 {
@@ -113,13 +121,14 @@ impl Plan {
     }
 }
 
-fn burst(others: &[u32], shape: Shape, dice: &mut Dice) -> Deed {
+fn burst(parties: &[Party], shape: Shape, dice: &mut Dice) -> Deed {
     let count = match dice.below(10) {
         0 => 20 + dice.below(20),
         1..=4 => 1,
         _ => 1 + dice.below(8),
     };
-    let to = (0..=dice.below(2)).map(|_| one_of(others, dice)).collect();
+    let to = (0..=dice.below(2)).filter_map(|_| one_of(parties, dice));
+    let to = to.collect();
     let bytes = match (shape.heavy, dice.below(12)) {
         (true, _) => 40_000,
         (false, 0) => 5_000,
@@ -134,10 +143,10 @@ fn moment(dice: &mut Dice) -> Duration {
     Duration::from_millis(u64::from(dice.below(most)))
 }
 
-fn one_of(all: &[u32], dice: &mut Dice) -> u32 {
+fn one_of<T: Copy>(all: &[T], dice: &mut Dice) -> Option<T> {
     let count = u32::try_from(all.len()).unwrap_or(u32::MAX);
     let index = usize::try_from(dice.below(count)).unwrap_or(0);
-    all.get(index).copied().unwrap_or(0)
+    all.get(index).copied()
 }
 
 #[cfg(test)]
@@ -151,14 +160,23 @@ mod tests {
             values: 4,
             heavy: false,
         };
-        let deeds = |seed| Plan::new(1, 0, shape, &mut Dice::new(seed, &[1, 2])).deeds;
+        let id = DeviceId {
+            account: 1,
+            index: 0,
+        };
+        let deeds = |seed| Plan::new(id, &[1], shape, &mut Dice::new(seed, &[1, 2])).deeds;
         assert_eq!(deeds(7), deeds(7));
         assert_ne!(deeds(7), deeds(8));
         assert!(deeds(7).is_sorted_by_key(|(at, _)| *at));
         let to_self = |(_, deed): &(Duration, Deed)| match deed {
-            Deed::Burst { to, .. } => to.contains(&1),
+            Deed::Burst { to, .. } => to.contains(&Party::Account(1)),
             _ => false,
         };
         assert!((0..50).all(|seed| !deeds(seed).iter().any(to_self)));
+        let to_room = |(_, deed): &(Duration, Deed)| match deed {
+            Deed::Burst { to, .. } => to.contains(&Party::Room(1)),
+            _ => false,
+        };
+        assert!((0..50).any(|seed| deeds(seed).iter().any(to_room)));
     }
 }

@@ -1,6 +1,9 @@
 //! The messages of the test: how they are written, and recognised wherever they turn up.
 
-use crate::entry::{Channel, Digest, Key, Word as _, account_name};
+use crate::{
+    entry::{Channel, Digest, Key, Party, Word as _, account_name},
+    rooms,
+};
 use waxwing_proto::ns;
 use waxwing_testkit::{
     subject::DOMAIN,
@@ -19,9 +22,21 @@ pub(crate) fn bare(account: u32) -> String {
     format!("{}@{DOMAIN}", account_name(account))
 }
 
+/// The bare JID of an account or a room.
+pub(crate) fn address(party: Party) -> String {
+    match party {
+        Party::Account(account) => bare(account),
+        Party::Room(room) => rooms::address(room),
+    }
+}
+
 /// A message: its wire form, and the digest by which it is known.
-pub(crate) fn message(key: Key, to: u32, bytes: usize) -> (String, Digest) {
-    let (name, to_jid) = (key.to_string(), bare(to));
+pub(crate) fn message(key: Key, to: Party, bytes: usize) -> (String, Digest) {
+    let (name, to_jid) = (key.to_string(), address(to));
+    let kind = match to {
+        Party::Account(_) => "chat",
+        Party::Room(_) => "groupchat",
+    };
     // Every character that must be escaped, and some that need more than one byte.
     let odd = "a <b> & 'c' \"d\" äöü 🐦 "
         .chars()
@@ -30,10 +45,10 @@ pub(crate) fn message(key: Key, to: u32, bytes: usize) -> (String, Digest) {
     let filler: String = odd
         .chain("x".repeat(bytes.saturating_sub(ODD_MAX)).chars())
         .collect();
-    let body = format!("{MARK} {name} {} {filler}.", account_name(to));
+    let body = format!("{MARK} {name} {to} {filler}.");
     let body = waxwing_testkit::xml::Escaped(&body);
     let wire = format!(
-        "<message to='{to_jid}' type='chat' id='{name}'><body>{body}</body>\
+        "<message to='{to_jid}' type='{kind}' id='{name}'><body>{body}</body>\
          <origin-id xmlns='{}' id='{name}'/></message>",
         ns::STANZA_ID
     );
@@ -58,6 +73,8 @@ pub(crate) enum Arrival {
     /// A copy of one.
     Copy {
         channel: Channel,
+        /// Whose archive has it.
+        of: Party,
         /// Archive id, if the copy bears one of ours.
         id: Option<String>,
         key: Key,
@@ -86,13 +103,18 @@ pub(crate) fn arrival(stanza: &Element, account: u32) -> Option<Arrival> {
     if words.next() != Some(MARK) {
         return None;
     }
-    let by = bare(account);
+    let of = match inner.attr("type") {
+        Some("groupchat") => Party::Room(rooms::number(inner.attr("from")?)?),
+        _ => Party::Account(account),
+    };
+    let by = address(of);
     let stamped = inner
         .children()
         .find(|child| child.is("stanza-id", ns::STANZA_ID) && child.attr("by") == Some(&by))
         .and_then(|child| child.attr("id"));
     Some(Arrival::Copy {
         channel,
+        of,
         id: archive_id.or(stamped).map(str::to_owned),
         key: Key::read(words.next()?)?,
         digest: digest(inner),
@@ -129,6 +151,8 @@ fn digest(message: &Element) -> Digest {
     let added = |child: &&Element| {
         child.is("stanza-id", ns::STANZA_ID)
             || child.is("delay", ns::DELAY)
+            || child.is("occupant-id", ns::OCCUPANT_ID)
+            || child.is("x", ns::MUC_USER)
             || child.is("archived", ARCHIVED)
     };
     let children = message.children().filter(|child| !added(child));
@@ -180,6 +204,7 @@ mod tests {
     fn copy(channel: Channel, id: Option<&str>, digest: Digest) -> Arrival {
         Arrival::Copy {
             channel,
+            of: Party::Account(0),
             id: id.map(str::to_owned),
             key: KEY,
             digest,
@@ -192,7 +217,7 @@ mod tests {
 
     #[test]
     fn a_message_is_known_on_every_channel() {
-        let (wire, digest) = message(KEY, 0, 50);
+        let (wire, digest) = message(KEY, Party::Account(0), 50);
         let stamp = "<stanza-id xmlns='urn:xmpp:sid:0' by='a0@localhost' id='7'/>\
                      <stanza-id xmlns='urn:xmpp:sid:0' by='a1@localhost' id='8'/></message>";
         let stamped = wire.replace("</message>", stamp);
@@ -226,8 +251,35 @@ mod tests {
     }
 
     #[test]
+    fn what_a_room_adds_is_not_content() {
+        let (wire, digest) = message(KEY, Party::Room(1), 50);
+        let from = format!("<message from='{}/a1.d0' ", rooms::address(1));
+        let stamp = format!(
+            "<occupant-id xmlns='urn:xmpp:occupant-id:0' id='x'/><stanza-id \
+             xmlns='urn:xmpp:sid:0' by='{}' id='7'/></message>",
+            rooms::address(1)
+        );
+        let reflected = wire
+            .replace("<message ", &from)
+            .replace("</message>", &stamp);
+        let copy = Arrival::Copy {
+            channel: Channel::Live,
+            of: Party::Room(1),
+            id: Some("7".into()),
+            key: KEY,
+            digest,
+        };
+        assert_eq!(read(&reflected), Some(copy));
+        // Of a room that is none of ours nothing is said.
+        assert_eq!(
+            read(&reflected.replace("from='r1@", "from='elsewhere@")),
+            None
+        );
+    }
+
+    #[test]
     fn other_content_is_another_digest() {
-        let (wire, digest) = message(KEY, 0, 50);
+        let (wire, digest) = message(KEY, Party::Account(0), 50);
         let changed = wire.replace(".</body>", "</body>");
         assert_ne!(changed, wire);
         assert_ne!(read(&changed), Some(copy(Channel::Live, None, digest)));

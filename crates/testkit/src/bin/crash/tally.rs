@@ -1,7 +1,7 @@
 //! The figures of a run.
 
 use crate::{
-    entry::{Beginning, Entry},
+    entry::{Beginning, Entry, Party},
     oracle::{CHECKS, Check, Outcome},
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,6 +24,8 @@ pub(crate) struct Tally {
     points: BTreeMap<KillPoint, (u64, u64)>,
     from_outside: u64,
     sent: u64,
+    /// Of these, those to rooms.
+    to_rooms: u64,
     again: u64,
     acked: u64,
     refused: u64,
@@ -69,8 +71,9 @@ impl Tally {
     pub(crate) fn add_journal(&mut self, entries: &[Entry]) {
         for entry in entries {
             match entry {
-                Entry::Sent { again, .. } => {
+                Entry::Sent { again, to, .. } => {
                     self.sent += u64::from(!again);
+                    self.to_rooms += u64::from(!again && matches!(to, Party::Room(_)));
                     self.again += u64::from(*again);
                 }
                 Entry::Acked { .. } => self.acked += 1,
@@ -116,8 +119,9 @@ impl Tally {
             println!("  died at {:20} {died} of {wanted} times", point.name());
         }
         println!(
-            "{} messages sent, {} sent again, {} acknowledged, {} refused, {} copies received",
-            self.sent, self.again, self.acked, self.refused, self.received
+            "{} messages sent, {} of them to rooms, {} sent again, {} acknowledged, {} refused, \
+             {} copies received",
+            self.sent, self.to_rooms, self.again, self.acked, self.refused, self.received
         );
         let of = |(resumed, refused): (u64, u64)| format!("{resumed} of {}", resumed + refused);
         println!(

@@ -1,7 +1,7 @@
 //! What an account keeps besides messages: values that one client writes, and reads after each
 //! crash.
 
-use crate::{entry::Entry, plan::Dice};
+use crate::{entry::Entry, plan::Dice, rooms};
 use waxwing_proto::ns;
 use waxwing_testkit::xml::Element;
 
@@ -9,6 +9,7 @@ use waxwing_testkit::xml::Element;
 const NOTHING: &str = "-";
 const CONTACT: &str = "friend@elsewhere.example";
 const BLOCKED_DOMAIN: &str = "blocked.example";
+const ROOM_NAME: &str = "muc#roomconfig_roomname";
 const ROOM: &str = "room@elsewhere.example";
 const DOCUMENT: &str = "urn:waxwing:crash-test";
 
@@ -23,8 +24,10 @@ pub(crate) struct Values {
 
 impl Values {
     /// How many there are.
-    pub(crate) const COUNT: usize = 6;
-    const NAMES: [&str; Self::COUNT] = ["roster", "block", "private", "vcard", "node", "bookmark"];
+    pub(crate) const COUNT: usize = 8;
+    const NAMES: [&str; Self::COUNT] = [
+        "roster", "block", "private", "vcard", "node", "bookmark", "members", "roomname",
+    ];
 
     pub(crate) fn new(account: u32) -> Self {
         Self {
@@ -32,6 +35,17 @@ impl Values {
             count: 0,
             known: [const { None }; Self::COUNT],
         }
+    }
+
+    /// Who is asked, if it is not the account.
+    pub(crate) fn to(what: usize) -> Option<String> {
+        let of_room = matches!(Self::name(what), "members" | "roomname");
+        of_room.then(|| rooms::address(rooms::WRITTEN))
+    }
+
+    /// Whether this account's client writes it; a room's values have one writer, too.
+    pub(crate) fn has(&self, what: usize) -> bool {
+        Self::to(what).is_none() || self.account == rooms::OWNER
     }
 
     /// The request that reads one.
@@ -48,6 +62,8 @@ impl Values {
                 ns::PUBSUB
             ),
             "bookmark" => bookmarks(""),
+            "members" => members("<item affiliation='member'/>"),
+            "roomname" => format!("<query xmlns='{}'/>", ns::MUC_OWNER),
             _ => format!("<vCard xmlns='{}'/>", ns::VCARD),
         }
     }
@@ -78,7 +94,8 @@ impl Values {
     /// keep such things.
     pub(crate) fn write(&mut self, what: usize, dice: &mut Dice) -> Option<(Entry, String)> {
         let slot = self.known.get_mut(what)?;
-        let there = slot.as_ref()? != NOTHING;
+        let before = slot.clone()?;
+        let there = before != NOTHING;
         self.count += 1;
         let fresh = format!("v{}", self.count);
         let (value, payload) = match Self::name(what) {
@@ -123,6 +140,20 @@ impl Values {
                 fresh.clone(),
                 bookmarks(&format!("<conference jid='{ROOM}' name='{fresh}'/>")),
             ),
+            // One request takes the one in and puts the other out.
+            "members" => {
+                let out = match there {
+                    true => item_of_room(&before, "none"),
+                    false => String::new(),
+                };
+                if there && dice.chance(40) {
+                    (NOTHING.to_owned(), members(&out))
+                } else {
+                    let items = format!("{out}{}", item_of_room(&fresh, "member"));
+                    (fresh.clone(), members(&items))
+                }
+            }
+            "roomname" => (fresh.clone(), rooms::configuration(&[(ROOM_NAME, &fresh)])),
             _ => (
                 fresh.clone(),
                 format!(
@@ -161,6 +192,15 @@ fn roster_item(rest: &str) -> String {
     )
 }
 
+/// A request about those who belong to a room.
+fn members(items: &str) -> String {
+    format!("<query xmlns='{}'>{items}</query>", ns::MUC_ADMIN)
+}
+
+fn item_of_room(name: &str, affiliation: &str) -> String {
+    format!("<item jid='{name}@{BLOCKED_DOMAIN}' affiliation='{affiliation}'/>")
+}
+
 /// A request about bookmarks in private storage, which our server keeps on a node.
 fn bookmarks(list: &str) -> String {
     format!(
@@ -178,10 +218,17 @@ fn value(name: &str, answer: &Element) -> String {
         "roster" => inside
             .find(|item| item.attr("jid") == Some(CONTACT))
             .map(|item| item.attr("name").unwrap_or_default().to_owned()),
-        "block" => {
-            let jids: Vec<&str> = inside.filter_map(|item| item.attr("jid")).collect();
+        "block" | "members" => {
             let suffix = format!("@{BLOCKED_DOMAIN}");
-            Some(jids.join("+").replace(&suffix, ""))
+            let names = inside.filter_map(|item| item.attr("jid")?.strip_suffix(&suffix));
+            Some(names.collect::<Vec<_>>().join("+"))
+        }
+        "roomname" => {
+            let mut fields = inside.flat_map(Element::children);
+            let field = fields.find(|field| field.attr("var") == Some(ROOM_NAME));
+            let value =
+                field.and_then(|field| field.children().find(|child| child.name.1 == "value"));
+            value.map(Element::text)
         }
         "node" => {
             let item = inside.next().and_then(|items| items.children().next());
@@ -254,6 +301,20 @@ mod tests {
                 5,
                 "<query xmlns='jabber:iq:private'><storage xmlns='storage:bookmarks'/></query>",
                 "bookmark -",
+            ),
+            (
+                6,
+                "<query xmlns='http://jabber.org/protocol/muc#admin'>\
+                 <item jid='a1@localhost' affiliation='member'/>\
+                 <item jid='v3@blocked.example' affiliation='member'/></query>",
+                "members v3",
+            ),
+            (
+                7,
+                "<query xmlns='http://jabber.org/protocol/muc#owner'><x xmlns='jabber:x:data'>\
+                 <field var='muc#roomconfig_roomdesc'><value>d</value></field>\
+                 <field var='muc#roomconfig_roomname' label='l'><value>v3</value></field></x></query>",
+                "roomname v3",
             ),
         ] {
             assert_eq!(read(what, payload), format!("read 0 {want}"));

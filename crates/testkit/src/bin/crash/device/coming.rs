@@ -1,9 +1,10 @@
 //! How a client comes back: resuming, or a new session and what it has missed.
 
-use super::{Device, Kind, Management, Occasion, Sent};
+use super::{Device, Kind, Management, Occasion, Reading, Sent};
 use crate::{
     archive,
-    entry::{Beginning, Entry},
+    entry::{Beginning, Entry, Party},
+    rooms,
     session::{Break, PATIENCE, Step, authenticated, authenticated_inline, cut_or, next, send},
     values::Values,
 };
@@ -14,13 +15,14 @@ impl Device {
     /// A connection with everything done that comes before new messages.
     pub(super) async fn connect(&mut self, resends: bool) -> Step<Client> {
         self.connection += 1;
-        self.catching_up = true;
-        self.newest = None;
+        self.readings().for_each(Reading::begin);
         let resumable = self.sm.as_ref().is_some_and(|sm| sm.id.is_some());
         let (mut client, features, resumed) = self.log_in().await?;
         let beginning = if resumed {
             // A connection before may have ended while it was catching up.
-            self.catching_up = self.behind;
+            for reading in self.readings() {
+                reading.catching_up = reading.behind;
+            }
             Beginning::Resumed
         } else {
             let beginning = if resumable {
@@ -37,9 +39,11 @@ impl Device {
             beginning,
             after_crash: std::mem::take(&mut self.after_crash),
         });
-        if self.behind && self.kind != Kind::Offline {
-            self.catch_up(&mut client).await?;
+        if self.kind != Kind::Offline {
+            self.catch_up(&mut client, Party::Account(self.id.account))
+                .await?;
         }
+        self.be_in_rooms(&mut client, beginning).await?;
         if self.id.index == 0 {
             self.read_values(&mut client).await?;
         }
@@ -116,7 +120,12 @@ impl Device {
     /// A new session: binding, acknowledgements, carbons, presence.
     async fn begin(&mut self, client: &mut Client, features: &Element) -> Step {
         self.end_stream();
-        self.behind = true;
+        for reading in self.readings() {
+            reading.behind = true;
+        }
+        for stay in &mut self.stays {
+            stay.inside = false;
+        }
         self.stream += 1;
         self.seq = 0;
         let resource = self.id.resource();
@@ -125,7 +134,7 @@ impl Device {
             self.enable(client).await?;
         }
         let carbons = format!("<enable xmlns='{}'/>", ns::CARBONS);
-        self.request(client, "set", &carbons).await?;
+        self.request(client, "set", None, &carbons).await?;
         let presence = Sent::other("<presence/>".into());
         self.write(client, &[presence], Occasion::First).await
     }
@@ -153,17 +162,25 @@ impl Device {
         }
     }
 
-    /// Asks the archive for what came since, unless there is none.
-    async fn catch_up(&mut self, client: &mut Client) -> Step {
-        if !self.world.abilities.get().archive {
-            self.catching_up = false;
-            self.behind = false;
+    /// Asks an archive for what came since, if it has not done so in this session, unless there is
+    /// none.
+    pub(super) async fn catch_up(&mut self, client: &mut Client, of: Party) -> Step {
+        let has_archive = self.world.abilities.get().archive;
+        let Some(reading) = self.reading(of).filter(|reading| reading.behind) else {
+            return Ok(());
+        };
+        let mut after = reading.caught_up.clone();
+        if !has_archive {
+            reading.end(after);
             return Ok(());
         }
-        let mut after = self.caught_up.clone();
+        let to = match of {
+            Party::Account(_) => None,
+            Party::Room(room) => Some(rooms::address(room)),
+        };
         loop {
             let query = archive::query(&archive::Page::after(after.as_deref(), 50));
-            let answer = self.request(client, "set", &query).await?;
+            let answer = self.request(client, "set", to.as_deref(), &query).await?;
             if answer.attr("type") == Some("error") {
                 let Some(id) = after.take() else {
                     return Err(Break::Wrong(format!("the archive gave {answer}")));
@@ -179,9 +196,9 @@ impl Device {
             }
         }
         self.world.journal.sync().await;
-        self.caught_up = self.newest.take().or(after);
-        self.catching_up = false;
-        self.behind = false;
+        if let Some(reading) = self.reading(of) {
+            reading.end(after);
+        }
         Ok(())
     }
 
@@ -211,7 +228,12 @@ impl Device {
 
     async fn read_values(&mut self, client: &mut Client) -> Step {
         for what in 0..Values::COUNT {
-            let answer = self.request(client, "get", &Values::get(what)).await?;
+            if !self.values.has(what) {
+                continue;
+            }
+            let to = Values::to(what);
+            let payload = Values::get(what);
+            let answer = self.request(client, "get", to.as_deref(), &payload).await?;
             if let Some(entry) = self.values.was_read(what, &answer) {
                 self.world.journal.add(&entry);
             }

@@ -3,11 +3,11 @@
 use super::{Evidence, Outcome, Violation};
 use crate::{
     archive::Item,
-    entry::{DeviceId, Key},
+    entry::{DeviceId, Key, Party},
 };
 use std::collections::BTreeMap;
 
-/// 5: of one stream to one account, later messages are later, in every archive and on every device.
+/// 5: of one stream to one account or room, later messages are later, in every archive and on every device.
 pub(super) fn order(evidence: &Evidence) -> Outcome {
     let mut judged = 0;
     let mut violations = Vec::new();
@@ -15,10 +15,10 @@ pub(super) fn order(evidence: &Evidence) -> Outcome {
         judged += keys.len();
         violations.extend(out_of_order(evidence, &keys, &place));
     };
-    for account in evidence.listings.keys() {
-        let items = evidence.archive(*account).map(|listing| &listing.items);
+    for party in evidence.listings.keys() {
+        let items = evidence.archive(*party).map(|listing| &listing.items);
         let keys = items.into_iter().flatten().map(|item| item.key);
-        judge(keys.collect(), format!("in the archive of a{account}"));
+        judge(keys.collect(), format!("in the archive of {party}"));
     }
     for device in evidence.kinds.keys() {
         let first = evidence.first_pushes(*device).into_iter();
@@ -28,7 +28,7 @@ pub(super) fn order(evidence: &Evidence) -> Outcome {
 }
 
 fn out_of_order(evidence: &Evidence, keys: &[Key], place: &str) -> Vec<Violation> {
-    let mut last: BTreeMap<(DeviceId, u32, u32), Key> = BTreeMap::new();
+    let mut last: BTreeMap<(DeviceId, u32, Party), Key> = BTreeMap::new();
     let mut violations = Vec::new();
     for key in keys {
         let Some(sending) = evidence.sent.get(key) else {
@@ -60,8 +60,8 @@ pub(super) fn paging(evidence: &Evidence) -> Outcome {
             format!("{device} asked for what is behind {id}, which the archive gave it once");
         violations.push(Violation::about(id, what));
     }
-    for (account, listings) in &evidence.listings {
-        let Some(whole) = evidence.archive(*account) else {
+    for (party, listings) in &evidence.listings {
+        let Some(whole) = evidence.archive(*party) else {
             continue;
         };
         for listing in listings {
@@ -72,10 +72,7 @@ pub(super) fn paging(evidence: &Evidence) -> Outcome {
                 } else {
                     "forward"
                 };
-                let what = format!(
-                    "a{account} in pages of {} {way}: {difference}",
-                    listing.size
-                );
+                let what = format!("{party} in pages of {} {way}: {difference}", listing.size);
                 violations.push(Violation::about("", what));
             }
         }
@@ -85,12 +82,8 @@ pub(super) fn paging(evidence: &Evidence) -> Outcome {
             .enumerate()
             .map(|(place, item)| (item.id.as_str(), place))
             .collect();
-        for device in evidence
-            .kinds
-            .keys()
-            .filter(|device| device.account == *account)
-        {
-            violations.extend(out_of_place(evidence, *device, &places));
+        for device in evidence.kinds.keys() {
+            violations.extend(out_of_place(evidence, *device, *party, &places));
         }
     }
     Outcome::Judged(judged, violations)
@@ -112,14 +105,18 @@ fn difference(whole: &[Item], other: &[Item]) -> Option<String> {
     ))
 }
 
-/// Ids given to a device that are not in the archive, or were given in another order.
+/// Ids given to a device that are not in the archive, or were given in another order: of an account
+/// in one connection, of a room ever, because a room tells nobody what is past unless asked.
 fn out_of_place(
     evidence: &Evidence,
     device: DeviceId,
+    archive: Party,
     places: &BTreeMap<&str, usize>,
 ) -> Vec<Violation> {
     let mut violations = Vec::new();
-    for receipt in evidence.received.get(&device).into_iter().flatten() {
+    let of_archive = |key: Key| evidence.archive_for(device, key) == archive;
+    let receipts = evidence.received.get(&device).into_iter().flatten();
+    for receipt in receipts.filter(|receipt| of_archive(receipt.key)) {
         let id = receipt.id.as_deref();
         if id.is_some_and(|id| !places.contains_key(id)) {
             let what = format!("came to {device} with an id that the archive does not have");
@@ -127,12 +124,17 @@ fn out_of_place(
         }
     }
     let mut last: BTreeMap<u32, (usize, Key)> = BTreeMap::new();
-    for push in evidence.first_pushes(device) {
+    let pushes = evidence.first_pushes(device).into_iter();
+    for push in pushes.filter(|push| of_archive(push.key)) {
+        let span = match archive {
+            Party::Account(_) => push.connection,
+            Party::Room(_) => 0,
+        };
         let place = push.id.as_deref().and_then(|id| places.get(id));
         let Some(place) = place.copied() else {
             continue;
         };
-        match last.insert(push.connection, (place, push.key)) {
+        match last.insert(span, (place, push.key)) {
             Some((before, key)) if before > place => {
                 let what = format!("came to {device} behind {key}, but its id is in front");
                 violations.push(Violation::of(push.key, what));

@@ -3,7 +3,7 @@
 use crate::{
     archive::{Abilities, Listing},
     device::Kind,
-    entry::{Channel, DeviceId, Digest, Entry, Key},
+    entry::{Channel, DeviceId, Digest, Entry, Key, Party},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -13,7 +13,7 @@ use std::{
 /// A message that a client sent.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Sending {
-    pub(crate) to: u32,
+    pub(crate) to: Party,
     pub(crate) digest: Digest,
     pub(crate) again: bool,
 }
@@ -39,7 +39,13 @@ pub(crate) struct Evidence {
     pub(crate) received: BTreeMap<DeviceId, Vec<Receipt>>,
     pub(crate) kinds: BTreeMap<DeviceId, Kind>,
     /// All ways of reading each archive; empty where the server has none.
-    pub(crate) listings: BTreeMap<u32, Vec<Listing>>,
+    pub(crate) listings: BTreeMap<Party, Vec<Listing>>,
+    /// The devices that are in each room.
+    pub(crate) occupants: BTreeMap<u32, BTreeSet<DeviceId>>,
+    /// What devices that were in a room heard of that after they had resumed their session, and
+    /// whether they were there; and those that a room removed.
+    pub(crate) asked: Vec<(DeviceId, u32, bool)>,
+    pub(crate) removed: Vec<(DeviceId, u32)>,
     /// Writes, answers and reads of values, in order.
     pub(crate) values: Vec<Entry>,
     /// Ids that the archive did not know.
@@ -96,17 +102,27 @@ impl Evidence {
                 value @ (Entry::Write { .. } | Entry::Written { .. } | Entry::Read { .. }) => {
                     self.values.push(value);
                 }
-                Entry::Connected { .. } | Entry::Cut { .. } | Entry::Killed { .. } => {}
+                Entry::Asked {
+                    device,
+                    room,
+                    there,
+                } => self.asked.push((device, room, there)),
+                Entry::Removed { device, room } => self.removed.push((device, room)),
+                Entry::Connected { .. }
+                | Entry::Cut { .. }
+                | Entry::Entered { .. }
+                | Entry::Killed { .. } => {}
             }
         }
     }
 
-    /// What the server has taken responsibility for: what it acknowledged, and what anybody has
-    /// seen with an archive id.
+    /// What the server has taken responsibility for: what it acknowledged and did not answer with an
+    /// error, and what anybody has seen with an archive id.
     pub(crate) fn accepted(&self) -> BTreeSet<Key> {
         let seen = self.received.values().flatten();
         let seen = seen.filter(|receipt| receipt.id.is_some());
-        let accepted = self.acked.iter().copied();
+        let acked = self.acked.iter().copied();
+        let accepted = acked.filter(|key| !self.refused.contains_key(key));
         accepted.chain(seen.map(|receipt| receipt.key)).collect()
     }
 
@@ -116,17 +132,17 @@ impl Evidence {
         receipts.filter(|receipt| receipt.channel != Channel::Archive)
     }
 
-    /// An account's archive, oldest first: the largest pages forward.
-    pub(crate) fn archive(&self, account: u32) -> Option<&Listing> {
-        let listings = self.listings.get(&account)?.iter();
+    /// An archive, oldest first: the largest pages forward.
+    pub(crate) fn archive(&self, of: Party) -> Option<&Listing> {
+        let listings = self.listings.get(&of)?.iter();
         listings
             .filter(|listing| !listing.backward)
             .max_by_key(|listing| listing.size)
     }
 
-    /// The places of messages in an account's archive.
-    pub(crate) fn places(&self, account: u32) -> BTreeMap<Key, usize> {
-        let items = self.archive(account).map(|listing| &listing.items);
+    /// The places of messages in an archive.
+    pub(crate) fn places(&self, of: Party) -> BTreeMap<Key, usize> {
+        let items = self.archive(of).map(|listing| &listing.items);
         let keys = items.into_iter().flatten().map(|item| item.key);
         keys.zip(0..).collect()
     }
@@ -141,9 +157,38 @@ impl Evidence {
             .collect()
     }
 
-    /// The accounts whose archives hold a message: the sender's and the recipient's.
-    pub(crate) fn parties(&self, key: Key) -> Vec<u32> {
+    /// Whose archives hold a message: the sender's and the recipient's, or the room's alone.
+    pub(crate) fn parties(&self, key: Key) -> Vec<Party> {
         let to = self.sent.get(&key).map(|sending| sending.to);
-        std::iter::once(key.sender.account).chain(to).collect()
+        let sender = Party::Account(key.sender.account);
+        let sender = Some(sender).filter(|_| !matches!(to, Some(Party::Room(_))));
+        sender.into_iter().chain(to).collect()
+    }
+
+    /// The archive that the ids of a device's copies of a message are of.
+    pub(crate) fn archive_for(&self, device: DeviceId, key: Key) -> Party {
+        match self.sent.get(&key).map(|sending| sending.to) {
+            Some(Party::Room(room)) => Party::Room(room),
+            _ => Party::Account(device.account),
+        }
+    }
+
+    /// The archives that a device is given messages of: its account's and those of its rooms.
+    pub(crate) fn archives_for(&self, device: DeviceId) -> impl Iterator<Item = Party> {
+        let rooms = self.occupants.iter();
+        let rooms = rooms.filter(move |(_, occupants)| occupants.contains(&device));
+        let rooms = rooms.map(|(room, _)| Party::Room(*room));
+        std::iter::once(Party::Account(device.account)).chain(rooms)
+    }
+
+    /// Whether messages to somebody are for a device.
+    pub(crate) fn is_for(&self, device: DeviceId, to: Party) -> bool {
+        match to {
+            Party::Account(account) => account == device.account,
+            Party::Room(room) => {
+                let occupants = self.occupants.get(&room);
+                occupants.is_some_and(|occupants| occupants.contains(&device))
+            }
+        }
     }
 }

@@ -3,34 +3,32 @@
 use super::{Evidence, Outcome, Receipt, Violation};
 use crate::{
     device::Kind,
-    entry::{Channel, Key},
+    entry::{Channel, Key, Party},
 };
 use std::collections::{BTreeMap, BTreeSet};
 
+pub(super) const NO_ROOMS: &str = "nobody is in rooms";
 const NO_ARCHIVE: &str = "the server has no archive";
 
-/// 1, first part: accepted ⊆ archives of sender and recipient.
+/// 1, first part: accepted ⊆ archives of sender and recipient, or of the room.
 pub(super) fn kept_in_archives(evidence: &Evidence) -> Outcome {
     if !evidence.abilities.archive {
         return Outcome::NotApplicable(NO_ARCHIVE);
     }
     let mut violations = Vec::new();
     let accepted = evidence.accepted();
-    let mut archives: BTreeMap<u32, BTreeSet<Key>> = BTreeMap::new();
-    for account in evidence.listings.keys() {
-        let items = evidence.archive(*account).map(|listing| &listing.items);
+    let mut archives: BTreeMap<Party, BTreeSet<Key>> = BTreeMap::new();
+    for party in evidence.listings.keys() {
+        let items = evidence.archive(*party).map(|listing| &listing.items);
         let keys = items.into_iter().flatten().map(|item| item.key);
-        archives.insert(*account, keys.collect());
+        archives.insert(*party, keys.collect());
     }
     for key in &accepted {
-        for account in evidence.parties(*key) {
-            if !archives
-                .get(&account)
-                .is_some_and(|keys| keys.contains(key))
-            {
+        for party in evidence.parties(*key) {
+            if !archives.get(&party).is_some_and(|keys| keys.contains(key)) {
                 violations.push(Violation::of(
                     *key,
-                    format!("is not in the archive of a{account}"),
+                    format!("is not in the archive of {party}"),
                 ));
             }
         }
@@ -40,6 +38,18 @@ pub(super) fn kept_in_archives(evidence: &Evidence) -> Outcome {
 
 /// 1, second part: accepted ⊆ what each device of the recipient has got.
 pub(super) fn reaches_devices(evidence: &Evidence) -> Outcome {
+    reaches(evidence, |to| matches!(to, Party::Account(_)))
+}
+
+/// 1, third part: accepted in a room ⊆ what each device in it has got.
+pub(super) fn reaches_occupants(evidence: &Evidence) -> Outcome {
+    if evidence.occupants.is_empty() {
+        return Outcome::NotApplicable(NO_ROOMS);
+    }
+    reaches(evidence, |to| matches!(to, Party::Room(_)))
+}
+
+fn reaches(evidence: &Evidence, meant: fn(Party) -> bool) -> Outcome {
     let accepted = evidence.accepted();
     let mut violations = Vec::new();
     let mut judged = 0;
@@ -52,7 +62,7 @@ pub(super) fn reaches_devices(evidence: &Evidence) -> Outcome {
         let got: BTreeSet<Key> = got.map(|receipt| receipt.key).collect();
         for key in &accepted {
             let to = evidence.sent.get(key).map(|sending| sending.to);
-            if to != Some(device.account) {
+            if !to.is_some_and(|to| meant(to) && evidence.is_for(*device, to)) {
                 continue;
             }
             judged += 1;
@@ -71,21 +81,27 @@ pub(super) fn reaches_devices(evidence: &Evidence) -> Outcome {
 pub(super) fn no_phantom(evidence: &Evidence) -> Outcome {
     let received = evidence.received.iter().flat_map(|(device, receipts)| {
         let copies = receipts.iter().map(|receipt| (receipt.key, receipt.digest));
-        copies.map(|copy| (device.account, copy))
+        copies.map(|copy| (evidence.archives_for(*device).collect::<Vec<_>>(), copy))
     });
-    let archived = evidence.listings.iter().flat_map(|(account, listings)| {
+    let archived = evidence.listings.iter().flat_map(|(party, listings)| {
         let items = listings.iter().flat_map(|listing| &listing.items);
-        items.map(|item| (*account, (item.key, item.digest)))
+        items.map(|item| (vec![*party], (item.key, item.digest)))
     });
     let mut judged = 0;
     let mut violations = Vec::new();
-    for (account, (key, digest)) in received.chain(archived) {
+    for (places, (key, digest)) in received.chain(archived) {
         judged += 1;
         let what = match evidence.sent.get(&key) {
             None => "was never sent".to_owned(),
             Some(sending) if sending.digest != digest => "has another content".to_owned(),
-            Some(_) if !evidence.parties(key).contains(&account) => {
-                format!("is none of a{account}'s business")
+            Some(_)
+                if !evidence
+                    .parties(key)
+                    .iter()
+                    .any(|party| places.contains(party)) =>
+            {
+                let places: Vec<String> = places.iter().map(Party::to_string).collect();
+                format!("is no business of {}", places.join(", "))
             }
             Some(_) => continue,
         };
@@ -105,27 +121,31 @@ fn repeats(evidence: &Evidence, again: bool) -> (usize, Vec<Violation>) {
     let meant = |key: &Key| evidence.sent.get(key).is_some_and(|sending| sending.again) == again;
     let mut judged = 0;
     let mut violations = Vec::new();
-    for account in evidence.listings.keys() {
-        let items = evidence.archive(*account).map(|listing| &listing.items);
+    for party in evidence.listings.keys() {
+        let items = evidence.archive(*party).map(|listing| &listing.items);
         let keys = items.into_iter().flatten().map(|item| item.key);
         let mut seen = BTreeSet::new();
         for key in keys.filter(meant) {
             judged += 1;
             if !seen.insert(key) {
-                let what = format!("is twice in the archive of a{account}");
+                let what = format!("is twice in the archive of {party}");
                 violations.push(Violation::of(key, what));
             }
         }
     }
     for device in evidence.kinds.keys() {
-        let pushes: Vec<&Receipt> = evidence.pushes(*device).collect();
-        judged += pushes.iter().filter(|push| meant(&push.key)).count();
-        let places = evidence.places(device.account);
-        let needless = needless_repeats(&pushes, &places).into_iter();
-        violations.extend(needless.filter(|(key, _)| meant(key)).map(|(key, when)| {
-            let what = format!("was sent to {device} again, in {when}");
-            Violation::of(key, what)
-        }));
+        for archive in evidence.archives_for(*device) {
+            let pushes = evidence.pushes(*device);
+            let pushes = pushes.filter(|push| evidence.archive_for(*device, push.key) == archive);
+            let pushes: Vec<&Receipt> = pushes.collect();
+            judged += pushes.iter().filter(|push| meant(&push.key)).count();
+            let places = evidence.places(archive);
+            let needless = needless_repeats(&pushes, &places).into_iter();
+            violations.extend(needless.filter(|(key, _)| meant(key)).map(|(key, when)| {
+                let what = format!("was sent to {device} again, in {when}");
+                Violation::of(key, what)
+            }));
+        }
     }
     (judged, violations)
 }
@@ -153,18 +173,18 @@ fn needless_repeats(pushes: &[&Receipt], places: &BTreeMap<Key, usize>) -> Vec<(
     needless
 }
 
-/// 4: whatever way a message takes, an account's archive has one id for it.
+/// 4: whatever way a message takes, an archive has one id for it.
 pub(super) fn same_id(evidence: &Evidence) -> Outcome {
     if !evidence.abilities.stanza_ids {
         return Outcome::NotApplicable("the server does not promise stanza-ids");
     }
-    let mut ids: BTreeMap<(u32, Key), BTreeSet<&str>> = BTreeMap::new();
+    let mut ids: BTreeMap<(Party, Key), BTreeSet<&str>> = BTreeMap::new();
     let mut violations = Vec::new();
     for (device, receipts) in &evidence.received {
         for receipt in receipts {
             match &receipt.id {
                 Some(id) => {
-                    let place = (device.account, receipt.key);
+                    let place = (evidence.archive_for(*device, receipt.key), receipt.key);
                     ids.entry(place).or_default().insert(id);
                 }
                 // What a device itself sent is known to its other devices by its origin-id.
@@ -176,16 +196,14 @@ pub(super) fn same_id(evidence: &Evidence) -> Outcome {
             }
         }
     }
-    for (account, listings) in &evidence.listings {
+    for (party, listings) in &evidence.listings {
         for item in listings.iter().flat_map(|listing| &listing.items) {
-            ids.entry((*account, item.key))
-                .or_default()
-                .insert(&item.id);
+            ids.entry((*party, item.key)).or_default().insert(&item.id);
         }
     }
-    for ((account, key), ids) in &ids {
+    for ((party, key), ids) in &ids {
         if ids.len() > 1 {
-            let what = format!("has several ids for a{account}: {ids:?}");
+            let what = format!("has several ids for {party}: {ids:?}");
             violations.push(Violation::of(*key, what));
         }
     }

@@ -1,6 +1,6 @@
 //! The oracle: whether what the clients saw is what the server promises.
 //!
-//! Ten checks, each over the whole of the evidence, none knowing how the server works.
+//! Checks, each over the whole of the evidence, none knowing how the server works.
 
 mod archives;
 mod evidence;
@@ -57,13 +57,18 @@ pub(crate) struct Check {
 pub(crate) const CHECKS: &[Check] = &[
     Check {
         number: "1a",
-        name: "what was accepted is in both archives",
+        name: "what was accepted is in both archives, or the room's",
         judge: messages::kept_in_archives,
     },
     Check {
         number: "1b",
         name: "what was accepted reaches every device",
         judge: messages::reaches_devices,
+    },
+    Check {
+        number: "1c",
+        name: "what was accepted in a room reaches everybody in it",
+        judge: messages::reaches_occupants,
     },
     Check {
         number: "2",
@@ -109,5 +114,10 @@ pub(crate) const CHECKS: &[Check] = &[
         number: "10",
         name: "the server is back in time, and nothing is stuck",
         judge: rest::liveness,
+    },
+    Check {
+        number: "11",
+        name: "who resumes is still in the rooms",
+        judge: rest::rooms,
     },
 ];

@@ -1,6 +1,6 @@
 //! Checks of what is not a message: values, times, troubles.
 
-use super::{Evidence, Outcome, Violation};
+use super::{Evidence, Outcome, Violation, messages::NO_ROOMS};
 use crate::entry::Entry;
 use std::{collections::BTreeMap, time::Duration};
 
@@ -53,6 +53,25 @@ pub(super) fn values(evidence: &Evidence) -> Outcome {
         }
     }
     Outcome::Judged(judged, violations)
+}
+
+/// 11: whoever resumes its session is still in its rooms; nobody is removed from them.
+pub(super) fn rooms(evidence: &Evidence) -> Outcome {
+    if evidence.occupants.is_empty() {
+        return Outcome::NotApplicable(NO_ROOMS);
+    }
+    let mut violations = Vec::new();
+    for (device, room, there) in &evidence.asked {
+        if !there {
+            let what = format!("{device} resumed its session and is not in r{room} any more");
+            violations.push(Violation::about(device, what));
+        }
+    }
+    for (device, room) in &evidence.removed {
+        let what = format!("{device} was removed from r{room}");
+        violations.push(Violation::about(device, what));
+    }
+    Outcome::Judged(evidence.asked.len(), violations)
 }
 
 /// 10: it listens and lets people in soon after it is started again; nothing else went wrong.
