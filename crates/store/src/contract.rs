@@ -70,6 +70,7 @@ macro_rules! contract_tests {
             ids_rise_even_when_the_clock_does_not,
             one_refused_record_does_not_refuse_others,
             waiting_messages_are_paged_and_removed,
+            what_came_before_those_read_is_not_removed,
             offline_quotas_count_what_waits,
             messages_wait_for_other_domains_in_order,
             queues_towards_other_domains_have_bounds,
@@ -133,6 +134,13 @@ pub(crate) const DAY: Micros = 1_790_000_000_000_000;
 
 pub(crate) fn jid(text: &str) -> BareJid {
     BareJid::parse(text).unwrap()
+}
+
+/// Forgets all that waits for an account.
+pub(crate) async fn empty_queue(store: &impl Store, account: &BareJid) {
+    let waiting = store.offline(account.clone(), 0, u32::MAX).await.unwrap();
+    let ids = waiting.iter().map(|message| message.id).collect();
+    store.offline_remove(account.clone(), ids).await.unwrap();
 }
 
 pub(crate) fn credentials(seed: u8) -> Credentials {

@@ -41,17 +41,17 @@ pub trait Hibernation {
     fn session_remove(&self, account: BareJid, key: SessionKey) -> BoxFuture<'_, Result<()>>;
     /// Ends a session as [`Hibernation::session_remove`] does, and in the same commit, if `waiting`
     /// is given, puts the messages that it may have missed into the account's offline queue:
-    /// those in the archive that others sent, after `after`, or else after what the session has
-    /// acknowledged. The oldest come first; where the bounds are reached, the rest stays out. Gives
-    /// whether any was put there. The queue is always that of `account`. Errors as for
-    /// [`Hibernation::session_take`].
+    /// those in the archive that others sent, after what the session has acknowledged, up to and
+    /// including `until` if that is given. The oldest come first; where the bounds are reached, the
+    /// rest stays out. Gives whether any was put there. The queue is always that of `account`.
+    /// Errors as for [`Hibernation::session_take`].
     ///
     /// For the place of such messages in the queue see [`crate::Wait`].
     fn session_end(
         &self,
         account: BareJid,
         key: SessionKey,
-        after: Option<u64>,
+        until: Option<u64>,
         waiting: Option<Waiting>,
     ) -> BoxFuture<'_, Result<bool>>;
     /// Keeps stanzas for a session that no archive holds, all or none, in order; gives the id of

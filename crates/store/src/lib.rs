@@ -297,8 +297,9 @@ pub trait Offline {
         after: u64,
         count: u32,
     ) -> BoxFuture<'_, Result<Vec<OfflineMessage>>>;
-    /// Forgets the messages up to and including `last`.
-    fn offline_remove(&self, account: BareJid, last: u64) -> BoxFuture<'_, Result<()>>;
+    /// Forgets the messages with these ids, and no other: one with an id in between may have been
+    /// put there since they were read ([`Wait`]). Ids that do not wait are passed over.
+    fn offline_remove(&self, account: BareJid, ids: Vec<u64>) -> BoxFuture<'_, Result<()>>;
     /// How many wait.
     fn offline_count(&self, account: BareJid) -> BoxFuture<'_, Result<u64>>;
 }

@@ -260,8 +260,8 @@ impl Offline for MemoryStore {
         self.read(move |state| state.offline(&account, after, count))
     }
 
-    fn offline_remove(&self, account: BareJid, last: u64) -> BoxFuture<'_, Result<()>> {
-        self.write(move |state| state.offline_remove(&account, last))
+    fn offline_remove(&self, account: BareJid, ids: Vec<u64>) -> BoxFuture<'_, Result<()>> {
+        self.write(move |state| state.offline_remove(&account, &ids))
     }
 
     fn offline_count(&self, account: BareJid) -> BoxFuture<'_, Result<u64>> {

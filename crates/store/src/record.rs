@@ -85,9 +85,8 @@ pub struct Waiting {
 /// already, not when it is past the bounds, nor when the account's archive has no such entry or a
 /// tombstone in its place.
 ///
-/// Its place in the queue is that of its id, which may be before messages that wait already:
-/// whoever has read these and will give the last of them to [`crate::Offline::offline_remove`]
-/// must not submit such a record in between.
+/// Its place in the queue is that of its id, which may be before messages that wait already, and
+/// before those that somebody has read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wait {
     /// The entry's id.

@@ -231,7 +231,7 @@ pub(crate) async fn every_write_needs_the_account(store: &impl Store) {
                 .submit(message(nobody.as_str(), DAY, "<message/>"))
                 .await,
         ),
-        error(store.offline_remove(nobody.clone(), 1).await),
+        error(store.offline_remove(nobody.clone(), vec![1]).await),
         error(
             store
                 .block(nobody.clone(), vec![contact.clone().into()], 10)

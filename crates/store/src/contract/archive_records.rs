@@ -1,4 +1,4 @@
-use super::{DAY, create, error, jid, message};
+use super::{DAY, create, empty_queue, error, jid, message};
 use crate::{
     ArchiveFilter, ArchivePreferences, Archived, ClientSeen, Entry, Handled, Message, Outcome,
     PageFrom, PageRequest, Push, Record, Resend, SessionKey, SmSession, Stanzas, Store, StoreError,
@@ -222,13 +222,16 @@ pub(crate) async fn an_archived_message_can_wait(store: &impl Store) {
     let waiting = store.offline(bob.clone(), 0, 10).await.unwrap();
     let waiting: Vec<_> = waiting.iter().map(|w| (w.id, &w.stanza[..])).collect();
     assert_eq!(waiting, [(one.id, &b"one"[..]), (two.id, b"two")]);
-    store.offline_remove(bob.clone(), one.id).await.unwrap();
+    store
+        .offline_remove(bob.clone(), vec![one.id])
+        .await
+        .unwrap();
     assert_eq!(
         error(to_bob("123456", false).await),
         "Quota(\"offline_bytes_max\")",
         "what waits and is archived counts"
     );
-    store.offline_remove(bob.clone(), u64::MAX).await.unwrap();
+    empty_queue(store, &bob).await;
     assert_eq!(store.offline_count(bob.clone()).await.unwrap(), 0);
     assert_eq!(texts(store, &bob).await, ["one", ""], "the archive stays");
 
@@ -242,7 +245,7 @@ pub(crate) async fn an_archived_message_can_wait(store: &impl Store) {
     }
     let waiting = store.offline(bob.clone(), 0, 10).await.unwrap();
     assert_eq!(waiting[0].stanza, "four");
-    store.offline_remove(bob, u64::MAX).await.unwrap();
+    empty_queue(store, &bob).await;
 }
 
 /// Puts an archived message into the queue of its archive's account.
@@ -323,9 +326,12 @@ pub(crate) async fn an_archived_message_can_wait_later(store: &impl Store) {
     store.archive_purge(alice, None, 100).await.unwrap();
     assert_eq!(waiting().await, wanted, "even when nobody else has it");
     assert!(outcome(&bob, ids[2], 0, 0).await);
-    store.offline_remove(bob.clone(), ids[1]).await.unwrap();
+    store
+        .offline_remove(bob.clone(), vec![ids[1]])
+        .await
+        .unwrap();
     assert_eq!(waiting().await, wanted[1..]);
-    store.offline_remove(bob.clone(), u64::MAX).await.unwrap();
+    empty_queue(store, &bob).await;
     assert_eq!(store.offline_count(bob).await.unwrap(), 0);
 }
 

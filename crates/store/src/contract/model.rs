@@ -21,7 +21,8 @@ pub(crate) enum Call {
     Remove(u8, u64, u8),
     /// Account, time, size, bound.
     Submit(Vec<(u8, i64, u16, u32)>),
-    OfflineRemove(u8, u64),
+    /// Whose, a bit for each of the first that wait, and whether one that does not, too.
+    OfflineRemove(u8, u8, bool),
     Block(u8, Vec<u8>, u32),
     Unblock(u8, Option<Vec<u8>>),
     Document(u8, u8, Option<u16>),
@@ -39,7 +40,7 @@ pub(crate) enum Call {
     SessionRemove(u8, u8, u64),
     SessionKeep(u8, u8, u64, Vec<u16>),
     SessionForget(u8, u8, u64, usize),
-    /// Whose session, at which generation, after which entry, the bound of the queue.
+    /// Whose session, at which generation, up to which entry, the bound of the queue.
     SessionEnd((u8, u8, u64), Option<usize>, Option<u32>),
     Release(i64),
     /// Whose archive, which entries, at once, the bound of the queue.
@@ -65,7 +66,8 @@ fn call() -> impl Strategy<Value = Call> {
         4 => (0..3_u8, 0..9_u64, 0..4_u8)
             .prop_map(|(who, off, contact)| Call::Remove(who, off.saturating_sub(7), contact)),
         5 => proptest::collection::vec(record, 1..6).prop_map(Call::Submit),
-        2 => (0..3_u8, 0..8_u64).prop_map(|(who, last)| Call::OfflineRemove(who, last)),
+        2 => (0..3_u8, any::<u8>(), any::<bool>())
+            .prop_map(|(who, which, wrong)| Call::OfflineRemove(who, which, wrong)),
         2 => (0..3_u8, proptest::collection::vec(0..5_u8, 0..4), 0..5_u32)
             .prop_map(|(who, jids, max)| Call::Block(who, jids, max)),
         1 => (0..3_u8, proptest::option::of(proptest::collection::vec(0..5_u8, 0..4)))
@@ -154,12 +156,13 @@ async fn answer(store: &impl Store, call: Call) -> String {
             )
         }
         Call::Submit(records) => submit(store, records).await,
-        Call::OfflineRemove(who, nth) => {
+        Call::OfflineRemove(who, which, wrong) => {
             let waiting = store.offline(account(who), 0, 100).await.unwrap();
-            let nth = waiting
-                .get(usize::try_from(nth).unwrap())
-                .map_or(0, |message| message.id);
-            debug(store.offline_remove(account(who), nth).await)
+            let bits = (0..u8::BITS).map(|bit| which >> bit & 1 == 1);
+            let chosen = waiting.iter().zip(bits).filter(|(_, chosen)| *chosen);
+            let ids = chosen.map(|(message, _)| message.id);
+            let ids = ids.chain(wrong.then_some(1)).collect();
+            debug(store.offline_remove(account(who), ids).await)
         }
         Call::Block(who, jids, max) => {
             let jids = jids.into_iter().map(blocked).collect();

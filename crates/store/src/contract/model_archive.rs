@@ -161,7 +161,7 @@ async fn answer_session(store: &impl Store, call: Call) -> String {
             )
         }
         Call::SessionEnd((who, id, generation), nth, bound) => {
-            let after = match nth {
+            let until = match nth {
                 Some(nth) => Some(nth_id(store, &account(who), nth).await),
                 None => None,
             };
@@ -170,7 +170,7 @@ async fn answer_session(store: &impl Store, call: Call) -> String {
                 messages_max: bound + 1,
                 bytes_max: u64::from(bound) * 30,
             });
-            let end = store.session_end(account(who), key(id, generation), after, waiting);
+            let end = store.session_end(account(who), key(id, generation), until, waiting);
             debug(end.await)
         }
         Call::Release(expires) => debug(store.sessions_release(expires).await),
@@ -302,7 +302,7 @@ pub(super) fn sessions() -> impl Strategy<Value = Call> {
             proptest::option::of(0..9_usize),
             proptest::option::weighted(0.8, 0..5_u32),
         )
-            .prop_map(|(key, after, bound)| Call::SessionEnd(key, after, bound)),
+            .prop_map(|(key, until, bound)| Call::SessionEnd(key, until, bound)),
         1 => (0..9_i64).prop_map(Call::Release),
     ]
 }

@@ -1,5 +1,7 @@
-use super::{DAY, create, error, jid, message, waiting};
-use crate::Store;
+use super::{
+    DAY, archived, create, empty_queue, error, jid, message, session, submit, wait, waiting,
+};
+use crate::{SmSession, Store, Waiting};
 
 pub(crate) async fn ids_rise_even_when_the_clock_does_not(store: &impl Store) {
     create(store, "alice@a.example").await;
@@ -112,16 +114,57 @@ pub(crate) async fn waiting_messages_are_paged_and_removed(store: &impl Store) {
     assert_eq!(page(ids[4], 2).await, []);
     assert_eq!(page(u64::MAX, 2).await, []);
 
-    store.offline_remove(alice.clone(), ids[2]).await.unwrap();
-    assert_eq!(page(0, 10).await, all[3..]);
-    assert_eq!(store.offline_count(alice.clone()).await.unwrap(), 2);
-    store.offline_remove(alice.clone(), u64::MAX).await.unwrap();
-    assert_eq!(store.offline_count(alice).await.unwrap(), 0);
+    let remove = async |ids: &[u64]| {
+        let removed = store.offline_remove(alice.clone(), ids.to_vec());
+        removed.await.unwrap();
+    };
+    remove(&[ids[2], ids[0]]).await;
+    let left = [all[1].clone(), all[3].clone(), all[4].clone()];
+    assert_eq!(page(0, 10).await, left);
+    remove(&[]).await;
+    remove(&[ids[0], 1, u64::MAX]).await;
+    assert_eq!(page(0, 10).await, left, "these do not wait");
+    assert_eq!(store.offline_count(alice.clone()).await.unwrap(), 3);
+    empty_queue(store, &alice).await;
+    assert_eq!(store.offline_count(alice.clone()).await.unwrap(), 0);
     assert_eq!(
         store.offline_count(jid("bob@a.example")).await.unwrap(),
         5,
         "not Bob's"
     );
+}
+
+/// What is put into the queue in front of what somebody has read is not forgotten with that.
+pub(crate) async fn what_came_before_those_read_is_not_removed(store: &impl Store) {
+    create(store, "alice@a.example").await;
+    let bob = create(store, "bob@a.example").await;
+    let mut ids = Vec::new();
+    for text in ["one", "two", "three"] {
+        let sent = archived("alice@a.example", "bob@a.example", DAY, text);
+        ids.push(submit(store, sent).await.unwrap().id);
+    }
+    wait(store, &bob, ids[2], 9, 99).await.unwrap();
+    let read = store.offline(bob.clone(), 0, 10).await.unwrap();
+    let read: Vec<u64> = read.iter().map(|message| message.id).collect();
+    assert_eq!(read, ids[2..]);
+    // A session of the same account ends, which had not acknowledged these.
+    let other = SmSession {
+        acknowledged: 0,
+        ..session("s")
+    };
+    let other_key = other.key();
+    store.session_put(bob.clone(), other, 9).await.unwrap();
+    let place = Waiting {
+        account: bob.clone(),
+        messages_max: 9,
+        bytes_max: 99,
+    };
+    let ended = store.session_end(bob.clone(), other_key, Some(ids[1]), Some(place));
+    assert!(ended.await.unwrap());
+    store.offline_remove(bob.clone(), read).await.unwrap();
+    let left = store.offline(bob.clone(), 0, 10).await.unwrap();
+    let left: Vec<u64> = left.iter().map(|message| message.id).collect();
+    assert_eq!(left, ids[..2]);
 }
 
 pub(crate) async fn offline_quotas_count_what_waits(store: &impl Store) {
@@ -136,7 +179,10 @@ pub(crate) async fn offline_quotas_count_what_waits(store: &impl Store) {
     submit("12345").await.unwrap();
     submit("").await.unwrap();
     assert_eq!(error(submit("").await), "Quota(\"offline_messages_max\")");
-    store.offline_remove(alice.clone(), first).await.unwrap();
+    store
+        .offline_remove(alice.clone(), vec![first])
+        .await
+        .unwrap();
     assert_eq!(
         error(submit("123456").await),
         "Quota(\"offline_bytes_max\")"

@@ -1,4 +1,7 @@
-use super::{DAY, archived, create, error, jid, session, submit, texts as texts_of_archive, wait};
+use super::{
+    DAY, archived, create, empty_queue, error, jid, session, submit, texts as texts_of_archive,
+    wait,
+};
 use crate::{Record, SessionChange, SessionKey, SessionUpdate, SmSession, Stanzas, Store, Waiting};
 use waxwing_proto::BareJid;
 
@@ -283,9 +286,9 @@ pub(crate) async fn what_a_session_missed_waits_when_it_ends(store: &impl Store)
     let retract = store.archive_retract(alice.clone(), ids[3], "gone".into());
     retract.await.unwrap();
     wait(store, &alice, ids[4], 9, 99).await.unwrap();
-    let end = async |after, bounds: Option<(u32, u64)>| {
+    let end = async |(acknowledged, until), bounds: Option<(u32, u64)>| {
         let asleep = SmSession {
-            acknowledged: ids[0],
+            acknowledged,
             ..session("s")
         };
         let put = store.session_put(alice.clone(), asleep, 9);
@@ -298,41 +301,50 @@ pub(crate) async fn what_a_session_missed_waits_when_it_ends(store: &impl Store)
             messages_max,
             bytes_max,
         });
-        let late = store.session_end(alice.clone(), key("s", 2), after, waiting.clone());
+        let late = store.session_end(alice.clone(), key("s", 2), until, waiting.clone());
         assert_eq!(error(late.await), "Conflict");
-        let end = store.session_end(alice.clone(), key("s", 1), after, waiting);
+        let end = store.session_end(alice.clone(), key("s", 1), until, waiting);
         let put = end.await.unwrap();
         assert!(kept(store, &alice, "s").await.is_empty());
-        let again = store.session_end(alice.clone(), key("s", 1), after, None);
+        let again = store.session_end(alice.clone(), key("s", 1), until, None);
         assert_eq!(error(again.await), "NoItem");
         let waiting = store.offline(alice.clone(), 0, 10).await.unwrap();
         let waiting = waiting.iter();
         let texts: Vec<_> = waiting.map(|w| w.stanza.clone()).collect();
         (put, texts)
     };
-    assert_eq!(end(None, None).await, (false, vec!["waits".into()]));
-    let (put, texts) = end(None, Some((0, 0))).await;
+    assert_eq!(
+        end((ids[0], None), None).await,
+        (false, vec!["waits".into()])
+    );
+    let (put, texts) = end((ids[0], None), Some((0, 0))).await;
     assert_eq!((put, texts.len()), (false, 1), "no room");
-    let (put, texts) = end(Some(ids[7]), Some((9, 99))).await;
+    let (put, texts) = end((ids[7], None), Some((9, 99))).await;
     assert_eq!((put, texts.len()), (false, 1), "nothing after that one");
+    let (put, texts) = end((ids[1], Some(ids[0])), Some((9, 99))).await;
+    assert_eq!((put, texts.len()), (false, 1), "nothing in between");
     // Once the longest does not fit, the shorter one after it stays out as well.
     assert_eq!(
-        end(None, Some((9, 14))).await,
+        end((ids[0], Some(ids[1])), Some((9, 99))).await,
+        (true, vec!["one".into(), "waits".into()])
+    );
+    assert_eq!(
+        end((ids[0], None), Some((9, 14))).await,
         (true, vec!["one".into(), "waits".into(), "two".into()])
     );
     assert_eq!(
-        end(Some(ids[6]), Some((4, 99))).await.1.last().unwrap(),
+        end((ids[6], None), Some((4, 99))).await.1.last().unwrap(),
         "3"
     );
-    let (put, texts) = end(Some(0), Some((9, 99))).await;
+    let (put, texts) = end((0, None), Some((9, 99))).await;
     assert_eq!(
         (put, texts.len()),
         (true, 6),
         "and no tombstone, and nothing sent"
     );
-    let (put, texts) = end(Some(0), Some((9, 99))).await;
+    let (put, texts) = end((0, None), Some((9, 99))).await;
     assert_eq!((put, texts.len()), (false, 6), "all of it waits already");
-    store.offline_remove(alice.clone(), u64::MAX).await.unwrap();
+    empty_queue(store, &alice).await;
     assert_eq!(store.offline_count(alice.clone()).await.unwrap(), 0);
     let left = texts_of_archive(store, &alice).await;
     assert_eq!(left.len(), 8, "the archive keeps what waited");

@@ -264,13 +264,14 @@ impl Entry {
         true
     }
 
-    /// Puts messages from others, after an id, into the offline queue until the bounds are
-    /// reached; whether any was put there.
-    pub(super) fn wait_after(&mut self, after: u64, place: &Waiting) -> bool {
+    /// Puts messages from others, after an id and up to another, into the offline queue until the
+    /// bounds are reached; whether any was put there.
+    pub(super) fn wait_within(&mut self, (after, until): (u64, u64), place: &Waiting) -> bool {
         let entries = self
             .archive
             .entries
-            .range((Bound::Excluded(after), Bound::Unbounded));
+            .range((Bound::Excluded(after), Bound::Unbounded))
+            .take_while(|(id, _)| **id <= until);
         let missed = entries.filter(|(id, kept)| {
             !kept.entry.outgoing && !kept.entry.retracted && !self.offline.contains_key(*id)
         });

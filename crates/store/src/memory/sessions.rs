@@ -195,15 +195,15 @@ impl Hibernation for MemoryStore {
         &self,
         account: BareJid,
         key: SessionKey,
-        after: Option<u64>,
+        until: Option<u64>,
         waiting: Option<Waiting>,
     ) -> BoxFuture<'_, Result<bool>> {
         self.write(move |state| {
             let session = &state.session_owned(&account, &key)?.session;
-            let after = after.unwrap_or(session.acknowledged);
+            let span = (session.acknowledged, until.unwrap_or(u64::MAX));
             let entry = state.entry(&account)?;
             entry.sessions.remove(&key.id);
-            Ok(waiting.is_some_and(|waiting| entry.wait_after(after, &waiting)))
+            Ok(waiting.is_some_and(|waiting| entry.wait_within(span, &waiting)))
         })
     }
 

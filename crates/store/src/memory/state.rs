@@ -228,8 +228,11 @@ impl State {
             .collect()
     }
 
-    pub(super) fn offline_remove(&mut self, account: &BareJid, last: u64) -> Result<()> {
-        self.entry(account)?.offline.retain(|id, _| *id > last);
+    pub(super) fn offline_remove(&mut self, account: &BareJid, ids: &[u64]) -> Result<()> {
+        let offline = &mut self.entry(account)?.offline;
+        for id in ids {
+            offline.remove(id);
+        }
         Ok(())
     }
 

@@ -16,7 +16,8 @@ const ARCHIVED: &str = "SELECT m.id, octet_length(m.stanza) \
      WHERE e.account = ?1 AND e.id = ?2 AND e.tombstone IS NULL";
 const MISSED: &str = "SELECT m.id, octet_length(m.stanza) \
      FROM archive_entry e JOIN message m ON m.id = e.id \
-     WHERE e.account = ?1 AND e.id > ?2 AND (e.flags & 1) = 0 AND e.tombstone IS NULL \
+     WHERE e.account = ?1 AND e.id > ?2 AND e.id <= ?4 \
+     AND (e.flags & 1) = 0 AND e.tombstone IS NULL \
      AND NOT EXISTS (SELECT 1 FROM offline_entry o WHERE o.account = ?1 AND o.id = e.id) \
      ORDER BY e.id LIMIT ?3";
 const COUNT: &str = "SELECT offline_messages FROM account WHERE jid = ?1";
@@ -79,18 +80,19 @@ pub(super) fn add_archived(db: &mut dyn Executor, id: u64, place: &Waiting) -> R
     }
 }
 
-/// Puts messages from others, archived after an id, into the queue until the bounds are reached;
-/// whether any was put there.
+/// Puts messages from others, archived after an id and up to another, into the queue until the
+/// bounds are reached; whether any was put there.
 pub(super) fn add_missed(
     db: &mut dyn Executor,
     number: i64,
-    after: i64,
+    (after, until): (i64, i64),
     place: &Waiting,
 ) -> Result<bool> {
     let params = [
         number.into(),
         after.into(),
         bound(place.messages_max).into(),
+        until.into(),
     ];
     let mut added = false;
     for row in db.query(MISSED, &params)? {
@@ -140,17 +142,33 @@ pub(super) fn waiting(
         .collect()
 }
 
-pub(super) fn remove(db: &mut dyn Executor, account: &BareJid, last: u64) -> Result<()> {
+/// Takes the messages with these ids out of the queue, and no other.
+pub(super) fn remove(db: &mut dyn Executor, account: &BareJid, ids: &[u64]) -> Result<()> {
     let number = accounts::number(db, account)?;
-    remove_span(db, number, 0, bound(last))
+    let mut removed = false;
+    for id in ids {
+        let id = bound(*id);
+        removed |= take_span(db, number, id, id)?;
+    }
+    recount(db, number, removed)
 }
 
 /// Takes what waits with ids from one to another out of the queue.
 pub(super) fn remove_span(db: &mut dyn Executor, number: i64, from: i64, to: i64) -> Result<()> {
+    let removed = take_span(db, number, from, to)?;
+    recount(db, number, removed)
+}
+
+/// The same without the totals; whether there was anything.
+fn take_span(db: &mut dyn Executor, number: i64, from: i64, to: i64) -> Result<bool> {
     let params = [number.into(), from.into(), to.into()];
     db.execute(REMOVE_UNHELD, &params)?;
     db.execute(RELEASE, &params)?;
-    if db.execute(REMOVE, &params)? > 0 {
+    Ok(db.execute(REMOVE, &params)? > 0)
+}
+
+fn recount(db: &mut dyn Executor, number: i64, removed: bool) -> Result<()> {
+    if removed {
         db.execute(RECOUNT, &[number.into()])?;
     }
     Ok(())

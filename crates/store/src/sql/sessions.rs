@@ -171,7 +171,7 @@ pub(super) fn end(
     db: &mut dyn Executor,
     account: &BareJid,
     key: &SessionKey,
-    after: Option<u64>,
+    until: Option<u64>,
     waiting: Option<&Waiting>,
 ) -> Result<bool> {
     let owned = owned(db, account, key)?;
@@ -183,8 +183,8 @@ pub(super) fn end(
         account: account.clone(),
         ..*place
     };
-    let after = after.map_or(owned.acknowledged, bound);
-    offline::add_missed(db, owned.number, after, &place)
+    let span = (owned.acknowledged, until.map_or(i64::MAX, bound));
+    offline::add_missed(db, owned.number, span, &place)
 }
 
 pub(super) fn keep(

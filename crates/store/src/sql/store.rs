@@ -179,8 +179,9 @@ impl<B: Backend> Offline for B {
         self.read(move |db| offline::waiting(db, &account, after, count))
     }
 
-    fn offline_remove(&self, account: BareJid, last: u64) -> BoxFuture<'_, Result<()>> {
-        self.write(0, move |db| offline::remove(db, &account, last))
+    fn offline_remove(&self, account: BareJid, ids: Vec<u64>) -> BoxFuture<'_, Result<()>> {
+        let bytes = ids.len() * size_of::<u64>();
+        self.write(bytes, move |db| offline::remove(db, &account, &ids))
     }
 
     fn offline_count(&self, account: BareJid) -> BoxFuture<'_, Result<u64>> {

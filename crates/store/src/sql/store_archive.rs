@@ -135,11 +135,11 @@ impl<B: Backend> Hibernation for B {
         &self,
         account: BareJid,
         key: SessionKey,
-        after: Option<u64>,
+        until: Option<u64>,
         waiting: Option<Waiting>,
     ) -> BoxFuture<'_, Result<bool>> {
         self.write(0, move |db| {
-            sessions::end(db, &account, &key, after, waiting.as_ref())
+            sessions::end(db, &account, &key, until, waiting.as_ref())
         })
     }
 

@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     Archive, ArchiveFilter, Hibernation, PageFrom, PageRequest,
-    contract::{archived, session, submit, waiting},
+    contract::{archived, empty_queue, session, submit, waiting},
 };
 use std::{
     io::{BufRead as _, BufReader},
@@ -255,7 +255,7 @@ async fn a_full_disk_refuses_writes_until_there_is_space() {
         .await
         .expect("needs no further page");
 
-    store.offline_remove(alice.clone(), u64::MAX).await.unwrap();
+    empty_queue(&store, &alice).await;
     submit().await.unwrap();
     assert_eq!(store.offline_count(alice).await.unwrap(), 1);
 }
