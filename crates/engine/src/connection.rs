@@ -415,9 +415,7 @@ impl Connection {
                 let Some(session) = &mut self.session else {
                     return;
                 };
-                if let Some(last) = covered.waiting {
-                    session.state.offline.acknowledged(last);
-                }
+                session.state.offline.acknowledged(covered.waiting);
                 if let Some(last) = covered.archived {
                     session.state.offline.acknowledged_archived(last);
                     session.received(last);

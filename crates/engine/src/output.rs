@@ -64,8 +64,8 @@ impl Sent {
 /// What an acknowledgement covers.
 #[derive(Debug, Default)]
 pub(crate) struct Acknowledged {
-    /// The last message of the offline queue.
-    pub(crate) waiting: Option<u64>,
+    /// The messages of the offline queue.
+    pub(crate) waiting: Vec<u64>,
     /// The last message of the archive.
     pub(crate) archived: Option<u64>,
 }
@@ -211,7 +211,7 @@ impl Output {
                 Sent::Nothing | Sent::Stanza(_) => {}
                 Sent::Message(message) => covered.archived = message.archived.or(covered.archived),
                 Sent::Archived(id) => covered.archived = Some(id),
-                Sent::Waiting(id) => covered.waiting = Some(id),
+                Sent::Waiting(id) => covered.waiting.push(id),
             }
         }
         Ok(covered)

@@ -50,8 +50,6 @@ struct Entry {
     view: Option<Arc<View>>,
     /// Rises with each change of what the view shows; see [`Registry::put_view`].
     epoch: u64,
-    /// Generation of the session that is reading the offline queue.
-    offline_reader: Option<u64>,
 }
 
 impl Registry {
@@ -158,9 +156,6 @@ impl Registry {
         entry
             .resources
             .retain(|found| found.generation != generation);
-        if entry.offline_reader == Some(generation) {
-            entry.offline_reader = None;
-        }
         if !entry.resources.is_empty() {
             return false;
         }
@@ -219,32 +214,6 @@ impl Registry {
         if let Some(entry) = shard.accounts.get_mut(account) {
             entry.epoch += 1;
             entry.view = None;
-        }
-    }
-
-    /// Makes a session the one that reads the account's offline queue; false if another does.
-    pub fn claim_offline(&self, account: &BareJid, generation: u64) -> bool {
-        let mut shard = self.shard(account).write();
-        let Some(entry) = shard.accounts.get_mut(account) else {
-            return false;
-        };
-        if entry
-            .offline_reader
-            .is_some_and(|reader| reader != generation)
-        {
-            return false;
-        }
-        entry.offline_reader = Some(generation);
-        true
-    }
-
-    /// The session has read the offline queue to its end.
-    pub fn release_offline(&self, account: &BareJid, generation: u64) {
-        let mut shard = self.shard(account).write();
-        if let Some(entry) = shard.accounts.get_mut(account)
-            && entry.offline_reader == Some(generation)
-        {
-            entry.offline_reader = None;
         }
     }
 

@@ -1,10 +1,11 @@
 //! Messages for those who are away ([XEP-0160](https://xmpp.org/extensions/xep-0160.html), 1.0.1).
 //!
 //! A message that nobody takes is recorded before its sender's stream goes on. When a resource
-//! becomes available with a priority of zero or more, one session of the account reads the queue
-//! in order, each message with the time it was received (XEP-0203); what is newer waits meanwhile.
-//! Messages are forgotten only after the client has acknowledged them (XEP-0198), or, where it does
-//! not, after they were written to the transport.
+//! becomes available with a priority of zero or more, its session reads the queue in order, each
+//! message with the time it was received (XEP-0203); what is newer waits meanwhile.
+//! Messages are forgotten only after a client has acknowledged them (XEP-0198), or, where it does
+//! not, after they were written to the transport. Until then everybody who comes is given them: if
+//! only the first were, and went without a word, the others would get them behind newer ones.
 
 mod reader;
 
@@ -127,19 +128,18 @@ pub(crate) fn worth_keeping(message: &Stanza) -> bool {
 pub(crate) async fn read_on(session: &mut Session, out: &mut Output) {
     let engine = session.engine().clone();
     let account = session.state.account.clone();
-    let generation = session.state.resource.generation;
-    if let Some(last) = session.state.offline.arrived.take()
-        && let Err(error) = engine.store().offline_remove(account.clone(), last).await
+    let arrived = std::mem::take(&mut session.state.offline.arrived);
+    if !arrived.is_empty()
+        && let Err(error) = engine
+            .store()
+            .offline_remove(account.clone(), arrived)
+            .await
     {
         engine.metrics().store_failures.inc();
         tracing::error!(%error, "read messages could not be removed; they will be read again");
     }
     let reader = &mut session.state.offline;
     if !reader.wanted {
-        return;
-    }
-    if !engine.registry().claim_offline(&account, generation) {
-        reader.wanted = false;
         return;
     }
     match engine
@@ -153,19 +153,15 @@ pub(crate) async fn read_on(session: &mut Session, out: &mut Output) {
                     && let Some(stanza) = delayed(&engine, &account, message)
                 {
                     out.waiting(stanza, message.id);
-                    reader.unwritten = Some(message.id);
+                    reader.unwritten.push(message.id);
                 }
             }
         }
-        Ok(_) => {
-            reader.done();
-            engine.registry().release_offline(&account, generation);
-        }
+        Ok(_) => reader.done(),
         Err(error) => {
             engine.metrics().store_failures.inc();
             tracing::error!(%error, "waiting messages could not be read");
             reader.wanted = false;
-            engine.registry().release_offline(&account, generation);
         }
     }
 }

@@ -27,7 +27,7 @@ impl Session {
                 })
                 | Delivery::Copy(_, id),
                 _,
-            ) if *id <= self.replayed => {}
+            ) if *id <= self.replayed || self.state.offline.has(*id) => {}
             (_, None) => send(delivery, out),
             (_, Some(csi)) => {
                 let class = classify(&delivery, &self.state.account);

@@ -168,9 +168,6 @@ impl Session {
         let end = self.fall_asleep(&resumable.key, &mut output);
         let is_message = |sent: &Unacknowledged| matches!(sent, Unacknowledged::Archived(_));
         let has_unread = end.sent.iter().chain(&end.queued).any(is_message);
-        engine
-            .registry()
-            .release_offline(&account, resource.generation);
         let state = State {
             end: Some(end),
             ..State::of(&resource)

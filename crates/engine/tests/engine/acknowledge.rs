@@ -31,6 +31,45 @@ async fn a_stanza_is_acknowledged_when_it_is_on_disk_and_not_before() {
     );
 }
 
+/// What one client had not acknowledged when the server died waits for the account. Another client
+/// that is given it first, and says nothing either, does not keep it from the one that it was for:
+/// that one would get it behind newer messages some day.
+#[tokio::test]
+async fn what_waits_is_for_everybody_until_somebody_has_acknowledged_it() {
+    let mut server = Server::start().await;
+    let mut alice = server.available("alice", "pc").await;
+    let mut tablet = server.available("bob", "tablet").await;
+    enable(&mut tablet).await;
+    for id in ["1", "2"] {
+        alice.chat("bob@localhost", id).await;
+    }
+    assert_eq!(tablet.ids().await, ["1", "2"]);
+    alice.forget();
+    tablet.forget();
+    server.crash().await;
+
+    let mut alice = server.available("alice", "pc").await;
+    let mut phone = server.bind("bob", "phone").await;
+    enable(&mut phone).await;
+    phone.send("<presence/>").await;
+    assert_eq!(phone.ids().await, ["1", "2"]);
+    let mut tablet = server.bind("bob", "tablet").await;
+    enable(&mut tablet).await;
+    tablet.take();
+    tablet.send("<presence/>").await;
+    alice.chat("bob@localhost", "3").await;
+    tablet.run().await;
+    let received = tablet.take();
+    assert_eq!(crate::server::ids(&received), ["1", "2", "3"]);
+    let stanzas = received.matches("<message").count() + received.matches("<presence").count();
+    tablet
+        .send(&format!("<a xmlns='urn:xmpp:sm:3' h='{stanzas}'/>"))
+        .await;
+    assert_eq!(server.waiting("bob").await, [""; 0]);
+    // Who was given it twice would have it again here.
+    assert_eq!(phone.ids().await, ["3"]);
+}
+
 #[tokio::test]
 async fn what_a_client_did_not_acknowledge_waits_for_its_return() {
     let server = Server::start().await;

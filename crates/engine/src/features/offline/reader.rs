@@ -1,19 +1,22 @@
 //! Where a session is in reading the offline queue.
 
+use std::collections::BTreeSet;
+
 /// Where a session is in reading the queue.
 #[derive(Debug, Default)]
 pub struct Reader {
     pub(super) wanted: bool,
-    /// Last message handed to the transport and not yet known to be written.
-    pub(super) unwritten: Option<u64>,
-    /// Last message that has arrived, as far as can be known, and is not yet forgotten by the store.
-    pub(super) arrived: Option<u64>,
+    /// Messages handed to the transport and not yet known to be written.
+    pub(super) unwritten: Vec<u64>,
+    /// Messages that have arrived, as far as can be known, and are not yet forgotten by the store.
+    pub(super) arrived: Vec<u64>,
     pub(super) after: u64,
-    /// Last message that was sent and not acknowledged, where the client acknowledges.
-    sent: Option<u64>,
+    /// Messages that were read in this stream: some may be read again before they are forgotten.
+    known: BTreeSet<u64>,
     replayed: Replayed,
-    /// Last message that was not sent because the client had it from the replay.
-    skipped: Option<u64>,
+    /// Messages that were not sent because the client had them from the replay, and has not
+    /// acknowledged them.
+    skipped: Vec<u64>,
     /// Last message of the archive that the client has acknowledged in this stream.
     archived: u64,
 }
@@ -39,38 +42,40 @@ impl Replayed {
 }
 
 impl Reader {
-    /// There may be messages to read.
+    /// There may be messages to read; also in front of those that were read before.
     pub fn want(&mut self) {
         self.wanted = true;
+        self.after = 0;
     }
     /// The same for a session that was given some already.
     pub(crate) fn want_others(&mut self, replayed: Replayed) {
         self.replayed = replayed;
-        self.wanted = true;
+        self.want();
     }
     /// Whether the store is to be asked now.
     pub fn is_due(&self) -> bool {
-        self.arrived.is_some() || (self.wanted && self.unwritten.is_none())
+        !self.arrived.is_empty() || (self.wanted && self.unwritten.is_empty())
     }
     /// Whether older messages are on their way, so that newer ones must wait.
     pub fn is_reading(&self) -> bool {
-        self.wanted || self.unwritten.is_some() || self.arrived.is_some()
+        self.wanted || !self.unwritten.is_empty() || !self.arrived.is_empty()
+    }
+    /// Whether the client was given this message from the queue, in this stream.
+    pub fn has(&self, id: u64) -> bool {
+        self.known.contains(&id)
     }
     /// What was handed over has been written to the transport. Of a client that acknowledges
     /// (XEP-0198) that says nothing yet.
     pub fn written(&mut self, acknowledges: bool) {
-        let last = self.unwritten.take();
         if acknowledges {
-            self.sent = last.or(self.sent);
-        } else if last.is_some() {
-            self.arrived = last;
+            self.unwritten.clear();
+        } else {
+            self.arrived.append(&mut self.unwritten);
         }
     }
-    /// The client has acknowledged the messages up to this one.
-    pub fn acknowledged(&mut self, last: u64) {
-        self.arrived = Some(last);
-        self.sent = self.sent.filter(|sent| *sent > last);
-        self.settle();
+    /// The client has acknowledged these messages of the queue.
+    pub fn acknowledged(&mut self, mut ids: Vec<u64>) {
+        self.arrived.append(&mut ids);
     }
     /// The client has acknowledged messages that it had from the archive.
     pub fn acknowledged_archived(&mut self, last: u64) {
@@ -80,9 +85,12 @@ impl Reader {
     /// Whether a message is to be sent; if not, the client has had it in this stream.
     pub(super) fn takes(&mut self, id: u64) -> bool {
         self.after = id;
+        if !self.known.insert(id) {
+            return false;
+        }
         let skips = self.replayed.has(id);
         if skips {
-            self.skipped = Some(id);
+            self.skipped.push(id);
             self.settle();
         }
         !skips
@@ -92,15 +100,11 @@ impl Reader {
         self.wanted = false;
         self.replayed = Replayed::default();
     }
-    /// What was skipped has arrived when it is acknowledged as what it was sent as, and everything
-    /// before it has.
+    /// What was skipped has arrived when it is acknowledged as what it was sent as.
     fn settle(&mut self) {
-        if self.sent.is_none()
-            && self.unwritten.is_none()
-            && let Some(skipped) = self.skipped.take_if(|id| *id <= self.archived)
-        {
-            self.arrived = self.arrived.max(Some(skipped));
-        }
+        let archived = self.archived;
+        self.arrived
+            .extend(self.skipped.extract_if(.., |id| *id <= archived));
     }
 }
 
@@ -116,54 +120,53 @@ mod tests {
         assert!(!reader.is_due() && !reader.is_reading());
         reader.want();
         assert!(reader.is_due() && reader.is_reading());
-        reader.unwritten = Some(7);
+        reader.unwritten = vec![5, 7];
         assert!(!reader.is_due() && reader.is_reading());
         reader.written(false);
         assert!(reader.is_due());
-        assert_eq!(reader.arrived, Some(7));
+        assert_eq!(reader.arrived, [5, 7]);
         reader.wanted = false;
-        reader.arrived = None;
+        reader.arrived.clear();
         assert!(!reader.is_due() && !reader.is_reading());
     }
 
-    /// What the client had from the replay is forgotten when that is acknowledged, and not before
-    /// what was sent in front of it.
+    /// A queue that has got more is read from its start, but nothing of it is sent twice.
+    #[test]
+    fn what_was_put_in_front_is_read_as_well() {
+        let mut reader = Reader::default();
+        reader.want();
+        assert!(reader.takes(5) && reader.takes(7) && reader.has(5));
+        reader.done();
+        reader.want();
+        assert_eq!(reader.after, 0);
+        let taken: Vec<u64> = [5, 6, 7, 8]
+            .into_iter()
+            .filter(|id| reader.takes(*id))
+            .collect();
+        assert_eq!(taken, [6, 8]);
+    }
+
+    /// What the client had from the replay is forgotten when that is acknowledged.
     #[test]
     fn what_was_replayed_is_skipped_and_forgotten_in_its_turn() {
-        for replay_first in [true, false] {
-            let mut reader = Reader::default();
-            reader.want_others(Replayed {
-                listed: vec![3],
-                after: 5,
-                last: 9,
-                withheld: vec![8],
-            });
-            let taken: Vec<u64> = (2..12).filter(|id| reader.takes(*id)).collect();
-            assert_eq!(taken, [2, 4, 5, 8, 10, 11]);
-            let mut reader = Reader::default();
-            reader.want_others(Replayed {
-                after: 5,
-                last: 9,
-                ..Replayed::default()
-            });
-            assert!(reader.takes(4) && !reader.takes(7));
-            reader.unwritten = Some(4);
-            reader.done();
-            reader.written(true);
-            let mut acknowledge = [
-                |reader: &mut Reader| reader.acknowledged_archived(9),
-                |reader: &mut Reader| {
-                    reader.acknowledged(4);
-                },
-            ];
-            if !replay_first {
-                acknowledge.reverse();
-            }
-            let [first, second] = acknowledge;
-            first(&mut reader);
-            assert_eq!(reader.arrived, if replay_first { None } else { Some(4) });
-            second(&mut reader);
-            assert_eq!(reader.arrived, Some(7));
-        }
+        let mut reader = Reader::default();
+        reader.want_others(Replayed {
+            listed: vec![3],
+            after: 5,
+            last: 9,
+            withheld: vec![8],
+        });
+        let taken: Vec<u64> = (2..12).filter(|id| reader.takes(*id)).collect();
+        assert_eq!(taken, [2, 4, 5, 8, 10, 11]);
+        assert!(reader.arrived.is_empty());
+        reader.unwritten = taken;
+        reader.done();
+        reader.written(true);
+        reader.acknowledged(vec![2, 4]);
+        assert_eq!(reader.arrived, [2, 4]);
+        reader.acknowledged_archived(6);
+        assert_eq!(reader.arrived, [2, 4, 3, 6]);
+        reader.acknowledged_archived(9);
+        assert_eq!(reader.arrived, [2, 4, 3, 6, 7, 9]);
     }
 }
