@@ -8,7 +8,10 @@
 use crate::{
     Engine,
     route::{Handover, message},
-    sync::{AtomicWaker, Mutex},
+    sync::{
+        AtomicWaker, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 use std::{
     collections::VecDeque,
@@ -38,6 +41,8 @@ pub enum Failure {
 pub(crate) struct Deliverer {
     queue: Mutex<VecDeque<Entry>>,
     waker: AtomicWaker,
+    /// The newest message that was handed over.
+    handed: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -68,6 +73,11 @@ impl Deliverer {
         }
         self.waker.wake();
         delivered
+    }
+
+    /// The id of the newest message that was handed over, 0 for none.
+    pub(crate) fn handed(&self) -> u64 {
+        self.handed.load(Ordering::Acquire)
     }
 
     fn poll_next(&self, cx: &mut Context<'_>) -> Poll<Entry> {
@@ -114,6 +124,8 @@ impl Engine {
                 // A fault in one hand-over must not stop all others.
                 kill_point(KillPoint::BeforeDelivery);
                 let run = catch_unwind(AssertUnwindSafe(|| handover.run(self)));
+                let handed = &self.deliverer().handed;
+                handed.fetch_max(outcome.id, Ordering::AcqRel);
                 kill_point(KillPoint::AfterDelivery);
                 match run {
                     Ok(Ok(None)) => {

@@ -254,6 +254,16 @@ pub(crate) async fn forget(engine: &Engine, resource: &Resource, asleep: Asleep)
     }
 }
 
+/// Ends a session that has just lost its stream, if its address was bound anew while that hung: it
+/// was told so, and did not come to read it.
+pub(crate) async fn forget_replaced(engine: &Engine, account: &BareJid, resource: &Resource) {
+    let now = engine.registry().resource(account, resource.jid.resource());
+    if now.is_some_and(|now| now.session_id() != resource.session_id()) {
+        let error = StreamError::new(StreamCondition::Conflict);
+        resource.end(engine, error).await;
+    }
+}
+
 /// Takes a session from the table and tells those who saw it; once.
 pub(crate) async fn leave(engine: &Engine, account: &BareJid, resource: &Resource) {
     if let Ok(view) = engine.view(account).await {
@@ -265,10 +275,28 @@ pub(crate) async fn leave(engine: &Engine, account: &BareJid, resource: &Resourc
     engine.registry().remove(account, resource.generation);
 }
 
-/// A place in the offline queue for what a session has missed, unless another one has it.
+/// A place in the offline queue for what a session has missed, unless another one has it. One that
+/// has replaced it has what is newer.
 pub(crate) fn heir(engine: &Engine, account: &BareJid, resource: &Resource) -> Option<Waiting> {
-    let others = engine.registry().takes_messages(account);
+    let mut all = engine.registry().resources(account).into_iter();
+    let others = all.any(|other| other.jid != resource.jid && other.takes_messages());
     (resource.has_taken_messages() && !others).then(|| offline::waiting(engine, account))
+}
+
+/// Up to which id of the archive a session that has been replaced may have missed messages: what was
+/// handed over later went to its successor, and must not come to that one again. Nothing if it has
+/// no successor. To be asked when others can have found it in the table no more.
+pub(crate) fn missed_until(engine: &Engine, account: &BareJid, resource: &Resource) -> Option<u64> {
+    // Before the look at the successor: what that one gets after the look is newer.
+    let handed = engine.deliverer().handed();
+    let successor = engine
+        .registry()
+        .resource(account, resource.jid.resource())
+        .filter(|found| found.generation != resource.generation)?;
+    match successor.outbox.first() {
+        Some(first) => Some(first.saturating_sub(1)),
+        None => Some(handed).filter(|handed| *handed > 0),
+    }
 }
 
 /// Ends a session that has been taken over for that, and sees to what it did not get: what is in
@@ -333,9 +361,10 @@ async fn finish_with(
         bounce(engine, account, one).await;
     }
     let waiting = heir();
+    let until = resource.and_then(|resource| missed_until(engine, account, resource));
     let ended = engine
         .store()
-        .session_end(account.clone(), row.key(), None, waiting);
+        .session_end(account.clone(), row.key(), until, waiting);
     match ended.await {
         Ok(true) => {
             message::nudge(engine, account);

@@ -69,10 +69,14 @@ impl Delivery {
 
     /// Whether the account's archive has it, where a session that is resumed finds it.
     fn is_archived(&self) -> bool {
+        self.archived().is_some()
+    }
+
+    fn archived(&self) -> Option<u64> {
         match self {
-            Self::Message(message) => message.archived.is_some(),
-            Self::Copy(..) => true,
-            Self::Stanza(_) | Self::Own(_) | Self::OfflineWaiting | Self::End(_) => false,
+            Self::Message(message) => message.archived,
+            Self::Copy(_, id) => Some(*id),
+            Self::Stanza(_) | Self::Own(_) | Self::OfflineWaiting | Self::End(_) => None,
         }
     }
 
@@ -136,6 +140,8 @@ struct Queue {
     successor: Option<Arc<Resource>>,
     /// The session can be resumed: whatever happens to it, it finds again what is archived.
     resumable: bool,
+    /// The first message of the archive that came here.
+    first: Option<u64>,
     asleep: Option<Box<Asleep>>,
 }
 
@@ -181,6 +187,7 @@ impl Outbox {
                 return if safe { Ok(()) } else { Err(Refused::Full) };
             }
             queue.bytes += bytes;
+            queue.first = queue.first.or(delivery.archived());
             let slow = queue.items.len() >= SHARED_MAX;
             let delivery = if slow { delivery.detached() } else { delivery };
             queue.items.push_back(delivery);
@@ -315,6 +322,11 @@ impl Outbox {
             .into_iter()
             .filter(|delivery| !(resumable && delivery.is_archived()));
         lost.collect()
+    }
+
+    /// The first message of the archive that came here: what is older came before the session.
+    pub(crate) fn first(&self) -> Option<u64> {
+        self.queue.lock().first
     }
 
     /// Whether the session has no stream for now.

@@ -190,6 +190,7 @@ impl Session {
         if has_unread {
             push::left_behind(&engine, &account, &resource);
         }
+        hibernation::forget_replaced(&engine, &account, &resource).await;
     }
 
     /// Closes the place where others put what is for the client, and says where its stream ended.
@@ -290,10 +291,11 @@ impl Session {
     async fn finish_row(&self, resumable: Resumable) {
         let account = self.state.account.clone();
         let waiting = self.missed(&resumable);
+        let until = hibernation::missed_until(&self.engine, &account, &self.state.resource);
         let ended = self
             .engine
             .store()
-            .session_end(account.clone(), resumable.key, None, waiting);
+            .session_end(account.clone(), resumable.key, until, waiting);
         match ended.await {
             Ok(true) => {
                 crate::route::message::nudge(&self.engine, &account);

@@ -226,6 +226,42 @@ async fn a_session_that_is_closed_or_replaced_leaves_what_it_missed() {
     assert_eq!(messages(&bob.take()), ["2"]);
 }
 
+/// A client that keeps nothing and looks into no archive finds its stream dead and binds its address
+/// anew, before the server has noticed: what it had not acknowledged comes, and nothing twice.
+#[tokio::test]
+async fn a_session_that_is_replaced_while_its_stream_hangs_leaves_what_it_missed() {
+    for (chat_between, noticed) in [(false, false), (true, false), (false, true), (true, true)] {
+        let server = Server::start().await;
+        let mut alice = server.available("alice", "pc").await;
+        let mut hanging = server.available("bob", "phone").await;
+        enable(&mut hanging).await;
+        for id in ["1", "2"] {
+            alice.chat("bob@localhost", id).await;
+        }
+        assert_eq!(hanging.ids().await, ["1", "2"]);
+        hanging.send(&format!("<a xmlns='{SM}' h='1'/>")).await;
+        let mut bob = server.available("bob", "phone").await;
+        bob.take();
+        if chat_between {
+            alice.chat("bob@localhost", "3").await;
+        }
+        if noticed {
+            hanging.run().await;
+            assert!(hanging.is_closing());
+        }
+        hanging.end().await;
+        alice.chat("bob@localhost", "4").await;
+        let mut all = bob.ids().await;
+        all.sort();
+        let wanted: &[&str] = if chat_between {
+            &["2", "3", "4"]
+        } else {
+            &["2", "4"]
+        };
+        assert_eq!(all, wanted);
+    }
+}
+
 #[tokio::test]
 async fn a_resend_after_a_crash_is_taken_once() {
     let mut server = Server::start().await;
