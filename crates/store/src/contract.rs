@@ -79,6 +79,7 @@ macro_rules! contract_tests {
             a_room_has_an_archive_and_a_subject,
             a_destroyed_room_leaves_its_name,
             rooms_are_listed,
+            versions_of_people_are_kept,
             block_lists_are_sets_with_a_bound,
             documents_have_a_bound_together,
             a_message_is_in_both_archives_under_one_id,

@@ -48,8 +48,10 @@ pub struct Room {
     pub config: Bytes,
     /// Its subject, as the engine wrote it, if it was ever set.
     pub subject: Option<Bytes>,
-    /// Who has an affiliation or a nick, in address order.
+    /// Who has an affiliation, a nick or a version, in address order.
     pub people: Vec<RoomPerson>,
+    /// Those whose affiliation went with this version or before are forgotten.
+    pub people_since: u64,
 }
 
 /// What a room knows of an account.
@@ -61,6 +63,8 @@ pub struct RoomPerson {
     pub affiliation: Option<RoomAffiliation>,
     /// The nick that nobody else may have.
     pub nick: Option<String>,
+    /// The version of the list of people that its affiliation came or went with; 0 if there is none.
+    pub version: u64,
 }
 
 /// What an account is to a room (XEP-0045 § 5.2). Who is nothing has none.
@@ -105,8 +109,10 @@ pub struct NewRoom {
 pub struct RoomChange {
     /// Its options.
     pub options: Option<RoomOptions>,
-    /// Accounts as they are from now on; one with neither affiliation nor nick is forgotten.
+    /// Accounts as they are from now on; one with neither affiliation, nick nor version is forgotten.
     pub people: Vec<RoomPerson>,
+    /// Those with neither affiliation nor nick, and this version or an older one, are forgotten.
+    pub people_since: Option<u64>,
 }
 
 /// Which rooms.
@@ -120,6 +126,10 @@ pub enum RoomList {
 
 impl RoomPerson {
     pub(crate) fn is_nothing(&self) -> bool {
+        self.is_departed() && self.version == 0
+    }
+
+    pub(crate) fn is_departed(&self) -> bool {
         self.affiliation.is_none() && self.nick.is_none()
     }
 

@@ -23,6 +23,7 @@ fn person(address: &str, affiliation: Option<RoomAffiliation>, nick: Option<&str
         jid: jid(address),
         affiliation,
         nick: nick.map(str::to_owned),
+        version: 0,
     }
 }
 
@@ -86,6 +87,7 @@ pub(crate) async fn rooms_are_read_as_written(store: &impl Store) {
             person("b@example", Some(RoomAffiliation::Outcast), None),
             person("c@example", Some(RoomAffiliation::Member), Some("c c")),
         ],
+        people_since: None,
     };
     store.room_change(room.clone(), change).await.unwrap();
     let change = RoomChange {
@@ -95,6 +97,7 @@ pub(crate) async fn rooms_are_read_as_written(store: &impl Store) {
             person("c@example", Some(RoomAffiliation::Admin), None),
             person("nobody@example", None, None),
         ],
+        people_since: None,
     };
     store.room_change(room.clone(), change).await.unwrap();
     let kept = store.room(room).await.unwrap().unwrap();
@@ -203,4 +206,36 @@ pub(crate) async fn rooms_are_listed(store: &impl Store) {
     assert_eq!(after, listed[1..]);
     let temporary = own(&[("a", ""), ("c", "")]);
     assert_eq!(list(RoomList::Temporary, None, 10).await, temporary);
+}
+
+pub(crate) async fn versions_of_people_are_kept(store: &impl Store) {
+    let room = jid("room@groups.example");
+    make(store, &room, options("1", None, false)).await;
+    let versioned = |address: &str, affiliation, version| RoomPerson {
+        version,
+        ..person(address, affiliation, None)
+    };
+    let member = Some(RoomAffiliation::Member);
+    let people = vec![
+        versioned("b@example", None, 2),
+        versioned("c@example", member, 3),
+        versioned("d@example", None, 4),
+    ];
+    let change = RoomChange {
+        people: people.clone(),
+        ..RoomChange::default()
+    };
+    store.room_change(room.clone(), change).await.unwrap();
+    let kept = store.room(room.clone()).await.unwrap().unwrap();
+    assert_eq!(kept.people.get(1..), Some(&people[..]));
+    assert_eq!(kept.people_since, 0);
+    // Who has no affiliation any more is forgotten at some time; the others stay.
+    let change = RoomChange {
+        people_since: Some(3),
+        ..RoomChange::default()
+    };
+    store.room_change(room.clone(), change).await.unwrap();
+    let kept = store.room(room.clone()).await.unwrap().unwrap();
+    assert_eq!(kept.people.get(1..), Some(&people[1..]));
+    assert_eq!(kept.people_since, 3);
 }

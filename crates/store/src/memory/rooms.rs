@@ -25,6 +25,7 @@ impl State {
             config: new.options.config.clone(),
             subject: None,
             people: Vec::new(),
+            people_since: 0,
         };
         put_people(&mut kept, new.people);
         self.entry(room)?.room = Some((kept, new.options));
@@ -39,6 +40,11 @@ impl State {
             *kept_options = options;
         }
         put_people(kept, change.people);
+        if let Some(since) = change.people_since {
+            kept.people_since = since;
+            kept.people
+                .retain(|person| !person.is_departed() || person.version > since);
+        }
         Ok(())
     }
 }

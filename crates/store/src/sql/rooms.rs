@@ -9,17 +9,22 @@ use waxwing_proto::BareJid;
 
 const NUMBER: &str = "SELECT a.number FROM account a JOIN room r ON r.number = a.number \
      WHERE a.jid = ?1";
-const ROOM: &str = "SELECT a.number, r.secret, r.config, r.subject FROM account a \
+const ROOM: &str = "SELECT a.number, r.secret, r.config, r.subject, r.people_since FROM account a \
      JOIN room r ON r.number = a.number WHERE a.jid = ?1";
-const PEOPLE: &str = "SELECT jid, affiliation, nick FROM room_person WHERE room = ?1 ORDER BY jid";
+const PEOPLE: &str = "SELECT jid, affiliation, nick, version FROM room_person \
+     WHERE room = ?1 ORDER BY jid";
 const ADD: &str = "INSERT INTO room (number, secret, config, listed, temporary) \
      VALUES (?1, ?2, ?3, ?4, ?5)";
 const SET_OPTIONS: &str =
     "UPDATE room SET config = ?2, listed = ?3, temporary = ?4 WHERE number = ?1";
 const SET_SUBJECT: &str = "UPDATE room SET subject = ?2 WHERE number = ?1";
-const PUT_PERSON: &str = "INSERT INTO room_person (room, jid, affiliation, nick) \
-     VALUES (?1, ?2, ?3, ?4) ON CONFLICT (room, jid) \
-     DO UPDATE SET affiliation = excluded.affiliation, nick = excluded.nick";
+const PUT_PERSON: &str = "INSERT INTO room_person (room, jid, affiliation, nick, version) \
+     VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (room, jid) \
+     DO UPDATE SET affiliation = excluded.affiliation, nick = excluded.nick, \
+     version = excluded.version";
+const SET_SINCE: &str = "UPDATE room SET people_since = ?2 WHERE number = ?1";
+const FORGET_DEPARTED: &str = "DELETE FROM room_person \
+     WHERE room = ?1 AND affiliation = 0 AND nick IS NULL AND version <= ?2";
 const REMOVE_PERSON: &str = "DELETE FROM room_person WHERE room = ?1 AND jid = ?2";
 const LISTED: &str = "SELECT a.jid, r.listed FROM account a JOIN room r ON r.number = a.number \
      WHERE a.domain = ?1 AND a.jid > ?2 AND r.listed IS NOT NULL ORDER BY a.jid LIMIT ?3";
@@ -89,12 +94,14 @@ fn read(db: &mut dyn Executor, room: &BareJid) -> Result<Option<Room>> {
     let secret = <[u8; 32]>::try_from(secret).map_err(|_| damaged("a room's secret"))?;
     let config = row.bytes()?.into();
     let subject = row.bytes_or_null()?;
+    let people_since = version(row.int()?)?;
     let rows = db.query(PEOPLE, &[number.into()])?;
     let people = rows.into_iter().map(|mut row| {
         Ok(RoomPerson {
             jid: address(&row.text()?)?,
             affiliation: affiliation(row.int()?)?,
             nick: row.text_or_null()?,
+            version: version(row.int()?)?,
         })
     });
     Ok(Some(Room {
@@ -102,6 +109,7 @@ fn read(db: &mut dyn Executor, room: &BareJid) -> Result<Option<Room>> {
         config,
         subject,
         people: people.collect::<Result<_>>()?,
+        people_since,
     }))
 }
 
@@ -138,7 +146,13 @@ fn change_room(db: &mut dyn Executor, room: &BareJid, change: &RoomChange) -> Re
         ];
         db.execute(SET_OPTIONS, &params)?;
     }
-    put_people(db, number, &change.people)
+    put_people(db, number, &change.people)?;
+    if let Some(since) = change.people_since {
+        let params = [number.into(), bound(since).into()];
+        db.execute(SET_SINCE, &params)?;
+        db.execute(FORGET_DEPARTED, &params)?;
+    }
+    Ok(())
 }
 
 fn put_people(db: &mut dyn Executor, number: i64, people: &[RoomPerson]) -> Result<()> {
@@ -156,7 +170,13 @@ fn put_people(db: &mut dyn Executor, number: i64, people: &[RoomPerson]) -> Resu
             Some(RoomAffiliation::Outcast) => 4,
         };
         let nick = person.nick.as_deref();
-        let params = [number.into(), jid.into(), affiliation.into(), nick.into()];
+        let params = [
+            number.into(),
+            jid.into(),
+            affiliation.into(),
+            nick.into(),
+            bound(person.version).into(),
+        ];
         db.execute(PUT_PERSON, &params)?;
     }
     Ok(())
@@ -171,6 +191,10 @@ fn affiliation(stored: i64) -> Result<Option<RoomAffiliation>> {
         4 => Ok(Some(RoomAffiliation::Outcast)),
         _ => Err(damaged("an affiliation with a room")),
     }
+}
+
+fn version(stored: i64) -> Result<u64> {
+    u64::try_from(stored).map_err(|_| damaged("a version of a room's people"))
 }
 
 fn delete(

@@ -13,6 +13,7 @@ pub(crate) const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0005_outgoing.sql"),
     include_str!("../../migrations/0006_rooms.sql"),
     include_str!("../../migrations/0007_pubsub_service.sql"),
+    include_str!("../../migrations/0008_room_people.sql"),
 ];
 
 const CREATE_VERSIONS: &str =

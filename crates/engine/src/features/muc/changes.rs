@@ -18,6 +18,7 @@ impl Room {
             let cause = Cause {
                 actor: changes.actor.clone(),
                 reason: reason.clone(),
+                step: None,
             };
             if *role == Role::None {
                 self.throw_out(nick, &[status::KICKED], &cause, effects);
@@ -92,18 +93,21 @@ impl Room {
         if let Some(config) = change.config {
             self.config = config;
         }
-        for person in change.people {
+        let plan = self.versions.plan(&self.people, &change.people);
+        for (person, version) in change.people.into_iter().zip(plan.versions) {
             let cause = Cause {
                 actor: change.cause.actor.clone(),
                 reason: person.reason.clone(),
+                step: self.step(&person.jid, version),
             };
-            self.change_person(person, &cause, effects);
+            self.change_person(person, cause, effects);
         }
+        self.forget_departed(plan.since);
         self.after_options(&before, change.opens, effects);
         Ok(())
     }
 
-    fn change_person(&mut self, change: PersonChange, cause: &Cause, effects: &mut Vec<Effect>) {
+    fn change_person(&mut self, change: PersonChange, mut cause: Cause, effects: &mut Vec<Effect>) {
         let before = self.affiliation(&change.jid);
         let person = Person {
             affiliation: change.affiliation,
@@ -124,6 +128,13 @@ impl Room {
             .filter(|(_, occupant)| concerned(occupant))
             .map(|(nick, _)| nick.clone())
             .collect();
+        // Presence says what the occupants are, which is something else if a domain is banned.
+        let domain = change.jid.local().is_none();
+        let apart = domain || self.affiliation(&change.jid) != change.affiliation;
+        if let Some(step) = cause.step.take_if(|_| nicks.is_empty() || apart) {
+            self.tell_absent(&change.jid, change.affiliation, &step, effects);
+        }
+        let cause = &cause;
         for nick in nicks {
             let Some(occupant) = self.occupants.get(&nick) else {
                 continue;

@@ -7,9 +7,8 @@ use super::{
     room::{Effect, Occupant, Person, Phase, Room, SECRET_BYTES, Session},
     speech::Wish,
     tell::{News, status},
+    versions::Asked,
 };
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use sha2::{Digest, Sha256};
 use std::sync::Arc;
 use waxwing_proto::{
     BareJid, Jid, ns,
@@ -22,8 +21,6 @@ use waxwing_store::Micros;
 const SESSIONS_PER_NICK_MAX: usize = 20;
 /// Occupants beyond the room's own bound, for those who look after it (§ 7.2.9).
 const OCCUPANTS_EXTRA: usize = 20;
-/// Bytes of an occupant's id before it is written as text.
-const OCCUPANT_ID_BYTES: usize = 18;
 
 impl Room {
     /// Takes presence. `makes`: the sender may make a room, with this secret.
@@ -74,6 +71,7 @@ impl Room {
         let account = from.to_bare();
         let x = draft.root().child("x", ns::MUC);
         let history = Wish::read(x.and_then(|x| x.child("history", ns::MUC)), now);
+        let asked = Asked::read(&draft);
         let created = !self.exists();
         if created {
             self.may_be_made(&account, makes)?;
@@ -89,11 +87,13 @@ impl Room {
             .get(from)
             .is_some_and(|before| *before != nick)
         {
+            self.sees_versions(from, asked.as_ref(), effects);
             self.tell_of_others(from, &nick, effects);
             self.rename(from, &nick, draft, wish, effects);
         } else {
             self.has_room(&account, &nick)?;
             self.put(from, &account, &nick, draft);
+            self.sees_versions(from, asked.as_ref(), effects);
             self.tell_of_others(from, &nick, effects);
             self.tell_arrival(&nick, created, nick.as_str() != wish, effects);
         }
@@ -124,6 +124,7 @@ impl Room {
             nick: None,
         };
         self.people.insert(account.clone(), owner);
+        self.step(account, 1);
     }
 
     fn may_enter(&self, account: &BareJid, x: Option<Element<'_>>) -> Result<(), Refusal> {
@@ -185,10 +186,6 @@ impl Room {
             None => self.occupant_id(account),
         };
         let presence = self.shown(nick, &id, draft);
-        let session = Session {
-            jid: from.clone(),
-            presence,
-        };
         let occupant = self
             .occupants
             .entry(nick.clone())
@@ -199,8 +196,16 @@ impl Room {
                 look: nick.look(),
                 sessions: Vec::new(),
             });
-        occupant.sessions.retain(|other| other.jid != *from);
-        occupant.sessions.push(session);
+        let before = occupant
+            .sessions
+            .iter()
+            .position(|other| other.jid == *from);
+        let before = before.map(|at| occupant.sessions.remove(at));
+        occupant.sessions.push(Session {
+            jid: from.clone(),
+            presence,
+            versions: before.is_some_and(|before| before.versions),
+        });
         self.sessions.insert(from.clone(), nick.clone());
         self.changed();
     }
@@ -317,6 +322,7 @@ impl Room {
         }
         let joins = self.occupants.contains_key(nick);
         self.put(from, &account, nick, draft);
+        self.wants_versions(from, left.versions);
         self.tell_as_it_is(&before, effects);
         if let Some(occupant) = self.occupants.get_mut(nick)
             && !joins
@@ -398,6 +404,10 @@ impl Room {
         let left = Left {
             id: occupant.id.clone(),
             was_shown: shown.is_some_and(|session| session.jid == *from),
+            versions: occupant
+                .sessions
+                .iter()
+                .any(|session| session.jid == *from && session.versions),
         };
         occupant.sessions.retain(|session| session.jid != *from);
         if occupant.sessions.is_empty() {
@@ -441,18 +451,6 @@ impl Room {
             self.put(&session, &account, &nick, presence);
         }
     }
-
-    /// XEP-0421 § 3: the same for an account in this room for ever, another one in every other room.
-    pub(super) fn occupant_id(&self, account: &BareJid) -> Box<str> {
-        // The secret has a fixed length and is never told, and the result is cut: nothing can be
-        // appended to it.
-        let mut hash = Sha256::new();
-        hash.update(self.secret);
-        hash.update(account.as_str().as_bytes());
-        let hash = hash.finalize();
-        let cut = hash.get(..OCCUPANT_ID_BYTES).unwrap_or(&hash);
-        URL_SAFE_NO_PAD.encode(cut).into()
-    }
 }
 
 /// What a session left behind.
@@ -461,6 +459,8 @@ pub(super) struct Left {
     pub(super) id: Box<str>,
     /// Its presence was what others saw.
     was_shown: bool,
+    /// It wants to know versions.
+    versions: bool,
 }
 
 pub(super) fn own_sessions(occupant: &Occupant) -> Vec<Jid> {

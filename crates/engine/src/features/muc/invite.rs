@@ -88,7 +88,7 @@ impl Room {
             people: members,
             cause: Cause {
                 actor: Some(actor.clone()),
-                reason: None,
+                ..Cause::default()
             },
             ..Change::default()
         });

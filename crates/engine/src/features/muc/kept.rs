@@ -8,9 +8,11 @@ use super::{
     room::{Event, Person, Phase, Room},
     speech::{Subject, late},
     table::{Held, Rooms},
+    versions::Versions,
 };
 use crate::{Engine, error, features::offline};
 use bytes::Bytes;
+use std::collections::BTreeMap;
 use waxwing_proto::{
     BareJid, Jid, ns,
     stanza::{Draft, Kind, Sealed, StanzaError},
@@ -48,7 +50,11 @@ pub(super) async fn read(engine: &Engine, jid: &BareJid) -> Result<Room, StoreEr
         .as_ref()
         .map(Subject::decode)
         .unwrap_or_default();
+    let mut versions = BTreeMap::new();
     for person in kept.people {
+        if person.version > 0 {
+            versions.insert(person.jid.clone(), person.version);
+        }
         let known = Person {
             affiliation: person.affiliation.map_or(Affiliation::None, from_kept),
             nick: person.nick.as_deref().and_then(Nick::new),
@@ -57,6 +63,7 @@ pub(super) async fn read(engine: &Engine, jid: &BareJid) -> Result<Room, StoreEr
             room.people.insert(person.jid, known);
         }
     }
+    room.versions = Versions::kept(versions, kept.people_since);
     read_past(engine, &mut room).await?;
     Ok(room)
 }
@@ -100,18 +107,24 @@ pub(super) async fn write(
 ) -> Result<(), StanzaError> {
     let store = engine.store();
     let options = change.config.as_ref().map(options);
+    // Changes take turns: it is the same when this one is applied.
+    let plan = held.ask(|room| room.versions.plan(&room.people, &change.people));
+    let changed = change.people.iter().zip(plan.versions);
+    let changed: Vec<RoomPerson> = changed
+        .map(|(person, version)| changed_person(person, version))
+        .collect();
     let written = if change.opens {
         let (secret, before) = held.ask(|room| {
             let people = room.people.iter();
-            let people: Vec<RoomPerson> = people.map(|(jid, person)| kept(jid, person)).collect();
-            (room.secret, people)
+            let people = people.map(|(jid, person)| kept(room, jid, person));
+            (room.secret, people.collect::<Vec<RoomPerson>>())
         });
-        let changed = |jid: &BareJid| change.people.iter().any(|person| person.jid == *jid);
+        let stays = |jid: &BareJid| !change.people.iter().any(|person| person.jid == *jid);
         let mut people: Vec<RoomPerson> = before
             .into_iter()
-            .filter(|person| !changed(&person.jid))
+            .filter(|person| stays(&person.jid))
             .collect();
-        people.extend(change.people.iter().map(changed_person));
+        people.extend(changed);
         let new = NewRoom {
             at: engine.env().now(),
             secret,
@@ -120,8 +133,11 @@ pub(super) async fn write(
         };
         store.room_create(room.clone(), new).await
     } else {
-        let people = change.people.iter().map(changed_person).collect();
-        let change = RoomChange { options, people };
+        let change = RoomChange {
+            options,
+            people: changed,
+            people_since: plan.since,
+        };
         store.room_change(room.clone(), change).await
     };
     written.map_err(|failure| error::from_store(engine, &failure))
@@ -135,19 +151,21 @@ fn options(config: &RoomConfig) -> RoomOptions {
     }
 }
 
-fn kept(jid: &BareJid, person: &Person) -> RoomPerson {
+fn kept(room: &Room, jid: &BareJid, person: &Person) -> RoomPerson {
     RoomPerson {
         jid: jid.clone(),
         affiliation: to_kept(person.affiliation),
         nick: person.nick.as_ref().map(|nick| nick.as_str().to_owned()),
+        version: room.versions.version(jid),
     }
 }
 
-fn changed_person(change: &PersonChange) -> RoomPerson {
+fn changed_person(change: &PersonChange, version: u64) -> RoomPerson {
     RoomPerson {
         jid: change.jid.clone(),
         affiliation: to_kept(change.affiliation),
         nick: change.nick.as_ref().map(|nick| nick.as_str().to_owned()),
+        version,
     }
 }
 

@@ -41,6 +41,7 @@ mod tell;
 #[cfg(test)]
 mod tests;
 mod vcard;
+mod versions;
 
 pub(crate) use arrive::Carried;
 pub(crate) use table::{Rooms, recover};
@@ -81,9 +82,16 @@ pub(crate) const FEATURE: Feature = Feature {
             title: "Moderated Message Retraction",
             coverage: Coverage::Complete,
         },
+        Xep {
+            number: 463,
+            version: "0.2.0",
+            title: "MUC Affiliations Versioning",
+            coverage: Coverage::Complete,
+        },
     ],
     disco: &[
         room(ns::MODERATION),
+        room(ns::MUC_AFFILIATIONS),
         service(ns::DISCO_INFO),
         service(ns::DISCO_ITEMS),
         service(ns::MUC),

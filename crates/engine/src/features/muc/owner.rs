@@ -120,7 +120,7 @@ impl Room {
             people,
             cause: Cause {
                 actor: self.occupant(from).map(|(nick, _)| nick.clone()),
-                reason: None,
+                ..Cause::default()
             },
         };
         self.is_possible(&change)?;

@@ -164,7 +164,7 @@ impl Room {
             people,
             cause: Cause {
                 actor,
-                reason: None,
+                ..Cause::default()
             },
             ..Change::default()
         };

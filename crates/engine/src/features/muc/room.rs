@@ -13,6 +13,7 @@ use super::{
     rights::{Action, Affiliation, Role, may},
     speech::{Past, Said, Spoken, Subject},
     tell::status,
+    versions::Versions,
 };
 use hashbrown::HashMap;
 use std::{
@@ -38,6 +39,8 @@ pub(crate) struct Room {
     pub(super) secret: [u8; SECRET_BYTES],
     /// Who has an affiliation or a nick of their own, in the order of addresses.
     pub(super) people: BTreeMap<BareJid, Person>,
+    /// The versions of who is what.
+    pub(super) versions: Versions,
     /// Who is in the room.
     pub(super) occupants: BTreeMap<Nick, Occupant>,
     /// The same by the address of each session.
@@ -88,6 +91,8 @@ pub(super) struct Session {
     pub(super) jid: Jid,
     /// As others get it, but for what the room says about it.
     pub(super) presence: Sealed,
+    /// It wants to know versions of who is what (XEP-0463).
+    pub(super) versions: bool,
 }
 
 /// Something that has happened.
@@ -154,6 +159,7 @@ impl Room {
             config: RoomConfig::default(),
             secret: [0; SECRET_BYTES],
             people: BTreeMap::new(),
+            versions: Versions::default(),
             occupants: BTreeMap::new(),
             sessions: HashMap::new(),
             everyone: None,

@@ -4,14 +4,20 @@ use super::{
     nick::Nick,
     rights::{Action, Affiliation, Role, may},
     room::{Effect, Occupant, Room},
+    versions::Step,
 };
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use bytes::Bytes;
+use sha2::{Digest, Sha256};
 use std::sync::Arc;
 use waxwing_proto::{
-    Jid, ns,
+    BareJid, Jid, ns,
     stanza::{Draft, Kind, Sealed},
     xml::Writer,
 };
+
+/// Bytes of an occupant's id before it is written as text.
+const OCCUPANT_ID_BYTES: usize = 18;
 
 /// Status codes (§ 15.6).
 pub(super) mod status {
@@ -49,6 +55,8 @@ pub(crate) struct Cause {
     /// The nick of whoever did it, if there is one.
     pub(crate) actor: Option<Nick>,
     pub(crate) reason: Option<String>,
+    /// What it does to the versions of who is what.
+    pub(crate) step: Option<Step>,
 }
 
 /// News of an occupant.
@@ -92,9 +100,10 @@ impl<'a> News<'a> {
     }
 
     /// With everything that the room adds.
-    fn stanza(&self, address: bool, own: bool) -> Sealed {
+    fn stanza(&self, room: &Room, address: bool, own: bool) -> Sealed {
         let mut xml = Writer::new(ns::CLIENT);
         xml.start_ns("x", ns::MUC_USER);
+        self.write_version(room, address, own, &mut xml);
         xml.start("item")
             .attr("affiliation", self.affiliation.name())
             .attr("role", self.role.name())
@@ -120,6 +129,21 @@ impl<'a> News<'a> {
         }
         xml.end();
         self.presence.with_child(xml.finish())
+    }
+
+    /// XEP-0463 § 5.2: which version a change makes, and which one is the newest.
+    fn write_version(&self, room: &Room, address: bool, own: bool, xml: &mut Writer) {
+        let step = self.cause.and_then(|cause| cause.step.as_ref());
+        if let Some(step) = step.filter(|_| address) {
+            step.write(xml);
+        } else if own
+            && self.leaves.is_none()
+            && let Some(now) = room.version_now(self.session)
+        {
+            xml.start_ns("mav", ns::MUC_AFFILIATIONS)
+                .attr("until", &now)
+                .end();
+        }
     }
 }
 
@@ -147,7 +171,7 @@ impl Room {
                 let ends = news.leaves.filter(|_| own);
                 effects.push(Effect {
                     ends: ends.map(|nick| self.occupant_jid(nick)),
-                    ..Effect::new(news.stanza(address, own), to.into())
+                    ..Effect::new(news.stanza(self, address, own), to.into())
                 });
             }
         }
@@ -165,7 +189,10 @@ impl Room {
         let ends = news.leaves.filter(|_| own);
         effects.push(Effect {
             ends: ends.map(|nick| self.occupant_jid(nick)),
-            ..Effect::new(news.stanza(address || own, own), Arc::from([to.clone()]))
+            ..Effect::new(
+                news.stanza(self, address || own, own),
+                Arc::from([to.clone()]),
+            )
         });
     }
 
@@ -226,6 +253,18 @@ impl Room {
         }
         let stanza = Sealed::from_bytes(Kind::Message, xml.finish());
         effects.push(Effect::new(stanza, to));
+    }
+
+    /// XEP-0421 § 3: the same for an account in this room for ever, another one in every other room.
+    pub(super) fn occupant_id(&self, account: &BareJid) -> Box<str> {
+        // The secret has a fixed length and is never told, and the result is cut: nothing can be
+        // appended to it.
+        let mut hash = Sha256::new();
+        hash.update(self.secret);
+        hash.update(account.as_str().as_bytes());
+        let hash = hash.finalize();
+        let cut = hash.get(..OCCUPANT_ID_BYTES).unwrap_or(&hash);
+        URL_SAFE_NO_PAD.encode(cut).into()
     }
 }
 

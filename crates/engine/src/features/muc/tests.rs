@@ -3,6 +3,7 @@
 mod admin;
 mod occupants;
 mod random;
+mod versions;
 
 use super::{
     errors::Refusal,
@@ -262,6 +263,8 @@ fn short(stanza: &Sealed) -> String {
                                 add(&format!("because {}", reason.text()));
                             }
                         }
+                        // `versions` looks at these.
+                        "mav" => {}
                         "status" => add(&part.attr("code").unwrap()),
                         other => add(&format!("<{other}>{}", part.text())),
                     }

@@ -186,6 +186,7 @@ fn bans() {
     check(
         &mut stage,
         expect![[r"
+        alice@a/1 bob@a/1: room outcast none b
         alice@a/1 bob@a/1: carol unavailable outcast none carol@b/1 by bob 301
         carol@b/1: carol unavailable outcast none carol@b/1 by bob 110 301"]],
     );
