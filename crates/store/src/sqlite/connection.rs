@@ -25,12 +25,12 @@ const STATEMENTS_KEPT: usize = 128;
 pub(super) const APPLICATION_ID: i64 = 0x5758_5747;
 
 /// Settings that are not kept in the file. `secure_delete`: what was deleted is overwritten.
-/// The cache (KiB) is for the pages that the writer changes again and again: one for each active
-/// archive, and more.
+/// The cache (KiB) is for the pages of one commit; behind it the operating system has the file in
+/// its own, and an archived message costs as much with eight times of it (`archive_cost`).
 /// The log is copied into the file by the checkpoint thread only, away from commits.
 const SETTINGS: &str = "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; \
      PRAGMA secure_delete = ON; PRAGMA temp_store = MEMORY; PRAGMA wal_autocheckpoint = 0; \
-     PRAGMA journal_size_limit = 67108864; PRAGMA cache_size = -32768; \
+     PRAGMA journal_size_limit = 67108864; PRAGMA cache_size = -4096; \
      PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON;";
 
 /// A connection that knows after an error whether it can still be trusted.
@@ -92,7 +92,7 @@ impl Connection {
     /// Opens an existing file for reading only.
     pub(super) fn open_reader(path: &Path) -> Result<Self> {
         let mut connection = Self::open(path)?;
-        connection.script("PRAGMA query_only = ON; PRAGMA cache_size = -4096;")?;
+        connection.script("PRAGMA query_only = ON;")?;
         Ok(connection)
     }
 
