@@ -45,6 +45,8 @@ pub(crate) struct Device {
     reading: Reading,
     stays: Vec<Stay>,
     pub(crate) values: Values,
+    /// The session has sent its presence.
+    appeared: bool,
     lazy: bool,
     dice: Dice,
     requests: u32,
@@ -144,6 +146,7 @@ impl Device {
             reading: Reading::default(),
             stays,
             values: Values::new(id.account),
+            appeared: false,
             lazy: false,
             dice,
             requests: 0,

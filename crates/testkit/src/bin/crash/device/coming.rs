@@ -23,6 +23,9 @@ impl Device {
             for reading in self.readings() {
                 reading.catching_up = reading.behind;
             }
+            if !self.appeared {
+                self.appear(&mut client).await?;
+            }
             Beginning::Resumed
         } else {
             let beginning = if resumable {
@@ -133,9 +136,17 @@ impl Device {
         if features.child("sm", ns::SM).is_some() {
             self.enable(client).await?;
         }
+        self.appeared = false;
+        self.appear(client).await
+    }
+
+    /// Carbons and presence. What is sent is sent again if the session is resumed; a session may be
+    /// resumed that had no time to send it.
+    async fn appear(&mut self, client: &mut Client) -> Step {
         let carbons = format!("<enable xmlns='{}'/>", ns::CARBONS);
         self.request(client, "set", None, &carbons).await?;
         let presence = Sent::other("<presence/>".into());
+        self.appeared = true;
         self.write(client, &[presence], Occasion::First).await
     }
 
