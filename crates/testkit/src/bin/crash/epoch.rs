@@ -126,7 +126,11 @@ impl Run {
                 let id = DeviceId { account, index };
                 let words = [number, u64::from(account), u64::from(index)];
                 let dice = Dice::new(self.seed, &words);
-                let rooms = self.rooms.then(|| rooms::of(id)).unwrap_or_default();
+                let rooms = if self.rooms {
+                    rooms::of(id)
+                } else {
+                    Vec::new()
+                };
                 let stays = rooms.into_iter().map(Stay::new).collect();
                 devices.push(Device::new(id, *kind, stays, Rc::clone(world), dice));
             }

@@ -6,6 +6,7 @@ use crate::{
     session::{Break, PATIENCE, Step, ask, authenticated, cut_or, next, send},
     stanza::bare,
 };
+use std::fmt::Write as _;
 use waxwing_proto::ns;
 use waxwing_testkit::{client::Client, subject::DOMAIN, xml::Element};
 
@@ -87,10 +88,14 @@ pub(crate) async fn make(connector: Connector, members: &[u32]) -> Step {
         let to = address(room);
         decide(&mut client, &to, &configuration(&options)).await?;
         let items = members.iter().filter(|member| **member != OWNER);
-        let items: String = items
-            .map(|member| format!("<item jid='{}' affiliation='member'/>", bare(*member)))
-            .collect();
-        let payload = format!("<query xmlns='{}'>{items}</query>", ns::MUC_ADMIN);
+        let items =
+            items.map(|member| format!("<item jid='{}' affiliation='member'/>", bare(*member)));
+        let items: Vec<String> = items.collect();
+        let payload = format!(
+            "<query xmlns='{}'>{}</query>",
+            ns::MUC_ADMIN,
+            items.concat()
+        );
         decide(&mut client, &to, &payload).await?;
     }
     Ok(())
@@ -122,10 +127,10 @@ async fn decide(client: &mut Client, to: &str, payload: &str) -> Step {
 
 /// The request that sets options of a room; the others stay as they are.
 pub(crate) fn configuration(options: &[(&str, &str)]) -> String {
-    let fields: String = options
-        .iter()
-        .map(|(var, value)| format!("<field var='{var}'><value>{value}</value></field>"))
-        .collect();
+    let mut fields = String::new();
+    for (var, value) in options {
+        let _always_written = write!(fields, "<field var='{var}'><value>{value}</value></field>");
+    }
     format!(
         "<query xmlns='{}'><x xmlns='{}' type='submit'><field var='FORM_TYPE'>\
          <value>http://jabber.org/protocol/muc#roomconfig</value></field>{fields}</x></query>",

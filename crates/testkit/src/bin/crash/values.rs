@@ -140,18 +140,10 @@ impl Values {
                 fresh.clone(),
                 bookmarks(&format!("<conference jid='{ROOM}' name='{fresh}'/>")),
             ),
-            // One request takes the one in and puts the other out.
             "members" => {
-                let out = match there {
-                    true => item_of_room(&before, "none"),
-                    false => String::new(),
-                };
-                if there && dice.chance(40) {
-                    (NOTHING.to_owned(), members(&out))
-                } else {
-                    let items = format!("{out}{}", item_of_room(&fresh, "member"));
-                    (fresh.clone(), members(&items))
-                }
+                let into = Some(&fresh).filter(|_| !there || dice.chance(60));
+                let value = into.map_or(NOTHING, String::as_str);
+                (value.to_owned(), exchange(&before, into))
             }
             "roomname" => (fresh.clone(), rooms::configuration(&[(ROOM_NAME, &fresh)])),
             _ => (
@@ -195,6 +187,14 @@ fn roster_item(rest: &str) -> String {
 /// A request about those who belong to a room.
 fn members(items: &str) -> String {
     format!("<query xmlns='{}'>{items}</query>", ns::MUC_ADMIN)
+}
+
+/// One request that puts one out of the room, if there is one, and takes another one in.
+fn exchange(out: &str, into: Option<&String>) -> String {
+    let out = Some(out).filter(|name| *name != NOTHING);
+    let out = out.map(|name| item_of_room(name, "none"));
+    let into = into.map(|name| item_of_room(name, "member"));
+    members(&[out, into].map(Option::unwrap_or_default).concat())
 }
 
 fn item_of_room(name: &str, affiliation: &str) -> String {
