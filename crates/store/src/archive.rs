@@ -148,9 +148,9 @@ pub enum PageFrom {
 
 /// A page.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ArchivePage {
+pub struct ArchivePage<E = Archived> {
     /// Its entries, oldest first unless flipped.
-    pub entries: Vec<Archived>,
+    pub entries: Vec<E>,
     /// Nothing follows: later entries for a page from the start, earlier ones for one from the
     /// end.
     pub complete: bool,
@@ -259,20 +259,24 @@ impl ArchiveFilter {
 
     /// Whether an entry of the archive passes, as far as its text does not matter.
     pub(crate) fn passes(&self, entry: &Archived) -> bool {
-        let (after, before) = self.span();
-        let id = i64::try_from(entry.id).unwrap_or(i64::MAX);
-        let with = self.with.as_ref().is_none_or(|with| {
-            if with.is_full() {
-                *with == entry.with
-            } else {
-                with.as_str() == entry.with.bare_str()
-            }
-        });
-        let ids = self.ids.as_ref().is_none_or(|ids| ids.contains(&entry.id));
-        with && ids
-            && (after < id && id < before)
+        self.admits(entry.id, &entry.with)
             && entry.flags & self.flags_all == self.flags_all
             && entry.flags & self.flags_none == 0
+    }
+
+    /// Whether an entry with this id and other party passes, as far as nothing else matters.
+    pub(crate) fn admits(&self, id: u64, party: &Jid) -> bool {
+        let (after, before) = self.span();
+        let with = self.with.as_ref().is_none_or(|with| {
+            if with.is_full() {
+                with == party
+            } else {
+                with.as_str() == party.bare_str()
+            }
+        });
+        let ids = self.ids.as_ref().is_none_or(|ids| ids.contains(&id));
+        let id = i64::try_from(id).unwrap_or(i64::MAX);
+        with && ids && (after < id && id < before)
     }
 
     /// All ids that must be in the archive for the request to be answered.
@@ -302,25 +306,25 @@ impl PageRequest {
     }
 
     /// How many of the entries, from the first on, the page can take.
-    pub(crate) fn fitting<'a>(&self, entries: impl Iterator<Item = &'a Archived>) -> usize {
+    pub(crate) fn fitting<'a, E: Paged + 'a>(&self, entries: impl Iterator<Item = &'a E>) -> usize {
         let mut bytes = 0_usize;
         let entries = entries.take(usize::try_from(self.max).unwrap_or(usize::MAX));
         let fitting = entries.enumerate().take_while(|(at, entry)| {
-            bytes = bytes.saturating_add(entry.stanza.len());
+            bytes = bytes.saturating_add(entry.bytes());
             *at == 0 || bytes <= self.bytes_max
         });
         fitting.count()
     }
 
     /// The page from all entries that pass, in rising order of ids.
-    pub(crate) fn page(&self, passing: &[Archived]) -> ArchivePage {
+    pub(crate) fn page<E: Paged + Clone>(&self, passing: &[E]) -> ArchivePage<E> {
         let (from, to) = match self.from {
             PageFrom::First | PageFrom::Last => (0, passing.len()),
             PageFrom::After(id) => (
-                passing.partition_point(|entry| entry.id <= id),
+                passing.partition_point(|entry| entry.id() <= id),
                 passing.len(),
             ),
-            PageFrom::Before(id) => (0, passing.partition_point(|entry| entry.id < id)),
+            PageFrom::Before(id) => (0, passing.partition_point(|entry| entry.id() < id)),
         };
         let passed = passing.get(from..to).unwrap_or_default();
         let length = if self.is_backwards() {
@@ -348,6 +352,24 @@ impl PageRequest {
             page.entries.reverse();
         }
         page
+    }
+}
+
+/// What pages are made of.
+pub(crate) trait Paged {
+    /// Its place: entries are in rising order of their ids.
+    fn id(&self) -> u64;
+    /// How much of a page it takes.
+    fn bytes(&self) -> usize;
+}
+
+impl Paged for Archived {
+    fn id(&self) -> u64 {
+        self.id
+    }
+
+    fn bytes(&self) -> usize {
+        self.stanza.len()
     }
 }
 

@@ -120,6 +120,7 @@ macro_rules! contract_tests {
             a_publication_can_make_its_node,
             items_are_retracted_and_purged,
             items_are_paged,
+            items_are_an_archive,
             heads_are_the_newest_items,
             items_have_two_orders,
             items_expire,

@@ -33,8 +33,9 @@ pub use kill_point::{KILL_POINT_VARIABLE, KillPoint, kill_point};
 pub use memory::MemoryStore;
 pub use outgoing::{Departure, Outgoing, OutgoingMessage, Route};
 pub use pubsub::{
-    Affiliation, Item, ItemsFrom, ItemsOrder, ItemsPage, ItemsRequest, NewNode, Node, NodeChange,
-    NodeHead, NodeKey, NodeQuota, NodeSubscription, PubSub, Publication, Published, Target,
+    Affiliation, ArchivedItem, Item, ItemsFrom, ItemsOrder, ItemsPage, ItemsRequest, NewNode, Node,
+    NodeChange, NodeHead, NodeKey, NodeQuota, NodeSubscription, PubSub, Publication, Published,
+    Target,
 };
 pub use record::{
     Entry, Handled, Message, Outcome, RESEND_WINDOW, Record, Resend, SessionChange, Ticket, Wait,

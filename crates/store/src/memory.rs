@@ -6,6 +6,7 @@
 
 mod access;
 mod archive;
+mod items;
 mod outgoing;
 mod pubsub;
 mod rooms;

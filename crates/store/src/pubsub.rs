@@ -5,7 +5,7 @@
 //! gone or was made anew meanwhile, so that no decision is carried out on another node than it was
 //! made about.
 
-use crate::{BoxFuture, Micros, Result};
+use crate::{ArchiveFilter, ArchivePage, BoxFuture, Micros, PageRequest, Result, archive::Paged};
 use bytes::Bytes;
 use waxwing_proto::{BareJid, Jid};
 
@@ -50,6 +50,19 @@ pub trait PubSub {
         node: String,
         request: ItemsRequest,
     ) -> BoxFuture<'_, Result<ItemsPage>>;
+    /// A page of the items that a node has, those published at `since` or later, as if it was an
+    /// archive that has them in the order of their publication; the other party is who published.
+    /// [`crate::StoreError::NoItem`] if an entry that the filter or the request names is not there,
+    /// [`crate::StoreError::Quota`] if the filter names more than [`crate::ARCHIVE_IDS_MAX`]. What
+    /// the filter says of texts and flags is not looked at. Empty if the node does not exist.
+    fn node_archive(
+        &self,
+        owner: BareJid,
+        node: String,
+        since: Option<Micros>,
+        filter: ArchiveFilter,
+        request: PageRequest,
+    ) -> BoxFuture<'_, Result<ArchivePage<ArchivedItem>>>;
     /// The items with these ids that exist, in the order of the ids.
     fn items_by_id(
         &self,
@@ -197,6 +210,15 @@ pub struct Item {
     pub payload: Bytes,
 }
 
+/// An item as an entry of its node's archive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ArchivedItem {
+    /// The entry's id, and its time in microseconds since 1970; another one with each publication.
+    pub id: u64,
+    /// The item.
+    pub item: Item,
+}
+
 /// What is published at once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Publication {
@@ -281,6 +303,16 @@ pub struct ItemsPage {
     pub index: u64,
     /// How many there are in all.
     pub total: u64,
+}
+
+impl Paged for ArchivedItem {
+    fn id(&self) -> u64 {
+        self.id
+    }
+
+    fn bytes(&self) -> usize {
+        self.item.payload.len()
+    }
 }
 
 impl NewNode {

@@ -16,6 +16,7 @@ mod offline;
 mod outgoing;
 mod preferences;
 mod pubsub;
+mod pubsub_archive;
 mod pubsub_items;
 mod resends;
 mod rooms;
@@ -35,8 +36,8 @@ pub(crate) use store::Backend;
 #[cfg(test)]
 pub(crate) use {
     archive::QUERIES as ARCHIVE_QUERIES, offline::QUERIES as OFFLINE_QUERIES,
-    outgoing::QUERIES as OUTGOING_QUERIES, resends::QUERIES as RESEND_QUERIES,
-    rooms::QUERIES as ROOM_QUERIES,
+    outgoing::QUERIES as OUTGOING_QUERIES, pubsub_archive::QUERIES as ITEM_ARCHIVE_QUERIES,
+    resends::QUERIES as RESEND_QUERIES, rooms::QUERIES as ROOM_QUERIES,
 };
 
 use crate::{Result, StoreError};

@@ -5,8 +5,8 @@ use super::{
     model::{Call, account, contact_jid, debug},
 };
 use crate::{
-    Affiliation, ItemsFrom, ItemsOrder, ItemsRequest, NewNode, NodeChange, NodeKey, NodeQuota,
-    NodeSubscription, Publication, Store, Target,
+    Affiliation, ArchiveFilter, ItemsFrom, ItemsOrder, ItemsRequest, NewNode, NodeChange, NodeKey,
+    NodeQuota, NodeSubscription, PageFrom, PageRequest, Publication, Store, Target,
 };
 use bytes::Bytes;
 use proptest::prelude::*;
@@ -28,6 +28,8 @@ pub(crate) enum NodeCall {
     Retract(Vec<u8>),
     Purge,
     Page(u8, u8, u32, bool, Option<i64>),
+    /// As an archive: what kind of page, from which item, how long, by whom, what is too old.
+    Archive(u8, u8, u32, bool, Option<i64>),
 }
 
 pub(super) fn node_calls() -> impl Strategy<Value = Call> {
@@ -51,6 +53,10 @@ pub(super) fn node_calls() -> impl Strategy<Value = Call> {
         4 => (0..5_u8, 0..5_u8, 0..4_u32, any::<bool>(), age())
             .prop_map(|(kind, id, count, flip, since)| {
                 NodeCall::Page(kind, id, count, flip, since)
+            }),
+        3 => (0..6_u8, 0..5_u8, 0..4_u32, any::<bool>(), age())
+            .prop_map(|(kind, id, count, own, since)| {
+                NodeCall::Archive(kind, id, count, own, since)
             }),
     ];
     // Owner, node, how far the clock and the key are off.
@@ -149,6 +155,43 @@ pub(super) async fn answer(
             };
             debug(store.items(owner, name, request).await)
         }
+        NodeCall::Archive(kind, nth, max, own, since) => {
+            let since = since.map(|since| DAY + since);
+            let whole = archive_request(PageFrom::First, 9);
+            let filter = ArchiveFilter::default();
+            let all = store.node_archive(owner.clone(), name.clone(), None, filter, whole);
+            let all = all.await.unwrap().entries;
+            // One that there is, as far as there are so many.
+            let id = all.get(usize::from(nth)).map_or(7, |entry| entry.id);
+            let filter = ArchiveFilter {
+                with: Some(contact_jid(u8::from(own)).into()),
+                ids: (kind == 4).then(|| vec![id, id]),
+                after_id: (kind == 5).then_some(id),
+                ..ArchiveFilter::default()
+            };
+            let from = match kind {
+                0 => PageFrom::After(id),
+                1 => PageFrom::Before(id),
+                2 => PageFrom::Last,
+                _ => PageFrom::First,
+            };
+            let request = archive_request(from, max);
+            debug(
+                store
+                    .node_archive(owner, name, since, filter, request)
+                    .await,
+            )
+        }
+    }
+}
+
+fn archive_request(from: PageFrom, max: u32) -> PageRequest {
+    PageRequest {
+        max,
+        bytes_max: 40,
+        from,
+        flip: max == 3,
+        count: true,
     }
 }
 

@@ -1,7 +1,8 @@
 use super::{DAY, create, error, jid};
 use crate::{
-    Affiliation, Item, ItemsFrom, ItemsOrder, ItemsRequest, NewNode, NodeChange, NodeKey,
-    NodeQuota, NodeSubscription, Publication, Published, Result, Store, Target,
+    Affiliation, ArchiveFilter, Item, ItemsFrom, ItemsOrder, ItemsRequest, NewNode, NodeChange,
+    NodeKey, NodeQuota, NodeSubscription, PageFrom, PageRequest, Publication, Published, Result,
+    Store, Target,
 };
 use bytes::Bytes;
 use waxwing_proto::{BareJid, Jid};
@@ -307,6 +308,101 @@ pub(crate) async fn items_are_paged(store: &impl Store) {
     }
     let none = store.items(alice, "x".into(), from(ItemsFrom::After(id("x")), None));
     assert_eq!(none.await.unwrap().total, 0, "no node has nothing");
+}
+
+pub(crate) async fn items_are_an_archive(store: &impl Store) {
+    let alice = create(store, "alice@a.example").await;
+    let key = store
+        .node_create(alice.clone(), new("n"), QUOTA)
+        .await
+        .unwrap();
+    // The last one again: a later entry of the same item.
+    for (id, at) in [("a", 0), ("b", 1), ("c", 2), ("d", 3), ("a", 4)] {
+        let publication = Publication {
+            items_max: 9,
+            ..publication(Target::Node(key.clone()), &[id], at)
+        };
+        store
+            .publish(alice.clone(), publication, QUOTA)
+            .await
+            .unwrap();
+    }
+    let page = async |since: Option<i64>, filter: ArchiveFilter, request: PageRequest| {
+        let since = since.map(|since| DAY + since);
+        let page = store.node_archive(alice.clone(), "n".into(), since, filter, request);
+        page.await
+    };
+    let request = |from, max| PageRequest {
+        max,
+        bytes_max: 1000,
+        from,
+        flip: false,
+        count: true,
+    };
+    let all = ArchiveFilter::default;
+    let whole = page(None, all(), request(PageFrom::First, 9))
+        .await
+        .unwrap();
+    let ids: Vec<u64> = whole.entries.iter().map(|entry| entry.id).collect();
+    assert!(ids.is_sorted() && ids.iter().all(|id| *id >= 1), "{ids:?}");
+    let [b, c, .., a] = ids[..] else {
+        panic!("{ids:?}")
+    };
+    let publisher = |text| ArchiveFilter {
+        with: Some(Jid::parse(text).unwrap()),
+        ..all()
+    };
+    let named = ArchiveFilter {
+        ids: Some(vec![a, c]),
+        ..all()
+    };
+    let late = ArchiveFilter {
+        start: Some(i64::try_from(c).unwrap() + 1),
+        ..all()
+    };
+    for (since, filter, request, wanted) in [
+        (None, all(), request(PageFrom::First, 2), "bc 0/4"),
+        (None, all(), request(PageFrom::After(c), 2), "da 2/4 all"),
+        (None, all(), request(PageFrom::Last, 1), "a 3/4"),
+        (None, all(), request(PageFrom::Before(c), 2), "b 0/4 all"),
+        (None, named, request(PageFrom::First, 9), "ca 0/2 all"),
+        (None, late, request(PageFrom::First, 9), "da 0/2 all"),
+        (Some(2), all(), request(PageFrom::First, 9), "cda 0/3 all"),
+        (
+            None,
+            publisher("alice@a.example"),
+            request(PageFrom::First, 1),
+            "b 0/4",
+        ),
+        (
+            None,
+            publisher("bob@a.example"),
+            request(PageFrom::First, 9),
+            " -/0 all",
+        ),
+    ] {
+        let page = page(since, filter, request).await.unwrap();
+        let ids: String = page
+            .entries
+            .iter()
+            .map(|one| one.item.id.as_str())
+            .collect();
+        let index = page.index.map_or("-".to_owned(), |index| index.to_string());
+        let all = if page.complete { " all" } else { "" };
+        let found = format!("{ids} {index}/{}{all}", page.count.unwrap());
+        assert_eq!(found, wanted, "{request:?}");
+    }
+    let item = &whole.entries[0].item;
+    assert_eq!((&item.payload[..], item.at), (&b"<b/>"[..], DAY + 1));
+    for (since, from) in [(None, PageFrom::After(7)), (Some(2), PageFrom::Before(b))] {
+        assert_eq!(error(page(since, all(), request(from, 9)).await), "NoItem");
+    }
+    let many = ArchiveFilter {
+        ids: Some(vec![a; 257]),
+        ..all()
+    };
+    let refused = error(page(None, many, request(PageFrom::First, 9)).await);
+    assert!(refused.starts_with("Quota"), "{refused}");
 }
 
 pub(crate) async fn heads_are_the_newest_items(store: &impl Store) {

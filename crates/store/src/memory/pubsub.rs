@@ -1,13 +1,14 @@
 //! Nodes and items.
 
 use super::{
-    MemoryStore,
+    MemoryStore, items,
     state::{State, size, size64},
 };
 use crate::{
-    Affiliation, BoxFuture, Item, ItemsFrom, ItemsPage, ItemsRequest, Micros, NewNode, Node,
-    NodeChange, NodeHead, NodeKey, NodeQuota, NodeSubscription, PubSub, Publication, Published,
-    Result, StoreError, Target, quota,
+    Affiliation, ArchiveFilter, ArchivePage, ArchivedItem, BoxFuture, Item, ItemsPage,
+    ItemsRequest, Micros, NewNode, Node, NodeChange, NodeHead, NodeKey, NodeQuota,
+    NodeSubscription, PageRequest, PubSub, Publication, Published, Result, StoreError, Target,
+    quota,
 };
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,9 +24,9 @@ pub(super) struct NodeState {
     affiliations: BTreeMap<BareJid, Affiliation>,
     subscriptions: BTreeMap<Jid, NodeSubscription>,
     /// In the order of publication.
-    items: BTreeMap<u64, Item>,
+    pub(super) items: BTreeMap<u64, Item>,
     /// The place of each item in the order of first publication.
-    created: BTreeMap<String, u64>,
+    pub(super) created: BTreeMap<String, u64>,
     lifetime: Option<Micros>,
 }
 
@@ -135,42 +136,6 @@ impl NodeState {
             return Err(StoreError::Quota(quota::NODE_ITEMS));
         }
         Ok(self.evict(items_max))
-    }
-
-    fn page(&self, request: &ItemsRequest) -> Result<ItemsPage> {
-        let new = |item: &&Item| request.since.is_none_or(|since| item.at >= since);
-        let mut all: Vec<&Item> = self.items.values().filter(new).collect();
-        if request.order.by_creation {
-            all.sort_by_key(|item| self.created.get(&item.id));
-        }
-        if request.order.newest_first {
-            all.reverse();
-        }
-        let find = |id: &str| {
-            let found = all.iter().position(|item| item.id == id);
-            found.ok_or(StoreError::NoItem)
-        };
-        let count = size(request.count);
-        let (start, end) = match &request.from {
-            ItemsFrom::First => (0, count),
-            ItemsFrom::After(id) => (find(id)? + 1, find(id)? + 1 + count),
-            ItemsFrom::Last => (all.len().saturating_sub(count), all.len()),
-            ItemsFrom::Before(id) => (find(id)?.saturating_sub(count), find(id)?),
-            ItemsFrom::Index(index) => (size(*index), size(*index) + count),
-        };
-        let total = size64(all.len());
-        let items: Vec<Item> = all
-            .into_iter()
-            .skip(start)
-            .take(end - start)
-            .cloned()
-            .collect();
-        let index = if items.is_empty() { 0 } else { size64(start) };
-        Ok(ItemsPage {
-            items,
-            index,
-            total,
-        })
     }
 
     fn bytes(&self, name: &str) -> usize {
@@ -423,6 +388,20 @@ impl PubSub for MemoryStore {
         self.look(move |state| {
             let node = state.nodes_of(&owner).and_then(|nodes| nodes.get(&node));
             node.map_or_else(|| Ok(ItemsPage::default()), |node| node.page(&request))
+        })
+    }
+
+    fn node_archive(
+        &self,
+        owner: BareJid,
+        node: String,
+        since: Option<Micros>,
+        filter: ArchiveFilter,
+        request: PageRequest,
+    ) -> BoxFuture<'_, Result<ArchivePage<ArchivedItem>>> {
+        self.look(move |state| {
+            let node = state.nodes_of(&owner).and_then(|nodes| nodes.get(&node));
+            items::archive(node, since, &filter, request)
         })
     }
 

@@ -53,6 +53,7 @@ const CREATED: Order = Order {
      FROM pubsub_item WHERE node = ?1 AND published >= ?2",
 };
 
+const AT: &str = items!("seq", "AND seq = ?3");
 const COUNT: &str = "SELECT count(*) FROM pubsub_item WHERE node = ?1";
 const OLDEST: &str = "SELECT id FROM pubsub_item WHERE node = ?1 ORDER BY seq LIMIT ?2";
 const PUT: &str = "INSERT INTO pubsub_item (seq, node, id, publisher, published, payload, created) \
@@ -68,7 +69,8 @@ const REMOVE_OLD: &str = "DELETE FROM pubsub_item WHERE node = ?1 AND published 
 const REMOVE_ALL: &str = "DELETE FROM pubsub_item WHERE node = ?1";
 
 #[cfg(test)]
-pub(crate) const QUERIES: [&str; 6] = [
+pub(crate) const QUERIES: [&str; 7] = [
+    AT,
     MODIFIED.forwards,
     MODIFIED.backwards,
     MODIFIED.by_id,
@@ -156,6 +158,12 @@ pub(super) fn by_id(
         }
     }
     Ok(items)
+}
+
+/// The item at this place in the order of publication.
+pub(super) fn at(db: &mut dyn Executor, node: i64, seq: i64) -> Result<Option<Item>> {
+    let row = db.query_first(AT, &[node.into(), i64::MIN.into(), seq.into()])?;
+    Ok(row.map(read).transpose()?.map(|(_, item)| item))
 }
 
 /// The newest item of a node.

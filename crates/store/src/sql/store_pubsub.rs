@@ -1,9 +1,10 @@
 //! The domain trait of nodes for every SQL back end.
 
-use super::{pubsub, pubsub_items, store::Backend};
+use super::{pubsub, pubsub_archive, pubsub_items, store::Backend};
 use crate::{
-    BoxFuture, Item, ItemsPage, ItemsRequest, Micros, NewNode, Node, NodeChange, NodeHead, NodeKey,
-    NodeQuota, PubSub, Publication, Published, Result,
+    ArchiveFilter, ArchivePage, ArchivedItem, BoxFuture, Item, ItemsPage, ItemsRequest, Micros,
+    NewNode, Node, NodeChange, NodeHead, NodeKey, NodeQuota, PageRequest, PubSub, Publication,
+    Published, Result,
 };
 use waxwing_proto::BareJid;
 
@@ -62,6 +63,17 @@ impl<B: Backend> PubSub for B {
         request: ItemsRequest,
     ) -> BoxFuture<'_, Result<ItemsPage>> {
         self.read(move |db| pubsub_items::page(db, &owner, &node, &request))
+    }
+
+    fn node_archive(
+        &self,
+        owner: BareJid,
+        node: String,
+        since: Option<Micros>,
+        filter: ArchiveFilter,
+        request: PageRequest,
+    ) -> BoxFuture<'_, Result<ArchivePage<ArchivedItem>>> {
+        self.read(move |db| pubsub_archive::page(db, (&owner, &node), since, &filter, request))
     }
 
     fn items_by_id(

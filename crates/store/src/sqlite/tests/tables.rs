@@ -258,7 +258,8 @@ async fn no_query_of_items_reads_all_nodes() {
     let (store, folder) = fresh();
     create(&store, "alice@a.example").await;
     let connection = rusqlite::Connection::open(file(&folder)).unwrap();
-    for sql in crate::sql::ITEM_QUERIES {
+    let archive = crate::sql::ITEM_ARCHIVE_QUERIES;
+    for sql in crate::sql::ITEM_QUERIES.into_iter().chain(archive) {
         for step in plan(&connection, sql) {
             assert!(
                 !(step.contains("SCAN") || step.contains("TEMP B-TREE")),
