@@ -236,8 +236,9 @@ impl ComponentConnection {
         if from.domain() != domain {
             return Err(StreamCondition::InvalidFrom.into());
         }
-        let answer = Box::pin(inbound::arrive(&self.engine, draft)).await;
-        self.output.extend(answer);
+        let back = Box::pin(inbound::arrive(&self.engine, draft)).await;
+        self.output.extend(back.before);
+        self.output.extend(back.answer);
         Ok(())
     }
 

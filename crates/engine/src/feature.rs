@@ -145,6 +145,9 @@ pub enum Who {
     OwnerOrForbidden,
     /// Only the account itself; others are told `not-allowed`, whether the account exists or not.
     OwnerOrNotAllowed,
+    /// As [`Who::OwnerOrForbidden`]; but where the payload names a node of the account, as
+    /// [`Who::AnyoneOrNotFound`].
+    OwnerOrReaders,
     /// Only the account itself and those who may see its presence; others are told `forbidden`,
     /// whether the account exists or not.
     SubscriberOrForbidden,
@@ -153,6 +156,17 @@ pub enum Who {
     AnyoneOrNotFound,
     /// Anyone; the handler decides what they see.
     Anyone,
+}
+
+impl Who {
+    /// Who may ask with this payload.
+    pub(crate) fn asks(self, payload: Element<'_>) -> Self {
+        match self {
+            Self::OwnerOrReaders if payload.attr("node").is_some() => Self::AnyoneOrNotFound,
+            Self::OwnerOrReaders => Self::OwnerOrForbidden,
+            who => who,
+        }
+    }
 }
 
 /// One kind of request and its handler.
@@ -190,9 +204,29 @@ pub struct IqCx<'a> {
     pub payload: Element<'a>,
     /// The asking session; `None` for requests from other servers.
     pub session: Option<&'a mut SessionState>,
+    /// Where to put what goes out before the answer, for requests from other servers.
+    pub(crate) before: Option<&'a mut Vec<Bytes>>,
+}
+
+/// On which way a request has come, and its answer goes.
+#[derive(Debug)]
+pub(crate) enum Way<'a> {
+    /// By a session.
+    Session(&'a mut SessionState),
+    /// From another server; with what goes there before the answer.
+    Remote(&'a mut Vec<Bytes>),
 }
 
 impl IqCx<'_> {
+    /// Sends messages to whoever asks, before the answer.
+    pub(crate) fn before_reply(&mut self, messages: Vec<Bytes>) {
+        match (&mut self.session, &mut self.before) {
+            (Some(session), _) => session.before_reply = messages,
+            (None, Some(before)) => **before = messages,
+            (None, None) => {}
+        }
+    }
+
     /// Whether the account itself asks.
     pub fn by_owner(&self) -> bool {
         self.from.bare_str() == self.to.as_str()

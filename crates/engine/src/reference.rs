@@ -98,6 +98,9 @@ fn requests(out: &mut String, place: Place) {
             let who = match route.who {
                 Who::Owner => "owner",
                 Who::OwnerOrForbidden => "owner; others get `forbidden`",
+                Who::OwnerOrReaders => {
+                    "owner; others get `forbidden`, but of a node what they may read"
+                }
                 Who::OwnerOrNotAllowed => "owner; others get `not-allowed`",
                 Who::SubscriberOrForbidden => "owner and subscribers; others get `forbidden`",
                 Who::AnyoneOrNotFound => "anyone; a missing account answers `item-not-found`",

@@ -15,7 +15,7 @@ use resumable::Resumable;
 use crate::{
     Engine,
     account::View,
-    feature::{IqKind, Place, Reply},
+    feature::{IqKind, Place, Reply, Way},
     features::{caps, mds, offline, pubsub, push},
     hibernation,
     outbox::Delivery,
@@ -411,8 +411,8 @@ impl Session {
         self.settle(out).await;
         let from = Jid::from(self.jid().clone());
         let engine = self.engine.clone();
-        let session = Some(&mut self.state);
-        iq::answer(&engine, &draft, kind, (place, &target), &from, session)
+        let way = Way::Session(&mut self.state);
+        iq::answer(&engine, &draft, kind, (place, &target), &from, way)
             .await
             .map(Some)
     }

@@ -17,8 +17,8 @@ mod retention;
 pub mod rules;
 
 pub(crate) use page::state;
-pub(super) use page::{answer, metadata};
-pub(super) use query::form;
+pub(super) use page::{answer, metadata, send};
+pub(super) use query::{Query, described, form};
 
 use crate::feature::{Coverage, Disco, Feature, IqHandler, IqKind, IqRoute, Place, Who, Xep};
 use waxwing_proto::ns;
@@ -48,8 +48,14 @@ pub const FEATURE: Feature = Feature {
     ],
     disco: &[disco(ns::MAM), disco(EXTENDED), disco(GROUPCHAT_FIELD)],
     iq: &[
-        route(IqKind::Set, "query", page::answer),
-        route(IqKind::Get, "query", query::form),
+        IqRoute {
+            who: Who::OwnerOrReaders,
+            ..route(IqKind::Set, "query", page::of_account)
+        },
+        IqRoute {
+            who: Who::OwnerOrReaders,
+            ..route(IqKind::Get, "query", query::form_of_account)
+        },
         route(IqKind::Get, "metadata", page::metadata),
         route(IqKind::Get, "prefs", preferences::get),
         route(IqKind::Set, "prefs", preferences::set),

@@ -13,7 +13,7 @@ use std::{
 use tokio::{sync::mpsc, time::Sleep};
 use waxwing_proto::{
     Jid,
-    stanza::{Draft, Sealed, Stanza, StanzaError},
+    stanza::{Draft, Kind, Sealed, Stanza, StanzaError},
     stream::{
         Ids, StreamCondition, StreamError, TlsInfo, Transport,
         s2s::{Pair, S2sEffect, S2sInStream},
@@ -189,11 +189,19 @@ pub(super) async fn take(engine: &Engine, draft: Draft) {
         return;
     };
     let kind = draft.kind();
-    let answer = Box::pin(inbound::arrive(engine, draft)).await;
-    if let Some(answer) = answer {
-        let answer = Sealed::from_bytes(kind, answer);
-        // Who cannot be reached does not get answers either.
-        let _ = engine.depart(to.domain(), from.domain(), answer, None);
+    let back = Box::pin(inbound::arrive(engine, draft)).await;
+    let before = back.before.into_iter().map(|one| (Kind::Message, one));
+    let answer = back.answer.map(|answer| (kind, answer));
+    for (kind, bytes) in before.chain(answer) {
+        let stanza = Sealed::from_bytes(kind, bytes);
+        // Who cannot be reached does not get answers either, and who has not got all of the messages
+        // before must not be told that this was all.
+        if engine
+            .depart(to.domain(), from.domain(), stanza, None)
+            .is_err()
+        {
+            return;
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use super::{Routed, iq, message, service};
 use crate::{
     Engine,
     deliverer::Failure,
-    feature::{IqKind, Reply},
+    feature::{IqKind, Reply, Way},
     presence,
 };
 use bytes::Bytes;
@@ -16,25 +16,35 @@ use waxwing_proto::{
 };
 use waxwing_store::Record;
 
+/// What goes back to whoever has sent a stanza, for `jabber:client`.
+#[derive(Debug, Default)]
+pub(crate) struct Back {
+    /// Messages.
+    pub(crate) before: Vec<Bytes>,
+    /// The answer, of the stanza's kind, if one is due.
+    pub(crate) answer: Option<Bytes>,
+}
+
 /// Takes a stanza from another domain. Its `to` and `from` are set, and whoever brought it may speak
-/// for the domain of `from`. Gives the answer that goes back, if one is due, for `jabber:client`.
-/// When this returns, the stanza is handled: what it had to leave on disk is there.
-pub(crate) async fn arrive(engine: &Engine, draft: Draft) -> Option<Bytes> {
+/// for the domain of `from`. When this returns, the stanza is handled: what it had to leave on disk
+/// is there.
+pub(crate) async fn arrive(engine: &Engine, draft: Draft) -> Back {
     let stanza = draft.stanza().clone();
     let (from, to) = (draft.from().cloned(), draft.to().cloned());
-    let taken = taken(engine, draft).await;
+    let mut before = Vec::new();
+    let taken = taken(engine, draft, &mut before).await;
     if let Some(to) = &to {
         service::settled(engine, to).await;
     }
-    match taken {
+    let answer = match taken {
         Ok(None | Some(Reply::Sent)) => None,
         Ok(Some(reply)) => Some(result(&stanza, to.as_ref(), from.as_ref(), &reply)),
         Err(error) => {
-            let answer = error.answer(&stanza, to.as_ref(), from.as_ref())?;
-            engine.metrics().stanza_errors.inc();
-            Some(answer)
+            let answer = error.answer(&stanza, to.as_ref(), from.as_ref());
+            answer.inspect(|_| engine.metrics().stanza_errors.inc())
         }
-    }
+    };
+    Back { before, answer }
 }
 
 /// Answers a stanza that was taken for another domain and could not be brought there.
@@ -50,18 +60,26 @@ pub(crate) async fn bounce(engine: &Engine, stanza: &Sealed, error: &StanzaError
     }
 }
 
-pub(super) async fn taken(engine: &Engine, draft: Draft) -> Result<Option<Reply>, StanzaError> {
+pub(super) async fn taken(
+    engine: &Engine,
+    draft: Draft,
+    before: &mut Vec<Bytes>,
+) -> Result<Option<Reply>, StanzaError> {
     match draft.kind() {
         Kind::Message => {
             let routed = message::route(engine, None, draft).await?;
             hand_over(engine, routed).await.map(|()| None)
         }
         Kind::Presence => presence::from_remote(engine, draft).await.map(|()| None),
-        Kind::Iq => iq(engine, draft).await,
+        Kind::Iq => iq(engine, draft, before).await,
     }
 }
 
-async fn iq(engine: &Engine, draft: Draft) -> Result<Option<Reply>, StanzaError> {
+async fn iq(
+    engine: &Engine,
+    draft: Draft,
+    before: &mut Vec<Bytes>,
+) -> Result<Option<Reply>, StanzaError> {
     let kind = iq::check(draft.stanza())?;
     let (Some(from), Some(to)) = (draft.from().cloned(), draft.to()) else {
         return Err(Condition::BadRequest.into());
@@ -81,7 +99,8 @@ async fn iq(engine: &Engine, draft: Draft) -> Result<Option<Reply>, StanzaError>
             return Ok(None);
         }
     };
-    iq::answer(engine, &draft, kind, (place, &target), &from, None)
+    let way = Way::Remote(before);
+    iq::answer(engine, &draft, kind, (place, &target), &from, way)
         .await
         .map(Some)
 }

@@ -4,9 +4,8 @@ use super::{Handover, Routed, Rule, depart, guard_recipient, service};
 use crate::{
     Engine,
     account::{Contact, View},
-    feature::{IqCx, IqKind, Place, Reply, Who},
+    feature::{IqCx, IqKind, Place, Reply, Way, Who},
     outbox::Delivery,
-    session::SessionState,
 };
 use waxwing_proto::{
     BareJid, Jid, ns,
@@ -88,13 +87,13 @@ pub fn destination(engine: &Engine, to: &Jid, kind: Type) -> Destination {
 }
 
 /// Answers a request on behalf of an account, a domain or a service.
-pub async fn answer(
+pub(crate) async fn answer(
     engine: &Engine,
     draft: &Draft,
     kind: IqKind,
     (place, to): (Place, &BareJid),
     from: &Jid,
-    session: Option<&mut SessionState>,
+    way: Way<'_>,
 ) -> Result<Reply, StanzaError> {
     let Some(payload) = draft.root().children().next() else {
         return Err(Condition::BadRequest.into());
@@ -103,43 +102,27 @@ pub async fn answer(
     let route = engine
         .features()
         .iq(place, kind, payload.name(), payload.ns());
+    let who = route.map(|route| route.who.asks(payload));
     if !owner {
         // Said without looking at the account, so that it tells nothing about it.
-        match route.map(|route| route.who) {
+        match who {
             Some(Who::OwnerOrForbidden) => return Err(Condition::Forbidden.into()),
             Some(Who::OwnerOrNotAllowed) => return Err(Condition::NotAllowed.into()),
             _ => {}
         }
     }
-    let for_subscribers = route.is_some_and(|route| route.who == Who::SubscriberOrForbidden);
     if place == Place::Account && !owner {
-        let view = engine.view(to).await?;
-        // The same answer whether the account is missing, silent or has blocked the sender.
-        let or_not_found = route.is_some_and(|route| route.who == Who::AnyoneOrNotFound);
-        let passes = match guard_recipient(engine, draft, to, &view, from) {
-            Ok(passes) => passes && view.exists,
-            Err(_) if for_subscribers || or_not_found => false,
-            Err(error) => return Err(error),
-        };
-        let contact = || view.contact(&from.to_bare());
-        if for_subscribers && !(passes && contact().is_some_and(Contact::sees_user)) {
-            return Err(Condition::Forbidden.into());
-        }
-        if !passes && or_not_found {
-            return Err(Condition::ItemNotFound.into());
-        }
-        if !passes {
-            return Err(Condition::ServiceUnavailable.into());
-        }
+        admit(engine, draft, to, from, who).await?;
     }
-    let Some(route) = route else {
+    let (Some(route), Some(who)) = (route, who) else {
         // RFC 6120 § 8.4
         return Err(Condition::ServiceUnavailable.into());
     };
-    let allowed = match (route.who, place) {
+    let allowed = match (who, place) {
         // Who has come this far with the latter may see the account.
         (Who::Anyone | Who::AnyoneOrNotFound | Who::SubscriberOrForbidden, _) => true,
-        (Who::OwnerOrForbidden | Who::OwnerOrNotAllowed, _) | (Who::Owner, Place::Account) => owner,
+        (Who::OwnerOrForbidden | Who::OwnerOrNotAllowed | Who::OwnerOrReaders, _)
+        | (Who::Owner, Place::Account) => owner,
         (Who::Owner, Place::Domain | Place::Service(_) | Place::Within(_)) => {
             engine.is_local(from.domain())
         }
@@ -147,6 +130,10 @@ pub async fn answer(
     if !allowed {
         return Err(Condition::ServiceUnavailable.into());
     }
+    let (session, before) = match way {
+        Way::Session(session) => (Some(session), None),
+        Way::Remote(before) => (None, Some(before)),
+    };
     let cx = IqCx {
         engine,
         from,
@@ -154,8 +141,37 @@ pub async fn answer(
         request: draft.stanza(),
         payload,
         session,
+        before,
     };
     (route.handler)(cx).await
+}
+
+/// Lets a request to an account pass that is not its own. The same answer whether the account is
+/// missing, silent or has blocked the sender.
+async fn admit(
+    engine: &Engine,
+    draft: &Draft,
+    to: &BareJid,
+    from: &Jid,
+    who: Option<Who>,
+) -> Result<(), StanzaError> {
+    let view = engine.view(to).await?;
+    let for_subscribers = who == Some(Who::SubscriberOrForbidden);
+    let or_not_found = who == Some(Who::AnyoneOrNotFound);
+    let passes = match guard_recipient(engine, draft, to, &view, from) {
+        Ok(passes) => passes && view.exists,
+        Err(_) if for_subscribers || or_not_found => false,
+        Err(error) => return Err(error),
+    };
+    let contact = || view.contact(&from.to_bare());
+    if for_subscribers && !(passes && contact().is_some_and(Contact::sees_user)) {
+        return Err(Condition::Forbidden.into());
+    }
+    match (passes, or_not_found) {
+        (true, _) => Ok(()),
+        (false, true) => Err(Condition::ItemNotFound.into()),
+        (false, false) => Err(Condition::ServiceUnavailable.into()),
+    }
 }
 
 /// Takes an IQ for a full JID, another domain, or what asked.

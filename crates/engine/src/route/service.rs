@@ -129,7 +129,9 @@ pub async fn send(engine: &Engine, stanza: &Sealed) -> Result<(), StanzaError> {
         return engine.send_away(from, to.domain(), stanza.clone());
     }
     // Boxed, because what arrives may be answered by a service.
-    Box::pin(inbound::taken(engine, draft)).await.map(drop)
+    let mut before = Vec::new();
+    let taken = inbound::taken(engine, draft, &mut before);
+    Box::pin(taken).await.map(drop)
 }
 
 /// A stanza for a service that takes none of that kind: answered as by an entity without a mailbox

@@ -4,7 +4,7 @@ use super::query::Query;
 use crate::{
     Engine, error,
     feature::{IqCx, Reply},
-    features::stanza_id::StanzaIds,
+    features::{pubsub, stanza_id::StanzaIds},
 };
 use bytes::Bytes;
 use waxwing_proto::{
@@ -15,34 +15,45 @@ use waxwing_proto::{
 };
 use waxwing_store::{ArchivePage, Archived, BoxFuture, Micros};
 
-/// § 4: sends what is asked for.
+/// A query to an account: for its messages, or for what is on a node (XEP-0442 § 2).
+pub(super) fn of_account(cx: IqCx<'_>) -> BoxFuture<'_, Result<Reply, StanzaError>> {
+    if cx.payload.attr("node").is_some() {
+        pubsub::archive(cx)
+    } else {
+        answer(cx)
+    }
+}
+
+/// § 4: sends what is asked for of an archive of messages.
 pub(in crate::features) fn answer(cx: IqCx<'_>) -> BoxFuture<'_, Result<Reply, StanzaError>> {
     Box::pin(async move {
         let engine = cx.engine;
-        let Some(session) = cx.session else {
-            return Err(Condition::Forbidden.into());
-        };
-        let query = Query::read(
-            cx.payload,
-            cx.to,
-            engine.stanza_ids(),
-            engine.settings().archive.search,
-        )?;
-        engine.metrics().archive_queries.inc();
+        if cx.payload.attr("node").is_some() {
+            return Err(Condition::ItemNotFound.into());
+        }
+        let searches = engine.settings().archive.search;
+        let query = Query::read(cx.payload, cx.to, engine.stanza_ids(), searches)?;
         let page = engine
             .store()
             .archive_page(cx.to.clone(), query.filter, query.request)
             .await
             .map_err(|failure| error::from_store(engine, &failure))?;
-        let sent = u64::try_from(page.entries.len()).unwrap_or(u64::MAX);
-        engine.metrics().archive_entries_sent.add(sent);
-        let shown = Shown {
-            ids: engine.stanza_ids(),
-            account: cx.to,
-        };
-        session.before_reply = shown.results(&page.entries, query.id.as_deref(), cx.from);
-        Ok(Reply::Payload(shown.fin(&page)))
+        Ok(send(cx, query.id.as_deref(), &page))
     })
+}
+
+/// § 4.2, § 4.3: sends a page, and gives the result that comes after it.
+pub(in crate::features) fn send(mut cx: IqCx<'_>, id: Option<&str>, page: &ArchivePage) -> Reply {
+    let engine = cx.engine;
+    engine.metrics().archive_queries.inc();
+    let sent = u64::try_from(page.entries.len()).unwrap_or(u64::MAX);
+    engine.metrics().archive_entries_sent.add(sent);
+    let shown = Shown {
+        ids: engine.stanza_ids(),
+        account: cx.to,
+    };
+    cx.before_reply(shown.results(&page.entries, id, cx.from));
+    Reply::Payload(shown.fin(page))
 }
 
 /// § 5: the first and the last message of the archive.

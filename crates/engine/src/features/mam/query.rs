@@ -2,7 +2,7 @@
 
 use crate::{
     feature::{IqCx, Reply},
-    features::stanza_id::StanzaIds,
+    features::{pubsub, stanza_id::StanzaIds},
 };
 use waxwing_proto::{
     BareJid, Jid,
@@ -27,26 +27,24 @@ const QUERY_ID_BYTES_MAX: usize = 256;
 
 /// A query as read.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Query {
+pub(in crate::features) struct Query {
     /// What the client knows it by.
-    pub(super) id: Option<String>,
-    pub(super) filter: ArchiveFilter,
-    pub(super) request: PageRequest,
+    pub(in crate::features) id: Option<String>,
+    /// Which entries.
+    pub(in crate::features) filter: ArchiveFilter,
+    /// Which page of them.
+    pub(in crate::features) request: PageRequest,
 }
 
 impl Query {
     /// Reads `<query/>` (§ 4). An id that this archive cannot have is `item-not-found` (§ 4.1.3,
     /// § 4.3.2), a field that is not known `feature-not-implemented` (§ 4.1.5).
-    pub(super) fn read(
+    pub(in crate::features) fn read(
         query: Element<'_>,
         account: &BareJid,
         ids: &StanzaIds,
         searches: bool,
     ) -> Result<Self, StanzaError> {
-        if query.attr("node").is_some() {
-            // Archives of nodes are XEP-0442.
-            return Err(Condition::ItemNotFound.into());
-        }
         let id = query.attr("queryid").map(std::borrow::Cow::into_owned);
         if id.as_ref().is_some_and(|id| id.len() > QUERY_ID_BYTES_MAX) {
             return Err(Condition::BadRequest.into());
@@ -145,29 +143,43 @@ fn fields(searches: bool) -> impl Iterator<Item = (&'static str, FieldKind)> {
     FIELDS.into_iter().chain(text)
 }
 
-/// Tells which fields there are (§ 4.1.5).
+/// Tells which fields there are (§ 4.1.5), for messages or, with a node, for what is on it.
+pub(super) fn form_of_account(cx: IqCx<'_>) -> BoxFuture<'_, Result<Reply, StanzaError>> {
+    if cx.payload.attr("node").is_some() {
+        pubsub::archive_form(cx)
+    } else {
+        form(cx)
+    }
+}
+
+/// Tells which fields there are for messages (§ 4.1.5).
 pub(in crate::features) fn form(cx: IqCx<'_>) -> BoxFuture<'_, Result<Reply, StanzaError>> {
     Box::pin(async move {
         if cx.payload.attr("node").is_some() {
             return Err(Condition::ItemNotFound.into());
         }
-        let mut xml = Writer::new(ns::CLIENT);
-        xml.start_ns("query", ns::MAM);
-        let mut form = FormWriter::start(&mut xml, FormKind::Form, ns::MAM);
-        for (var, kind) in fields(cx.engine.settings().archive.search) {
-            if kind != FieldKind::Hidden {
-                form.field(&NewField {
-                    var,
-                    kind,
-                    open: kind == FieldKind::ListMulti,
-                    ..NewField::default()
-                });
-            }
-        }
-        form.end();
-        xml.end();
-        Ok(Reply::Payload(xml.finish()))
+        Ok(described(None, cx.engine.settings().archive.search))
     })
+}
+
+/// The form of queries for the messages of an archive, or for what is on a node.
+pub(in crate::features) fn described(node: Option<&str>, searches: bool) -> Reply {
+    let mut xml = Writer::new(ns::CLIENT);
+    xml.start_ns("query", ns::MAM).attr_opt("node", node);
+    let mut form = FormWriter::start(&mut xml, FormKind::Form, ns::MAM);
+    for (var, kind) in fields(searches) {
+        if kind != FieldKind::Hidden {
+            form.field(&NewField {
+                var,
+                kind,
+                open: kind == FieldKind::ListMulti,
+                ..NewField::default()
+            });
+        }
+    }
+    form.end();
+    xml.end();
+    Reply::Payload(xml.finish())
 }
 
 fn datetime(text: &str) -> Result<Micros, StanzaError> {
@@ -312,7 +324,6 @@ mod tests {
         use Condition::{BadRequest, FeatureNotImplemented, ItemNotFound};
         let long = format!("queryid='{}'", "q".repeat(257));
         for (attributes, content, expected) in [
-            ("node='urn:x'", String::new(), ItemNotFound),
             (long.as_str(), String::new(), BadRequest),
             ("", form(&field("with", &["@"])), BadRequest),
             ("", form(&field("with", &["a@b", "c@d"])), BadRequest),

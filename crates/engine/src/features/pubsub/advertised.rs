@@ -57,6 +57,8 @@ pub(super) const DISCO: &[Disco] = &[
     service(ns::PUBSUB),
     service(ns::COMMANDS),
     service(ns::RSM),
+    service(ns::MAM),
+    service("urn:xmpp:mam:2#extended"),
     service(ns::ORDER_BY),
     service(ORDER_OF_ITEMS),
     service("http://jabber.org/protocol/pubsub#access-authorize"),

@@ -47,6 +47,8 @@ pub(crate) async fn node_info(cx: &IqCx<'_>, name: &str) -> Result<DiscoInfo, St
     ];
     let given = |(_, values): &(&str, Vec<String>)| values.iter().any(|value| !value.is_empty());
     let fields = fields.into_iter().filter(given);
+    let archive = config.persist.then_some(ns::MAM);
+    let features = [Some(ns::PUBSUB), archive].into_iter();
     Ok(DiscoInfo {
         identities: vec![Identity {
             category: "pubsub".to_owned(),
@@ -54,7 +56,7 @@ pub(crate) async fn node_info(cx: &IqCx<'_>, name: &str) -> Result<DiscoInfo, St
             name: config.title.clone(),
             ..Identity::default()
         }],
-        features: vec![ns::PUBSUB.to_owned()],
+        features: features.flatten().map(str::to_owned).collect(),
         forms: vec![InfoForm {
             form_type: ns::PUBSUB_META.to_owned(),
             fields: fields

@@ -14,11 +14,13 @@
 //! - The address for replies (XEP-0163 § 4.3.1) is told where a node's options want it.
 //!
 //! - An item that has expired is not given any more; it is removed with the next publication.
+//! - A node's archive (XEP-0442) is what is on it; see [`archive`](mod@archive).
 //!
 //! Not here: collections, digests; on accounts approval by form (§ 8.6; an owner approves
 //! by § 8.8), subscriptions that end with presence, items that go with their publisher's presence.
 
 mod advertised;
+mod archive;
 mod audience;
 mod config;
 mod demands;
@@ -46,6 +48,7 @@ mod subscriber;
 mod terms;
 mod turns;
 
+pub(super) use archive::{archive, archive_form};
 pub(crate) use discover::{Item, items_of, node_info, nodes_of};
 pub(crate) use last::{on_caps, to_contact};
 pub(crate) use list::tell_of_list;
@@ -89,6 +92,12 @@ pub const FEATURE: Feature = Feature {
             coverage: Coverage::Partial("of items, not of archives"),
         },
         Xep {
+            number: 442,
+            version: "0.2.0",
+            title: "Pubsub Message Archive Management",
+            coverage: Coverage::Complete,
+        },
+        Xep {
             number: 223,
             version: "1.1.1",
             title: "Persistent Storage of Private Data via PubSub",
@@ -105,6 +114,8 @@ pub const FEATURE: Feature = Feature {
         route(hosted::PLACE, IqKind::Set, ns::PUBSUB, set),
         route(hosted::PLACE, IqKind::Get, ns::PUBSUB_OWNER, get),
         route(hosted::PLACE, IqKind::Set, ns::PUBSUB_OWNER, set),
+        archive_route(IqKind::Set, archive),
+        archive_route(IqKind::Get, archive_form),
         hosted::COMMANDS,
         hosted::discovery(ns::DISCO_INFO, hosted::info),
         hosted::discovery(ns::DISCO_ITEMS, hosted::items),
@@ -120,6 +131,18 @@ const fn route(place: Place, kind: IqKind, ns: &'static str, handler: IqHandler)
         name: "pubsub",
         ns,
         who: Who::AnyoneOrNotFound,
+        handler,
+    }
+}
+
+/// At an account it is the archive of messages that takes queries, and passes on those for nodes.
+const fn archive_route(kind: IqKind, handler: IqHandler) -> IqRoute {
+    IqRoute {
+        place: hosted::PLACE,
+        kind,
+        name: "query",
+        ns: ns::MAM,
+        who: Who::Anyone,
         handler,
     }
 }

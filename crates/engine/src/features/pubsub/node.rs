@@ -314,10 +314,8 @@ impl Given<'_> {
 
     /// § 6.5
     fn items(&self, items: &Items) -> Result<Plan, Refusal> {
-        let known = self.allowed(Action::Retrieve)?;
-        if !known.config.persist {
-            return Err(Refusal::Unsupported("persistent-items"));
-        }
+        let known = self.known.ok_or(Refusal::NotFound)?;
+        known.gives_items(self.asker)?;
         let since = known.config.since(self.now);
         let step = if items.ids.is_empty() {
             Step::Page(page(items, since))
@@ -363,6 +361,17 @@ impl Known {
             config,
             ended,
         })
+    }
+
+    /// Whether the items are somebody's to read (§ 6.5.9).
+    pub(super) fn gives_items(&self, asker: Asker) -> Result<(), Refusal> {
+        let config = &self.config;
+        judge(Action::Retrieve, asker, config.access, config.publish)?;
+        if config.persist {
+            Ok(())
+        } else {
+            Err(Refusal::Unsupported("persistent-items"))
+        }
     }
 
     /// The affiliation that somebody was given.
