@@ -104,6 +104,10 @@ pub const MUC_USER: &str = "http://jabber.org/protocol/muc#user";
 pub const MUC_AFFILIATIONS: &str = "urn:xmpp:muc:affiliations:1";
 /// Moderated messages (XEP-0425).
 pub const MODERATION: &str = "urn:xmpp:message-moderate:1";
+/// Moderated messages as they were before (XEP-0425, 0.2.1).
+pub const MODERATION_OLD: &str = "urn:xmpp:message-moderate:0";
+/// What is said of another message (XEP-0422, 0.1.1).
+pub const FASTENING: &str = "urn:xmpp:fasten:0";
 /// Publish-subscribe (XEP-0060).
 pub const PUBSUB: &str = "http://jabber.org/protocol/pubsub";
 /// Publish-subscribe, what owners of nodes do (XEP-0060 § 8).
@@ -196,6 +200,10 @@ pub const OOB: &str = "jabber:x:oob";
 pub const CORRECTION: &str = "urn:xmpp:message-correct:0";
 /// Retractions of messages (XEP-0424).
 pub const RETRACTION: &str = "urn:xmpp:message-retract:1";
+/// Retractions of messages as they were before (XEP-0424, 0.3.0).
+pub const RETRACTION_OLD: &str = "urn:xmpp:message-retract:0";
+/// Tombstones in the place of retracted messages (XEP-0424 § 4).
+pub const TOMBSTONES: &str = "urn:xmpp:message-retract:1#tombstone";
 /// Reactions to messages (XEP-0444).
 pub const REACTIONS: &str = "urn:xmpp:reactions:0";
 /// Files kept elsewhere (XEP-0447).

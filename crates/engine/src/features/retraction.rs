@@ -10,6 +10,7 @@
 use crate::{
     Engine,
     feature::{Coverage, Disco, Feature, Place, Side, Xep},
+    features::muc,
     route::Handover,
 };
 use bytes::Bytes;
@@ -50,7 +51,7 @@ pub const FEATURE: Feature = Feature {
         // § 4
         Disco {
             place: Place::Account,
-            var: "urn:xmpp:message-retract:1#tombstone",
+            var: ns::TOMBSTONES,
         },
     ],
     ..Feature::NONE
@@ -82,6 +83,8 @@ struct Job {
     at: Micros,
     /// Something said in private in a room.
     in_room: bool,
+    /// Something said to all in a room of ours.
+    in_ours: bool,
     /// Whether the archives of the sender and the recipient have the retraction.
     archives: [bool; 2],
 }
@@ -90,7 +93,11 @@ impl Engine {
     /// A message was handed over: if it retracts another, and is itself archived, that is going to
     /// be done.
     pub(crate) fn notice_retraction(&self, message: &Handover) {
-        let archives = [Side::Sender, Side::Recipient].map(|side| message.archived(side).is_some());
+        let archives = if message.is_speech() {
+            [false, message.id().is_some()]
+        } else {
+            [Side::Sender, Side::Recipient].map(|side| message.archived(side).is_some())
+        };
         let Some((target, id)) = ids(&message.stanza) else {
             return;
         };
@@ -104,6 +111,7 @@ impl Engine {
             id,
             at: self.env().now(),
             in_room: is_in_room(message.stanza.root()),
+            in_ours: message.is_speech(),
             archives,
         };
         if self.retractions().push(job) {
@@ -155,6 +163,10 @@ impl Retractions {
 
 async fn carry_out(engine: &Engine, job: &Job) -> Result<(), StoreError> {
     let (from, to) = (job.from.to_bare(), job.to.to_bare());
+    if job.in_ours {
+        let ids = (job.target.as_str(), job.id.as_str());
+        return muc::retract(engine, &to, &from, ids, job.at).await;
+    }
     let [sender, recipient] = job.archives;
     if sender {
         bury(engine, job, &from, &to, true).await?;
@@ -267,6 +279,7 @@ mod tests {
             id: "r1".to_owned(),
             at: 1_569_020_972_000_000,
             in_room,
+            in_ours: false,
             archives: [true; 2],
         }
     }

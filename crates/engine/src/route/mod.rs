@@ -113,6 +113,11 @@ impl Handover {
         self.id = Some(outcome.id);
     }
 
+    /// Whether it is something said to all in a room of ours.
+    pub(crate) fn is_speech(&self) -> bool {
+        self.rule == Rule::Service(Service::Rooms) && self.to.resource().is_none()
+    }
+
     /// Its id on disk, once it is there.
     pub fn id(&self) -> Option<u64> {
         self.id

@@ -44,6 +44,7 @@ mod vcard;
 mod versions;
 
 pub(crate) use arrive::Carried;
+pub(crate) use moderation::retract;
 pub(crate) use table::{Rooms, recover};
 
 use crate::feature::{
@@ -91,6 +92,9 @@ pub(crate) const FEATURE: Feature = Feature {
     ],
     disco: &[
         room(ns::MODERATION),
+        room(ns::MODERATION_OLD),
+        room(ns::RETRACTION),
+        room(ns::TOMBSTONES),
         room(ns::MUC_AFFILIATIONS),
         service(ns::DISCO_INFO),
         service(ns::DISCO_ITEMS),
@@ -129,6 +133,12 @@ pub(crate) const FEATURE: Feature = Feature {
             "moderate",
             ns::MODERATION,
             moderation::moderate,
+        ),
+        to_room(
+            IqKind::Set,
+            "apply-to",
+            ns::FASTENING,
+            moderation::moderate_old,
         ),
     ],
     hosted: Some(arrive::HOSTED),

@@ -1,6 +1,8 @@
 //! Moderators take back what somebody said
 //! ([XEP-0425](https://xmpp.org/extensions/xep-0425.html), 0.3.0): everybody is told, a tombstone takes
-//! the place of the words in the archive, and newcomers are not told of them any more.
+//! the place of the words in the archive, and newcomers are not told of them any more. Requests and
+//! answers are understood and given in both versions of the XEP, 0.3.0 and 0.2.1. What people take back
+//! themselves (XEP-0424) is treated the same.
 
 use super::{
     arrive::Carried,
@@ -21,14 +23,21 @@ use waxwing_proto::{
     BareJid, Jid, ns,
     stanza::{Condition, Draft, Stanza, StanzaError},
     time,
-    xml::Writer,
+    xml::{Element, Writer},
 };
 use waxwing_store::{
-    ArchiveFilter, Archived, BoxFuture, Entry, Message, Micros, PageFrom, PageRequest,
+    ArchiveFilter, Archived, BoxFuture, Entry, Message, Micros, PageFrom, PageRequest, StoreError,
 };
 
 /// Bytes of a reason.
 const REASON_BYTES_MAX: usize = 1024;
+
+/// What is asked for, whatever the version.
+struct Asked<'a> {
+    shown: Option<String>,
+    retracts: bool,
+    reason: Option<Element<'a>>,
+}
 
 /// Who moderates, and why.
 struct Moderation {
@@ -40,41 +49,111 @@ struct Moderation {
 /// § 3
 pub(super) fn moderate(cx: IqCx<'_>) -> BoxFuture<'_, Result<Reply, StanzaError>> {
     Box::pin(async move {
-        let engine = cx.engine;
-        let room = Rooms::hold(engine, cx.to).await?;
-        let moderation = room.ask(|room| room.moderator(&cx))?;
-        if cx.payload.child("retract", ns::RETRACTION).is_none() {
-            return Err(Refusal::Unsupported.into());
-        }
-        let shown = cx.payload.attr("id").ok_or(Condition::BadRequest)?;
-        let entry = find(engine, cx.to, &shown).await?;
-        let tombstone = moderation.tombstone(&entry, engine.env().now());
-        let tombstone = tombstone.ok_or(Condition::ItemNotFound)?;
-        announce(
-            engine,
-            &room,
-            cx.to,
-            moderation.message(cx.to, &shown, &engine.env().token()),
-        )
-        .await?;
-        let store = engine.store();
-        let retracted = store
-            .archive_retract(cx.to.clone(), entry.id, tombstone)
-            .await;
-        retracted.map_err(|failure| error::from_store(engine, &failure))?;
-        engine.metrics().tombstones.inc();
-        let at = Micros::try_from(entry.id).unwrap_or(Micros::MAX);
-        room.apply(Event::Forgotten(at))?;
-        Ok(Reply::Empty)
+        let asked = Asked {
+            shown: cx.payload.attr("id").map(String::from),
+            retracts: cx.payload.child("retract", ns::RETRACTION).is_some(),
+            reason: cx.payload.child("reason", ns::MODERATION),
+        };
+        carry_out(&cx, asked).await
     })
 }
 
+/// § 3 of version 0.2.1. COMPAT(Gajim, 1.8): clients of before 2023 speak no other.
+pub(super) fn moderate_old(cx: IqCx<'_>) -> BoxFuture<'_, Result<Reply, StanzaError>> {
+    Box::pin(async move {
+        let moderate = cx.payload.child("moderate", ns::MODERATION_OLD);
+        let moderate = moderate.ok_or(Refusal::Unsupported)?;
+        let asked = Asked {
+            shown: cx.payload.attr("id").map(String::from),
+            retracts: moderate.child("retract", ns::RETRACTION_OLD).is_some(),
+            reason: moderate.child("reason", ns::MODERATION_OLD),
+        };
+        carry_out(&cx, asked).await
+    })
+}
+
+async fn carry_out(cx: &IqCx<'_>, asked: Asked<'_>) -> Result<Reply, StanzaError> {
+    let engine = cx.engine;
+    let room = Rooms::hold(engine, cx.to).await?;
+    let moderation = room.ask(|room| room.moderator(cx.from, asked.reason))?;
+    if !asked.retracts {
+        return Err(Refusal::Unsupported.into());
+    }
+    let shown = asked.shown.ok_or(Condition::BadRequest)?;
+    let entry = find(engine, cx.to, &shown).await;
+    let entry = entry.map_err(|failure| error::from_store(engine, &failure))?;
+    let entry = entry.ok_or(Condition::ItemNotFound)?;
+    let said = occupants_message(&entry).ok_or(Condition::ItemNotFound)?;
+    let tombstone = moderation.tombstone(&said, engine.env().now());
+    announce(
+        engine,
+        &room,
+        cx.to,
+        moderation.message(cx.to, &shown, &engine.env().token()),
+    )
+    .await?;
+    let buried = bury(engine, &room, cx.to, entry.id, tombstone).await;
+    buried.map_err(|failure| error::from_store(engine, &failure))?;
+    Ok(Reply::Empty)
+}
+
+/// Somebody takes back what they said to all ([XEP-0424](https://xmpp.org/extensions/xep-0424.html)
+/// § 4, § 5): `target` is its id in the archive, `id` that of the message that does it, which was
+/// handed over.
+pub(crate) async fn retract(
+    engine: &Engine,
+    room: &BareJid,
+    by: &BareJid,
+    (target, id): (&str, &str),
+    at: Micros,
+) -> Result<(), StoreError> {
+    let Some(entry) = find(engine, room, target).await? else {
+        return Ok(());
+    };
+    let Ok(held) = Rooms::hold(engine, room).await else {
+        return Ok(());
+    };
+    let author = held.ask(|room| room.occupant_id(by));
+    let Some(said) = occupants_message(&entry).filter(|said| is_of(said, &author)) else {
+        return Ok(());
+    };
+    let mut xml = start_tombstone(&said);
+    xml.start_ns("retracted", ns::RETRACTION)
+        .attr("id", id)
+        .attr("stamp", &time::format_datetime(at))
+        .end();
+    bury(engine, &held, room, entry.id, xml.finish()).await
+}
+
+/// Whether an account said it; and a retraction stays (XEP-0424 § 5).
+fn is_of(said: &Stanza, author: &str) -> bool {
+    let by = said.root().child("occupant-id", ns::OCCUPANT_ID);
+    let by = by.and_then(|by| by.attr("id"));
+    by.as_deref() == Some(author) && said.root().child("retract", ns::RETRACTION).is_none()
+}
+
+async fn bury(
+    engine: &Engine,
+    held: &Held,
+    room: &BareJid,
+    id: u64,
+    tombstone: Bytes,
+) -> Result<(), StoreError> {
+    let store = engine.store();
+    if store.archive_retract(room.clone(), id, tombstone).await? {
+        engine.metrics().tombstones.inc();
+    }
+    let at = Micros::try_from(id).unwrap_or(Micros::MAX);
+    // It refuses nobody to forget.
+    let _ = held.apply(Event::Forgotten(at));
+    Ok(())
+}
+
 impl Room {
-    fn moderator(&self, cx: &IqCx<'_>) -> Result<Moderation, Refusal> {
-        self.known_to(cx.from)?;
-        self.demand(Action::Moderate, cx.from)?;
-        let (nick, occupant) = self.occupant(cx.from).ok_or(Refusal::Forbidden)?;
-        let reason = cx.payload.child("reason", ns::MODERATION);
+    fn moderator(&self, from: &Jid, reason: Option<Element<'_>>) -> Result<Moderation, Refusal> {
+        self.known_to(from)?;
+        self.demand(Action::Moderate, from)?;
+        let (nick, occupant) = self.occupant(from).ok_or(Refusal::Forbidden)?;
         let reason = reason.map(|reason| reason.text().into_owned());
         if reason
             .as_ref()
@@ -91,9 +170,14 @@ impl Room {
 }
 
 /// The message of the room's archive that is shown by this id.
-async fn find(engine: &Engine, room: &BareJid, shown: &str) -> Result<Archived, StanzaError> {
-    let id = engine.stanza_ids().read(room, shown);
-    let id = id.ok_or(Condition::ItemNotFound)?;
+async fn find(
+    engine: &Engine,
+    room: &BareJid,
+    shown: &str,
+) -> Result<Option<Archived>, StoreError> {
+    let Some(id) = engine.stanza_ids().read(room, shown) else {
+        return Ok(None);
+    };
     let filter = ArchiveFilter {
         ids: Some(vec![id]),
         ..ArchiveFilter::default()
@@ -106,14 +190,30 @@ async fn find(engine: &Engine, room: &BareJid, shown: &str) -> Result<Archived, 
         count: false,
     };
     let page = engine.store().archive_page(room.clone(), filter, request);
-    let page = page
-        .await
-        .map_err(|failure| error::from_store(engine, &failure))?;
-    let entry = page.entries.into_iter().next();
+    let entry = page.await?.entries.into_iter().next();
     // What was retracted is not there any more.
-    entry
-        .filter(|entry| !entry.retracted)
-        .ok_or_else(|| Condition::ItemNotFound.into())
+    Ok(entry.filter(|entry| !entry.retracted))
+}
+
+/// What an occupant has said; nothing for what the room itself has.
+fn occupants_message(entry: &Archived) -> Option<Stanza> {
+    let stanza = offline::read(entry.stanza.clone())?;
+    let from = stanza.root().attr("from")?;
+    from.contains('/').then_some(stanza)
+}
+
+/// What stays of a message (XEP-0424 § 4).
+fn start_tombstone(said: &Stanza) -> Writer {
+    let message = said.root();
+    let mut xml = Writer::new(ns::CLIENT);
+    xml.start("message");
+    for name in ["to", "from", "type", "id"] {
+        xml.attr_opt(name, message.attr(name).as_deref());
+    }
+    if let Some(author) = message.child("occupant-id", ns::OCCUPANT_ID) {
+        xml.raw(&occupant_id(&author.attr("id").unwrap_or_default()));
+    }
+    xml
 }
 
 /// Says something in the room's name to all, when it is in the archive.
@@ -151,7 +251,7 @@ async fn announce(
 }
 
 impl Moderation {
-    /// § 3, example 5.
+    /// § 3, example 5; and as version 0.2.1 has it.
     fn message(&self, room: &BareJid, shown: &str, id: &str) -> Bytes {
         let mut xml = Writer::new(ns::CLIENT);
         xml.start("message")
@@ -161,26 +261,28 @@ impl Moderation {
             .start_ns("retract", ns::RETRACTION)
             .attr("id", shown);
         self.write(&mut xml);
+        xml.end();
+        xml.start_ns("apply-to", ns::FASTENING).attr("id", shown);
+        self.start_old(&mut xml);
+        xml.empty("retract", ns::RETRACTION_OLD);
+        self.end_old(&mut xml);
         xml.finish()
     }
 
-    /// § 4; nothing for what is no message of an occupant.
-    fn tombstone(&self, entry: &Archived, now: Micros) -> Option<Bytes> {
-        let stanza: Stanza = offline::read(entry.stanza.clone())?;
-        let message = stanza.root();
-        message.attr("from").filter(|from| from.contains('/'))?;
-        let mut xml = Writer::new(ns::CLIENT);
-        xml.start("message");
-        for name in ["to", "from", "type", "id"] {
-            xml.attr_opt(name, message.attr(name).as_deref());
-        }
-        if let Some(author) = message.child("occupant-id", ns::OCCUPANT_ID) {
-            xml.raw(&occupant_id(&author.attr("id").unwrap_or_default()));
-        }
+    /// § 4; and as version 0.2.1 has it.
+    fn tombstone(&self, said: &Stanza, now: Micros) -> Bytes {
+        let stamp = time::format_datetime(now);
+        let mut xml = start_tombstone(said);
         xml.start_ns("retracted", ns::RETRACTION)
-            .attr("stamp", &time::format_datetime(now));
+            .attr("stamp", &stamp);
         self.write(&mut xml);
-        Some(xml.finish())
+        xml.end();
+        self.start_old(&mut xml);
+        xml.start_ns("retracted", ns::RETRACTION_OLD)
+            .attr("stamp", &stamp)
+            .end();
+        self.end_old(&mut xml);
+        xml.finish()
     }
 
     fn write(&self, xml: &mut Writer) {
@@ -193,5 +295,20 @@ impl Moderation {
         if let Some(reason) = &self.reason {
             xml.leaf("reason", reason);
         }
+    }
+
+    fn start_old(&self, xml: &mut Writer) {
+        xml.start_ns("moderated", ns::MODERATION_OLD)
+            .attr("by", self.by.as_str())
+            .start_ns("occupant-id", ns::OCCUPANT_ID)
+            .attr("id", &self.occupant_id)
+            .end();
+    }
+
+    fn end_old(&self, xml: &mut Writer) {
+        if let Some(reason) = &self.reason {
+            xml.leaf("reason", reason);
+        }
+        xml.end();
     }
 }
