@@ -1,228 +1,22 @@
-"""Servers that talk to each other: Waxwing and Waxwing, Waxwing and Prosody, on loopback, with a name
-server and an authority of their own. `python interop/federation.py --binary PATH`."""
+"""Servers that talk to each other: Waxwing with Waxwing, Prosody and ejabberd, on loopback, with a
+name server and an authority of their own. `python interop/federation.py --binary PATH [NAME…]`, where a name
+is a check or a domain of `sites.WORLD`."""
 
 import argparse
 import asyncio
-import contextlib
-import socket
-import subprocess
 import sys
 import tempfile
-import time
 import traceback
-from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
 
-from bots import PASSWORD, Bot, fresh
-from names import NameServer
-from servers import stop
+import pep
+import rooms
+from bots import befriend, fresh, text
+from sites import WORLD, Site, world
 
-NAME_SERVER = "127.0.0.10"
-# By domain: the program, its address, and what it demands of others. `d` has no certificate to show.
-WORLD = {
-    "a.example": ("waxwing", "127.0.0.11", "certificate"),
-    "b.example": ("waxwing", "127.0.0.12", "certificate"),
-    "c.example": ("prosody", "127.0.0.13", "certificate"),
-    "d.example": ("prosody", "127.0.0.14", "dialback"),
-}
-C2S, S2S = 15222, 15269
-
-
-@dataclass
-class Site:
-    """A server: where it is and how it is started."""
-
-    domain: str
-    program: str
-    address: str
-    folder: Path
-    command: list
-    register: object
-    trusted: Path  # what clients take for an authority
-    process: subprocess.Popen | None = None
-
-    def start(self):
-        with (self.folder / "log").open("ab") as output:
-            self.process = subprocess.Popen(
-                self.command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=self.folder
-            )
-        self.wait_until_open()
-
-    def wait_until_open(self):
-        deadline = time.monotonic() + 30
-        for port in (C2S, S2S):
-            while True:
-                with contextlib.suppress(OSError):
-                    socket.create_connection((self.address, port), 1).close()
-                    break
-                if self.process.poll() is not None or time.monotonic() > deadline:
-                    raise AssertionError(f"{self.domain} does not answer")
-                time.sleep(0.05)
-
-    def stop(self):
-        if self.process:
-            stop(self.process)
-            self.process = None
-
-    def bot(self, user):
-        """What `bots.Bot` needs of a server."""
-        return Bot(
-            SimpleNamespace(
-                domain=self.domain,
-                address=self.address,
-                starttls_port=C2S,
-                certificate=self.trusted,
-            ),
-            user,
-        )
-
-
-def openssl(*words):
-    subprocess.run(["openssl", *words], check=True, capture_output=True)
-
-
-def make_authority(folder: Path):
-    openssl(
-        *["req", "-x509", "-nodes", "-days", "2", "-newkey", "ec"],
-        *["-pkeyopt", "ec_paramgen_curve:prime256v1", "-subj", "/CN=Tests"],
-        *["-keyout", folder / "authority.key", "-out", folder / "authority.pem"],
-    )
-
-
-def make_certificate(folder: Path, domain: str, own: Path, *, trusted=True):
-    """A certificate for the domain and what is below it; by the authority, or by nobody."""
-    key, certificate = own / f"{domain}.key", own / f"{domain}.crt"
-    names = own / "names"
-    names.write_text(f"subjectAltName=DNS:{domain},DNS:*.{domain}\n")
-    openssl(
-        *["req", "-nodes", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"],
-        *["-subj", f"/CN={domain}", "-keyout", key, "-out", own / "request"],
-    )
-    signer = ["-CA", folder / "authority.pem", "-CAkey", folder / "authority.key", "-CAcreateserial"]
-    openssl(
-        *["x509", "-req", "-days", "2", "-in", own / "request", "-out", certificate],
-        *["-extfile", names, *(signer if trusted else ["-signkey", key])],
-    )
-    return certificate, key
-
-
-def waxwing(folder: Path, domain: str, address: str, names: NameServer, binary: str) -> Site:
-    own = folder / domain
-    certificates = own / "data" / "certificates"
-    certificates.mkdir(parents=True)
-    make_certificate(folder, domain, certificates)
-    settings = own / "waxwing.toml"
-    settings.write_text(
-        f"""
-domains = ["{domain}"]
-data = "{own}/data"
-[listen]
-starttls = ["{address}:{C2S}"]
-direct_tls = []
-metrics = []
-servers = ["{address}:{S2S}"]
-servers_direct_tls = []
-[log]
-level = "info,waxwing_engine=debug"
-[federation]
-enabled = true
-system_authorities = false
-authorities = ["{folder}/authority.pem"]
-name_servers = ["{names.address}:{names.port}"]
-private_addresses = true
-policies = {{ "d.example" = "dialback" }}
-"""
-    )
-
-    def register(user):
-        subprocess.run(
-            [binary, "user", "add", "--config", settings, "--password-stdin", f"{user}@{domain}"],
-            input=f"{PASSWORD}\n",
-            text=True,
-            stdout=subprocess.DEVNULL,
-            check=True,
-        )
-
-    command = [binary, "run", "--config", settings]
-    return Site(domain, "waxwing", address, own, command, register, folder / "authority.pem")
-
-
-def prosody(folder: Path, domain: str, address: str, names: NameServer, policy: str) -> Site:
-    own = folder / domain
-    own.mkdir()
-    trusted = policy == "certificate"
-    certificate, key = make_certificate(folder, domain, own, trusted=trusted)
-    (own / "data").mkdir()
-    settings = own / "prosody.cfg.lua"
-    settings.write_text(
-        f"""
-run_as_root = true
-daemonize = false
-pidfile = "{own}/prosody.pid"
-data_path = "{own}/data"
-interfaces = {{ "{address}" }}
-c2s_ports = {{ {C2S} }}
-s2s_ports = {{ {S2S} }}
-c2s_direct_tls_ports = {{ }}
-s2s_direct_tls_ports = {{ }}
-legacy_ssl_ports = {{ }}
-unbound = {{
-  resolvconf = false, forward = {{ "{names.address}@{names.port}" }},
-  options = {{ ["do-not-query-localhost:"] = "no" }},
-}}
-modules_enabled = {{
-  "roster", "saslauth", "tls", "dialback", "disco", "ping", "offline", "carbons", "pep", "smacks",
-}}
-modules_disabled = {{ "posix" }}
-c2s_require_encryption = true
-s2s_require_encryption = true
-s2s_secure_auth = {"true" if trusted else "false"}
-authentication = "internal_hashed"
-storage = "internal"
-certificates = "{own}"
-ssl = {{
-  certificate = "{certificate}", key = "{key}",
-  cafile = "{folder}/authority.pem", capath = "/nowhere",
-}}
-log = {{ debug = "*console" }}
-VirtualHost "{domain}"
-"""
-    )
-
-    def register(user):
-        subprocess.run(
-            ["prosodyctl", "--config", str(settings), "register", user, domain, PASSWORD],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            check=True,
-        )
-
-    command = ["prosody", "--config", str(settings)]
-    authority = folder / "authority.pem" if trusted else certificate
-    return Site(domain, "prosody", address, own, command, register, authority)
-
-
-@contextlib.contextmanager
-def world(folder: Path, binary: str):
-    """Everything, started; stopped at the end."""
-    make_authority(folder)
-    names = NameServer(NAME_SERVER)
-    sites = {}
-    for domain, (program, address, policy) in WORLD.items():
-        names.add_host(f"xmpp.{domain}", address)
-        names.add_service(f"_xmpp-server._tcp.{domain}", S2S, f"xmpp.{domain}")
-        if program == "waxwing":
-            sites[domain] = waxwing(folder, domain, address, names, binary)
-        else:
-            sites[domain] = prosody(folder, domain, address, names, policy)
-    try:
-        for site in sites.values():
-            site.start()
-        yield sites
-    finally:
-        for site in sites.values():
-            site.stop()
+STANZA_ID = "{urn:xmpp:sid:0}stanza-id"
+# For how long another server is away; `--outage` makes it longer.
+OUTAGE = 10.0
 
 
 async def pair(here: Site, there: Site):
@@ -250,75 +44,172 @@ async def check_chat(here: Site, there: Site):
 
 
 async def check_presence(here: Site, there: Site):
-    """A subscription each way, and what it shows."""
+    """A subscription each way, what it shows, and its end."""
     alice, bob = await pair(here, there)
-    for one, other in ((alice, bob), (bob, alice)):
-        one.send_presence(pto=other.boundjid.bare, ptype="subscribe")
-        await other.expect("presence", type="subscribe", sender=one.boundjid.bare)
-        other.send_presence(pto=one.boundjid.bare, ptype="subscribed")
-        await one.expect("presence", sender=other.boundjid.full)
+    await befriend(alice, bob)
     await bob.logout()
     await alice.expect("presence", type="unavailable", sender=bob.boundjid.full)
-    await alice.logout()
+    # Who comes later asks who is there.
+    bob = await there.bot(bob.boundjid.user).login()
+    await bob.expect("presence", sender=alice.boundjid.full)
+    bob.send_presence(pto=alice.boundjid.bare, ptype="unsubscribe")
+    await alice.expect("presence", type="unsubscribe", sender=bob.boundjid.bare)
+    await bob.expect("presence", type="unavailable", sender=alice.boundjid.full)
+    for bot in (alice, bob):
+        await bot.logout()
+
+
+async def check_rooms(here: Site, there: Site):
+    """A room of each, with a guest from the other."""
+    for home, away in ((here, there), (there, here)):
+        owner = await rooms.person(home.server, "owner")
+        guest = await rooms.person(away.server, "guest")
+        room = await rooms.make(home.server, owner, service=home.rooms, persistentroom=True)
+        await rooms.enter(guest, room, "guest")
+        await owner.expect("presence", sender=f"{room}/guest")
+        for n in range(20):
+            (owner, guest)[n % 2].send_message(room, f"line {n}", mtype="groupchat")
+            # One after the other, or two streams would race.
+            for bot in (owner, guest):
+                stanza = await bot.expect("message", body=f"line {n}", type="groupchat")
+                assert stanza.get("from") == f"{room}/{('owner', 'guest')[n % 2]}"
+                bot.seen = [*getattr(bot, "seen", []), stanza.find(STANZA_ID).get("id")]
+        assert owner.seen == guest.seen, "everybody sees the ids that the room has given"
+        archive = guest.plugin["xep_0313"].iterate(room, rsm={"max": 7})
+        read = [result["mam_result"]["id"] async for result in archive]
+        assert [one for one in read if one in guest.seen] == guest.seen, (read, guest.seen)
+        guest.send_message(f"{room}/owner", "psst", mtype="chat")
+        await owner.expect("message", body="psst", sender=f"{room}/guest")
+        await guest.logout()
+        await owner.expect("presence", sender=f"{room}/guest", type="unavailable")
+        await owner.logout()
+
+
+async def check_nodes(here: Site, there: Site):
+    """Keys, avatar and vCard of each, read from the other."""
+    for home, away in ((here, there), (there, here)):
+        owner = await pep.user(home.server, "owner")
+        friend = await pep.user(away.server, "friend")
+        stranger = await pep.user(away.server, "stranger")
+        await befriend(owner, friend)
+        jid = owner.boundjid.bare
+        open_to_all = {"access_model": "open", "persist_items": "true"}
+        await pep.publish(owner, f"{pep.BUNDLES}:1", pep.bundle(20), **open_to_all)
+        await pep.publish(owner, pep.DEVICES, pep.devices(1, 2), **open_to_all)
+        assert pep.listed(await pep.items(stranger, jid, pep.DEVICES)) == ["1", "2"]
+        found = await pep.items(stranger, jid, f"{pep.BUNDLES}:1")
+        assert len(list(found.iter(f"{{{pep.OMEMO}}}preKeyPublic"))) == 20
+        await check_avatar(owner, friend, stranger)
+        card = "<vCard xmlns='vcard-temp'><FN>Juliet ☂</FN></vCard>"
+        await owner.ask(card, kind="set")
+        card = await stranger.ask("<vCard xmlns='vcard-temp'/>", to=jid)
+        assert text(card, ".//{vcard-temp}FN") == "Juliet ☂"
+        for bot in (owner, friend, stranger):
+            await bot.logout()
+
+
+async def check_avatar(owner, friend, stranger):
+    """Contacts see it, others do not."""
+    image = b"\x89PNG" + bytes(range(256)) * 100
+    avatar = owner.plugin["xep_0084"]
+    image_id = avatar.generate_id(image)
+    await avatar.publish_avatar(image)
+    await avatar.publish_avatar_metadata(
+        [{"id": image_id, "type": "image/png", "bytes": str(len(image))}]
+    )
+    data = await friend.plugin["xep_0084"].retrieve_avatar(owner.boundjid.bare, image_id)
+    assert data["pubsub"]["items"]["item"]["avatar_data"]["value"] == image
+    query = (
+        "<pubsub xmlns='http://jabber.org/protocol/pubsub'><items node='urn:xmpp:avatar:data'/></pubsub>"
+    )
+    await stranger.refused(
+        ["not-authorized", "item-not-found", "forbidden", "service-unavailable"],
+        query,
+        to=owner.boundjid.bare,
+    )
+
+
+async def check_blocking(here: Site, there: Site):
+    """Whoever is blocked at one server is refused at the other, and sees nobody."""
+    alice, bob = await pair(here, there)
+    await befriend(alice, bob)
+    block = f"<block xmlns='urn:xmpp:blocking'><item jid='{bob.boundjid.bare}'/></block>"
+    await alice.ask(block, kind="set")
+    await bob.expect("presence", type="unavailable", sender=alice.boundjid.full)
+    bob.send_message(alice.boundjid.bare, "are you there", mtype="chat")
+    await bob.expect("message", type="error", sender=alice.boundjid.bare)
+    await bob.refused(["service-unavailable"], "<ping xmlns='urn:xmpp:ping'/>", to=alice.boundjid.full)
+    await alice.nothing("message", sender=bob.boundjid.full)
+    await alice.ask(block.replace("block", "unblock", 1).replace("/block>", "/unblock>"), kind="set")
+    await bob.expect("presence", sender=alice.boundjid.full)
+    bob.send_message(alice.boundjid.bare, "again", mtype="chat")
+    await alice.expect("message", body="again")
+    for bot in (alice, bob):
+        await bot.logout()
 
 
 async def check_outage(here: Site, there: Site):
-    """The other server is away for a while: nothing is lost, and the order is kept."""
+    """The other server is away for a while under load: nothing is lost, and the order is kept."""
     alice, bob = await pair(here, there)
     target = bob.boundjid.bare
     alice.send_message(target, "before", mtype="chat")
     await bob.expect("message", body="before")
     await bob.logout()
     there.stop()
-    for n in range(50):
+    count = int(OUTAGE / 0.05)
+    for n in range(count):
         alice.send_message(target, f"while away {n}", mtype="chat")
         await asyncio.sleep(0.05)
     there.start()
     alice.send_message(target, "after", mtype="chat")
     again = await there.bot(target.split("@")[0]).login()
-    for n in range(50):
-        await again.expect("message", body=f"while away {n}")
-    await again.expect("message", body="after")
-    bodies = [stanza.findtext("{jabber:client}body") for stanza in again.received]
-    assert not [body for body in bodies if body and "while" in body], bodies
+    deadline = again.loop.time() + 30 + OUTAGE
+    while not any(rooms.text(one, rooms.BODY) == "after" for one in again.received):
+        assert again.loop.time() < deadline, "what waits does not come"
+        await asyncio.sleep(0.1)
+    bodies = [rooms.text(one, rooms.BODY) for one in again.received]
+    bodies = [body for body in bodies if body]
+    assert bodies == [*(f"while away {n}" for n in range(count)), "after"], bodies
     for bot in (alice, again):
         await bot.logout()
 
 
-CHECKS = [
-    (check, here, there)
-    for here, there in [
-        ("a.example", "b.example"),
-        ("a.example", "c.example"),
-        ("a.example", "d.example"),
-    ]
-    for check in (check_chat, check_presence, check_outage)
-]
+CHECKS = [check_chat, check_presence, check_rooms, check_nodes, check_blocking, check_outage]
 
 
 def main() -> int:
+    global OUTAGE
     parser = argparse.ArgumentParser()
     parser.add_argument("--binary", required=True, help="path of the waxwing binary")
     parser.add_argument("--keep", type=Path, help="a folder for logs that stay")
+    parser.add_argument("--outage", type=float, default=OUTAGE, help="seconds without the other")
+    parser.add_argument("names", nargs="*", help="checks, and domains to check with; all if none")
     arguments = parser.parse_args()
+    OUTAGE = arguments.outage
+    here, *others = WORLD
+    others = [domain for domain in others if domain in arguments.names] or others
+    checks = [check for check in CHECKS if check.__name__ in arguments.names] or CHECKS
     failed = []
     with tempfile.TemporaryDirectory(prefix="waxwing-federation-") as temporary:
         folder = arguments.keep or Path(temporary)
-        with world(folder, str(Path(arguments.binary).resolve())) as sites:
-            for check, here, there in CHECKS:
-                name = f"{check.__name__} {here} {there}"
-                print(f"-- {name}", flush=True)
-                try:
-                    asyncio.run(asyncio.wait_for(check(sites[here], sites[there]), 120))
-                except Exception:
-                    traceback.print_exc(limit=-3, file=sys.stdout)
-                    failed.append(name)
-                for site in sites.values():
-                    if site.process is None:
-                        site.start()
+        with world(folder, str(Path(arguments.binary).resolve()), [here, *others]) as sites:
+            for there in others:
+                for check in checks:
+                    name = f"{check.__name__} {here} {there}"
+                    print(f"-- {name}", flush=True)
+                    try:
+                        played = check(sites[here], sites[there])
+                        asyncio.run(asyncio.wait_for(played, 120 + 2 * OUTAGE))
+                    except Exception:
+                        traceback.print_exc(limit=-3, file=sys.stdout)
+                        failed.append(name)
+                    for site in sites.values():
+                        if site.process is None:
+                            site.start()
+    count = len(checks) * len(others)
     for name in failed:
         print(f"FAILED {name}")
-    print(f"federation: {len(CHECKS) - len(failed)} passed, {len(failed)} failed")
+    print(f"federation: {count - len(failed)} passed, {len(failed)} failed")
     return 1 if failed else 0
 
 

@@ -31,9 +31,9 @@ async def enter(bot, room, nick, **options):
     return await bot["xep_0045"].join_muc_wait(room, nick, timeout=SECONDS, **options)
 
 
-async def make(server, owner, **options):
+async def make(server, owner, *, service="groups", **options):
     """A room of an owner's, who is in it as `owner`."""
-    room = slixmpp.JID(f"{fresh('room')}@groups.{server.domain}")
+    room = slixmpp.JID(f"{fresh('room')}@{service}.{server.domain}")
     presence, *_ = await enter(owner, room, "owner")
     assert 201 in presence["muc"]["status_codes"], "the room is new"
     form = await owner["xep_0045"].get_room_config(room)

@@ -43,6 +43,11 @@ const PROSODY: Package = Package {
     program: "prosody",
 };
 
+const EJABBERD: Package = Package {
+    name: "ejabberd",
+    program: "ejabberdctl",
+};
+
 /// All interop tests against our server, as a tier.
 pub(crate) fn tier() -> Result<Outcome> {
     run("waxwing", &[])
@@ -73,12 +78,15 @@ fn run(against: &str, names: &[&str]) -> Result<Outcome> {
     if let Err(why) = packages::debian(PACKAGES)? {
         return Ok(Outcome::Skipped(why));
     }
-    // The servers that play against each other are ours and Prosody.
+    // The servers that play against each other are ours, Prosody and ejabberd.
     let between_servers =
         against == "waxwing" && (names.is_empty() || names.contains(&"federation"));
-    if (against == "prosody" || between_servers)
-        && let Err(why) = packages::debian(&[PROSODY])?
-    {
+    let servers: &[Package] = match (between_servers, against) {
+        (true, _) => &[PROSODY, EJABBERD],
+        (false, "prosody") => &[PROSODY],
+        _ => &[],
+    };
+    if let Err(why) = packages::debian(servers)? {
         return Ok(Outcome::Skipped(why));
     }
     if against == "waxwing" {

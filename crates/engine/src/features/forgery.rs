@@ -7,6 +7,10 @@
 //! step, sends archived messages by themselves, and adds its own ids when they are known, so whatever
 //! looks like one of them here is forged. What is left goes into the archives of both sides, so ids
 //! in the sender's name are taken out as well.
+//!
+//! One thing is not: a room at another domain that a client has asked for its archive answers from its
+//! bare JID to that client's full JID. Whether it has asked the client knows (XEP-0313 § 8), and what comes
+//! in the name of a room says nothing about the archive of the account.
 
 use crate::feature::{Feature, StampCx};
 use waxwing_proto::{BareJid, Jid, ns, stanza::Draft, xml::Element};
@@ -22,20 +26,23 @@ fn stamp(draft: &mut Draft, cx: &StampCx<'_>) {
     let own = draft
         .from()
         .is_some_and(|from| from.bare_str() == cx.recipient.as_str());
+    let answers = draft.from().is_some_and(|from| !from.is_full())
+        && draft.to().is_some_and(Jid::is_full)
+        && cx.sender.is_none();
     draft.hide_all(|child| {
-        is_wrapper(child) && !own
+        is_carbon(child) && !own
+            || is_archived(child) && !own && !answers
             || is_id_of_ours(child, cx.recipient)
             || cx.sender.is_some_and(|sender| is_id_of_ours(child, sender))
     });
 }
 
-/// A carbon or an archived message.
-fn is_wrapper(child: Element<'_>) -> bool {
-    match child.ns() {
-        ns::CARBONS => matches!(child.name(), "sent" | "received"),
-        ns::MAM => matches!(child.name(), "result" | "fin"),
-        _ => false,
-    }
+fn is_carbon(child: Element<'_>) -> bool {
+    child.ns() == ns::CARBONS && matches!(child.name(), "sent" | "received")
+}
+
+fn is_archived(child: Element<'_>) -> bool {
+    child.ns() == ns::MAM && matches!(child.name(), "result" | "fin")
 }
 
 /// An id that the account or its server is said to have given.
@@ -57,7 +64,11 @@ mod tests {
 
     /// What is left of a message's content on its way from `from` to alice.
     fn left(from: &str, content: &str) -> String {
-        let xml = format!("<message to='alice@localhost'>{content}</message>");
+        left_of(from, "alice@localhost", content)
+    }
+
+    fn left_of(from: &str, to: &str, content: &str) -> String {
+        let xml = format!("<message to='{to}'>{content}</message>");
         let mut draft = fixtures::draft(&xml);
         draft.set_from(Jid::parse(from).unwrap());
         let sender = Jid::parse(from).unwrap().to_bare();
@@ -74,6 +85,22 @@ mod tests {
         match sealed.split_once('>') {
             Some((_, rest)) => rest.trim_end_matches("</message>").to_owned(),
             None => sealed,
+        }
+    }
+
+    #[test]
+    fn a_room_elsewhere_answers_the_device_that_has_asked() {
+        let result = "<result xmlns='urn:xmpp:mam:2' id='1'/>";
+        let carbon = "<sent xmlns='urn:xmpp:carbons:2'/>";
+        for (from, to, content, kept) in [
+            ("room@remote.example", "alice@localhost/x", result, true),
+            ("room@remote.example", "alice@localhost/x", carbon, false),
+            ("room@remote.example", "alice@localhost", result, false),
+            ("room@remote.example/a", "alice@localhost/x", result, false),
+            ("room@localhost", "alice@localhost/x", result, false),
+        ] {
+            let left = left_of(from, to, content);
+            assert_eq!(!left.is_empty(), kept, "{from} {to} {content}: {left}");
         }
     }
 
