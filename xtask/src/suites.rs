@@ -69,7 +69,8 @@ fn scenarios_on(name: &str, on: &str) -> Result {
     }
     let mut words = vec!["test", "--workspace", "--test", "scenarios"];
     if !name.is_empty() {
-        words.extend(["--", name]);
+        // With it, how another server differs is said, and not only whether.
+        words.extend(["--", name, "--nocapture"]);
     }
     succeed(cargo(&words).env("WAXWING_SCENARIO_ON", on))
 }

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use waxwing_proto::{
     BareJid, Jid,
     stanza::{Draft, Sealed, Stanza, StanzaError},
-    xml::Element,
+    xml::{Element, Writer},
 };
 use waxwing_store::{BoxFuture, Message};
 
@@ -233,7 +233,7 @@ impl IqCx<'_> {
     }
 }
 
-/// A successful answer (RFC 6120 § 8.2.3, `result`).
+/// An answer (RFC 6120 § 8.2.3), `result` unless it says otherwise.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reply {
     /// Nothing to say.
@@ -242,6 +242,32 @@ pub enum Reply {
     Payload(Bytes),
     /// The answer is on its way already, in its place among what the asker is told.
     Sent,
+    /// An `error` that needs a payload to be understood, which is written as others are.
+    Refused(Bytes, StanzaError),
+}
+
+impl Reply {
+    /// The type of the stanza that it is the content of.
+    pub(crate) fn type_name(&self) -> &'static str {
+        match self {
+            Self::Empty | Self::Payload(_) | Self::Sent => "result",
+            Self::Refused(..) => "error",
+        }
+    }
+
+    /// Writes that content.
+    pub(crate) fn write(&self, xml: &mut Writer) {
+        match self {
+            Self::Empty | Self::Sent => {}
+            Self::Payload(payload) => {
+                xml.raw(payload);
+            }
+            Self::Refused(payload, error) => {
+                xml.raw(payload);
+                error.write(xml);
+            }
+        }
+    }
 }
 
 /// On whose behalf a guard judges.

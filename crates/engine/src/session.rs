@@ -421,13 +421,11 @@ impl Session {
     fn reply(&self, stanza: &Stanza, from: Option<&Jid>, reply: &Reply, out: &mut Output) {
         let mut xml = Writer::new(ns::CLIENT);
         xml.start("iq")
-            .attr("type", "result")
+            .attr("type", reply.type_name())
             .attr_opt("id", stanza.id().as_deref())
             .attr_opt("from", from.map(Jid::as_str))
             .attr("to", self.jid().as_str());
-        if let Reply::Payload(payload) = reply {
-            xml.raw(payload);
-        }
+        reply.write(&mut xml);
         xml.end();
         out.stanza(xml.finish());
     }

@@ -1,4 +1,7 @@
 //! Runs scenarios as tests: one test for each scenario and subject.
+//!
+//! Where a scenario says that the subject differs, the test passes if it does, and fails if it does
+//! not any more, or never did: the header must go then. With `--nocapture` it says how it differs.
 
 use crate::{coverage, scenario, subject::Kind};
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -17,7 +20,7 @@ const THREADS_NETWORK: usize = 6;
 /// or on these. Arguments are those of every Rust test binary.
 pub fn main(default: &[Kind]) -> ExitCode {
     let mut arguments = Arguments::from_args();
-    match trials(default) {
+    match trials(default, arguments.nocapture) {
         Ok((trials, exact)) => {
             if !exact && arguments.test_threads.is_none() {
                 arguments.test_threads = Some(THREADS_NETWORK);
@@ -31,7 +34,7 @@ pub fn main(default: &[Kind]) -> ExitCode {
     }
 }
 
-fn trials(default: &[Kind]) -> Result<(Vec<Trial>, bool), String> {
+fn trials(default: &[Kind], show: bool) -> Result<(Vec<Trial>, bool), String> {
     let kinds = match std::env::var(SUBJECTS_VARIABLE) {
         Ok(names) => names
             .split(',')
@@ -52,7 +55,7 @@ fn trials(default: &[Kind]) -> Result<(Vec<Trial>, bool), String> {
         let text = std::fs::read_to_string(&path).map_err(|e| e.to_string())?;
         let parsed = scenario::parse(&text);
         for kind in &kinds {
-            trials.push(trial(&name, &path, *kind, parsed.clone()));
+            trials.push(trial(&name, &path, *kind, show, parsed.clone()));
         }
     }
     Ok((trials, kinds.iter().all(|kind| kind.is_exact())))
@@ -62,6 +65,7 @@ fn trial(
     name: &str,
     path: &Path,
     kind: Kind,
+    show: bool,
     parsed: Result<scenario::Scenario, scenario::ParseError>,
 ) -> Trial {
     let path: PathBuf = path.to_owned();
@@ -69,14 +73,26 @@ fn trial(
     Trial::test(name, move || {
         let place = path.display();
         let play = parsed.map_err(|error| Failed::from(format!("{place}: {error}")))?;
-        run(kind, &play).map_err(|reason| Failed::from(format!("{place}: {reason}")))
+        let played = run(kind, &play).map_err(|reason| format!("{place}: {reason}"))?;
+        let reason = match (kind.differs(&play), played) {
+            (None, Ok(())) => return Ok(()),
+            (None, Err(reason)) => reason,
+            (Some(header), Ok(())) => format!("says that it differs ({header}), and passes"),
+            (Some(header), Err(reason)) => {
+                if show {
+                    eprintln!("{place}: differs: {header}\n{reason}\n");
+                }
+                return Ok(());
+            }
+        };
+        Err(Failed::from(format!("{place}: {reason}")))
     })
     .with_kind(kind.name())
     .with_ignored_flag(skipped)
 }
 
-/// One scenario on a fresh subject, in a runtime of its own.
-fn run(kind: Kind, play: &scenario::Scenario) -> Result<(), String> {
+/// One scenario on a fresh subject, in a runtime of its own: how it went, if there was a subject.
+fn run(kind: Kind, play: &scenario::Scenario) -> Result<Result<(), String>, String> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .start_paused(kind.is_exact())
@@ -85,6 +101,6 @@ fn run(kind: Kind, play: &scenario::Scenario) -> Result<(), String> {
     let local = tokio::task::LocalSet::new();
     local.block_on(&runtime, async {
         let subject = kind.start(play).await?;
-        scenario::play(play, &subject).await
+        Ok(scenario::play(play, &subject).await)
     })
 }

@@ -3,6 +3,9 @@
 use super::{Bench, Figures, figure, server::Peer};
 use crate::process::{Result, build_programs, output};
 
+/// Sends no items of contacts that are away, whatever it is told.
+const NOTHING_FROM_ABSENT: &str = "ejabberd";
+
 /// How much to do.
 pub(super) struct Plan {
     profile: &'static str,
@@ -21,9 +24,8 @@ impl Plan {
         items: "200",
         contacts: "500",
         times: "20",
-        repetitions: 2,
-        // The settings that others are compared with have no nodes of accounts yet.
-        others: &[],
+        repetitions: 3,
+        others: &["prosody", "ejabberd"],
     };
     pub(super) const SMOKE: Self = Self {
         profile: "dev",
@@ -36,36 +38,45 @@ impl Plan {
     };
 }
 
-/// Each server in turn, each time with nothing in it.
+/// The servers in turns, each time with nothing in them.
 pub(super) fn bench(plan: &Plan) -> Result {
     build_programs(plan.profile)?;
     let bench = Bench::new(plan.profile)?;
     let publish = ["--sessions", plan.subscribers, "--messages", plan.items];
     let contacts = ["--contacts", plan.contacts, "--times", plan.times];
+    let online = ["--online", "1"];
+    let online: Vec<&str> = contacts.iter().chain(&online).copied().collect();
     println!(
         "\nServer CPU in microseconds for each notification, {} subscribers:",
         plan.subscribers
     );
-    compare(&bench, plan, "publish", &publish)?;
+    compare(&bench, plan, "publish", &publish, plan.others)?;
     println!(
-        "\nServer CPU in milliseconds for one who comes online with {} contacts:",
+        "\nServer CPU in milliseconds for one who comes online with {} contacts that are online:",
         plan.contacts
     );
-    compare(&bench, plan, "contacts", &contacts)
+    compare(&bench, plan, "contacts", &online, plan.others)?;
+    println!("\nThe same with contacts that are away:");
+    let others = plan.others.iter().copied();
+    let others: Vec<&str> = others.filter(|name| *name != NOTHING_FROM_ABSENT).collect();
+    compare(&bench, plan, "contacts", &contacts, &others)
 }
 
-fn compare(bench: &Bench, plan: &Plan, what: &str, words: &[&str]) -> Result {
-    let names = ["waxwing"].into_iter().chain(plan.others.iter().copied());
-    for name in names {
-        let mut figures = Vec::new();
-        for _ in 0..plan.repetitions {
-            let server: Peer = match name {
+fn compare(bench: &Bench, plan: &Plan, what: &str, words: &[&str], others: &[&str]) -> Result {
+    let names = ["waxwing"].into_iter().chain(others.iter().copied());
+    let mut rows: Vec<(&str, Vec<f64>)> = names.map(|name| (name, Vec::new())).collect();
+    for _ in 0..plan.repetitions {
+        for (name, figures) in &mut rows {
+            let server: Peer = match *name {
                 "waxwing" => bench.server("plain")?,
                 other => bench.peer(other)?,
             };
             let line = output(&mut bench.load_of(&server, what, words))?;
+            println!("  {name:9} {}", line.trim());
             figures.push(figure(&line)?);
         }
+    }
+    for (name, figures) in rows {
         let figures = Figures::new(figures);
         println!(
             "  {name:9} median {:8.2}  min {:8.2}",

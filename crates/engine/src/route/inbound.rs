@@ -133,10 +133,8 @@ fn result(stanza: &Stanza, from: Option<&Jid>, to: Option<&Jid>, reply: &Reply) 
         .attr_opt("to", to.map(Jid::as_str))
         .attr_opt("from", from.map(Jid::as_str))
         .attr_opt("id", stanza.id().as_deref())
-        .attr("type", "result");
-    if let Reply::Payload(payload) = reply {
-        xml.raw(payload);
-    }
+        .attr("type", reply.type_name());
+    reply.write(&mut xml);
     xml.finish()
 }
 

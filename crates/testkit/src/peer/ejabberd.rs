@@ -59,6 +59,10 @@ modules:
     default: always
     assume_mam_usage: false
   mod_stream_mgmt: {{}}
+  mod_caps: {{}}
+  mod_pubsub:
+    plugins: [flat, pep]
+    ignore_pep_from_offline: false
   mod_register:
     ip_access: all
 "#

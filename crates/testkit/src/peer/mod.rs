@@ -1,7 +1,7 @@
 //! Other servers, from Debian's packages, that ours is compared with: one place for their settings,
 //! so that every comparison is with the same server.
 //!
-//! Message archive, stream management and offline messages are on, and what would slow a load down
+//! Message archive, stream management, offline messages and nodes of accounts are on, and what would slow a load down
 //! on purpose is off; everything else is as packaged.
 
 mod ejabberd;

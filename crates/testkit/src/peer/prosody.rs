@@ -69,7 +69,7 @@ VirtualHost "{DOMAIN}"
 pub(super) fn write_peer(folder: &Path, port: u16, storage: &str) -> io::Result<()> {
     let settings = Settings {
         port,
-        modules: &["register", "smacks"],
+        modules: &["register", "smacks", "pep"],
         lines: format!(
             r#"c2s_direct_tls_ports = {{ }}
 allow_registration = true

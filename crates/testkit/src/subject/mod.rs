@@ -18,6 +18,12 @@ use std::time::Duration;
 /// The domain that all subjects serve.
 pub const DOMAIN: &str = "localhost";
 
+/// How long to wait for what must come.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The same where it is expected that something does not.
+const PATIENCE_WITH_OTHERS: Duration = Duration::from_secs(3);
+
 /// Which subject.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -61,15 +67,15 @@ impl Kind {
         if !self.is_exact() && scenario.steps.iter().any(waits) {
             return Some("time does not pass by order here".into());
         }
-        if self == Self::Prosody {
-            if let Some(reason) = &scenario.prosody_differs {
-                return Some(format!("Prosody differs: {reason}"));
-            }
-            if !scenario.settings.is_empty() {
-                return Some("needs settings of ours".into());
-            }
+        if self == Self::Prosody && !scenario.settings.is_empty() {
+            return Some("needs settings of ours".into());
         }
         None
+    }
+    /// Why a scenario is expected to fail on this subject; `None` if it must pass.
+    pub fn differs(self, scenario: &Scenario) -> Option<&str> {
+        let reason = scenario.prosody_differs.as_deref();
+        reason.filter(|_| self == Self::Prosody)
     }
     /// Starts a fresh subject for one scenario.
     pub async fn start(self, scenario: &Scenario) -> Result<Subject, String> {
@@ -109,7 +115,10 @@ impl Subject {
     }
     /// How long to wait for what must come: fake time in memory, where it costs nothing.
     pub fn patience(&self) -> Duration {
-        Duration::from_secs(10)
+        match self {
+            Self::Memory(_) => PATIENCE,
+            Self::Network(network) => network.patience(),
+        }
     }
     /// A new connection: with TLS from the first byte, or plain, for STARTTLS.
     pub async fn connect(&self, plain: bool) -> Result<Connected, String> {

@@ -1,6 +1,6 @@
 //! A server in another process, on loopback.
 
-use super::DOMAIN;
+use super::{DOMAIN, PATIENCE};
 use crate::{
     client::{Connected, Wire},
     scenario::{Fate, Scenario},
@@ -53,6 +53,7 @@ pub struct Network {
     command: RefCell<Command>,
     /// Ends with this value.
     process: Mutex<Child>,
+    patience: Duration,
     /// Its files; removed with this value.
     folder: TempDir,
 }
@@ -135,10 +136,21 @@ impl Network {
             connector: TlsConnector::from(Arc::new(config)),
             command: RefCell::new(command),
             process: Mutex::new(process),
+            patience: PATIENCE,
             folder,
         };
         network.listens().await?;
         Ok(network)
+    }
+
+    /// The same with another patience.
+    pub(super) fn with_patience(self, patience: Duration) -> Self {
+        Self { patience, ..self }
+    }
+
+    /// How long to wait for what must come.
+    pub(super) fn patience(&self) -> Duration {
+        self.patience
     }
 
     /// Waits until the process takes connections.

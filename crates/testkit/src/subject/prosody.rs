@@ -1,7 +1,7 @@
 //! Prosody (Debian package `prosody`) as an oracle.
 
 use super::{
-    DOMAIN,
+    DOMAIN, PATIENCE_WITH_OTHERS,
     network::{self, Network, Ports},
     password, secret,
 };
@@ -19,7 +19,12 @@ pub(super) async fn start(scenario: &Scenario) -> Result<Network, String> {
     let ports = network::free_ports(scenario)?;
     write_files(folder.path(), ports, scenario).map_err(|e| e.to_string())?;
     let command = Command::from(prosody::command(folder.path()));
-    Network::start(command, folder, ports, certificate).await
+    let network = Network::start(command, folder, ports, certificate).await?;
+    Ok(if scenario.prosody_differs.is_some() {
+        network.with_patience(PATIENCE_WITH_OTHERS)
+    } else {
+        network
+    })
 }
 
 fn write_files(folder: &Path, ports: Ports, scenario: &Scenario) -> std::io::Result<()> {

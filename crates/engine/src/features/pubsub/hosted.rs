@@ -103,36 +103,40 @@ async fn arrive(arrival: Arrival<'_>) -> Result<Routed, StanzaError> {
     let Some(approval) = approval else {
         return not_for_us(&arrival.draft);
     };
+    let Some(approval) = approval? else {
+        return Ok(Routed::Done);
+    };
     let call = Call {
         engine: arrival.engine,
         owner: &arrival.to.to_bare(),
         from: &arrival.from,
     };
-    call.answer(&approval?).await?;
+    call.answer(&approval).await?;
     Ok(Routed::Done)
 }
 
-/// Reads an owner's answer to a subscription request (§ 8.6). None if a message is none.
-fn approval(message: Element<'_>) -> Option<Result<Request, Refusal>> {
+/// Reads an owner's answer to a subscription request (§ 8.6). None if a message is none; no request
+/// in it if the owner does not decide.
+fn approval(message: Element<'_>) -> Option<Result<Option<Request>, Refusal>> {
     let form = Form::find(message).ok().flatten()?;
     if form.form_type() != Some(ns::PUBSUB_AUTHORIZATION) {
         return None;
     }
     let read = || {
         if form.kind == FormKind::Cancel {
-            return Err(Refusal::BadRequest);
+            return Ok(None);
         }
         let value = |var| form.value(var).map_err(|_| Refusal::BadRequest);
         let node = value("pubsub#node")?.ok_or(Refusal::NodeIdRequired)?;
         let jid = value("pubsub#subscriber_jid")?.ok_or(Refusal::InvalidJid)?;
         let allow = form.boolean("pubsub#allow");
-        Ok(Request::Approve {
+        Ok(Some(Request::Approve {
             node: node.to_owned(),
             jid: Jid::parse(jid).map_err(|_| Refusal::InvalidJid)?,
             allow: allow
                 .map_err(|_| Refusal::BadRequest)?
                 .ok_or(Refusal::BadRequest)?,
-        })
+        }))
     };
     Some(read())
 }

@@ -58,6 +58,7 @@ fn request(action: &str) -> Request {
             newest: None,
             page: None,
             order: ItemsOrder::default(),
+            subscription: None,
         }),
         "publish" => Request::Publish(Publish {
             node,

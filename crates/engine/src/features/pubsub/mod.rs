@@ -63,8 +63,14 @@ use crate::{
 use errors::Refusal;
 use request::{Publish, Request};
 use service::Call;
-use waxwing_proto::{BareJid, ns, stanza::StanzaError};
+use waxwing_proto::{
+    BareJid, ns,
+    stanza::{Condition, StanzaError},
+};
 use waxwing_store::BoxFuture;
+
+/// Why some changes of several are refused, by those who may make them.
+const NOT_CHANGED: Condition = Condition::NotAcceptable;
 
 /// The feature.
 pub const FEATURE: Feature = Feature {
@@ -175,11 +181,30 @@ async fn answer(cx: &IqCx<'_>, request: Result<Request, Refusal>) -> Result<Repl
         let payload = list::answer(&call, &request).await?;
         return Ok(payload.map_or(Reply::Empty, Reply::Payload));
     }
-    let payload = call.answer(&request).await?;
+    let payload = match call.answer(&request).await {
+        Ok(payload) => payload,
+        Err(error) => return call.refused(&request, error).await,
+    };
     if let Some(node) = request.changes().filter(|_| !node::is_service(cx.to)) {
         changed(cx.engine, cx.to, node, &request).await;
     }
     Ok(payload.map_or(Reply::Empty, Reply::Payload))
+}
+
+impl Call<'_> {
+    /// An error, with what stays as it is where several things were to be changed.
+    async fn refused(&self, request: &Request, error: StanzaError) -> Result<Reply, StanzaError> {
+        let node = request.node().filter(|_| error.condition == NOT_CHANGED);
+        let known = match node {
+            Some(node) => self.known(node).await?,
+            None => None,
+        };
+        let unchanged = known.and_then(|known| reply::unchanged(request, &known, self.owner));
+        match unchanged {
+            Some(unchanged) => Ok(Reply::Refused(unchanged, error)),
+            None => Err(error),
+        }
+    }
 }
 
 impl Request {

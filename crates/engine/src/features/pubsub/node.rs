@@ -126,6 +126,8 @@ pub(super) enum Answer {
     Published(Option<String>),
     /// The subscription, and its id.
     Subscription(Jid, Subscribed, String),
+    /// The subscription and the options that it has now, which came with the request.
+    Configured(Jid, Subscribed, Terms),
     /// The options of a subscription.
     Terms(Jid, Terms),
     /// The options that a subscription has if nothing is said.
@@ -316,6 +318,9 @@ impl Given<'_> {
     fn items(&self, items: &Items) -> Result<Plan, Refusal> {
         let known = self.known.ok_or(Refusal::NotFound)?;
         known.gives_items(self.asker)?;
+        if let Some(id) = &items.subscription {
+            self.names_own(known, id)?;
+        }
         let since = known.config.since(self.now);
         let step = if items.ids.is_empty() {
             Step::Page(page(items, since))

@@ -93,8 +93,11 @@ impl Given<'_> {
         })
     }
 
-    /// § 8.8.2
-    pub(super) fn set_subscribers(&self, entries: &[(Jid, Subscribed)]) -> Result<Plan, Refusal> {
+    /// § 8.8.2. All of it or nothing.
+    pub(super) fn set_subscribers(
+        &self,
+        entries: &[(Jid, Option<Subscribed>)],
+    ) -> Result<Plan, Refusal> {
         let known = self.allowed(Action::Configure)?;
         let (mut subscribe, mut unsubscribe) = (Vec::new(), Vec::new());
         let mut notices = Vec::new();
@@ -105,19 +108,20 @@ impl Given<'_> {
                 Some(true) => Subscribed::Pending,
                 Some(false) => Subscribed::Yes,
             };
-            if before == *state {
+            let state = state.ok_or(Refusal::NotAcceptable)?;
+            if before == state {
                 continue;
             }
             match state {
                 Subscribed::No => unsubscribe.push(jid.clone()),
                 Subscribed::Pending | Subscribed::Yes => {
                     let terms = self.terms_of(known.subscription(jid));
-                    let pending = *state == Subscribed::Pending;
+                    let pending = state == Subscribed::Pending;
                     subscribe.push(new_subscription(jid, pending, &terms));
                 }
             }
-            notices.push(Notice::Subscription(jid.clone(), *state));
-            if *state == Subscribed::Yes && known.config.send_last != SendLast::Never {
+            notices.push(Notice::Subscription(jid.clone(), state));
+            if state == Subscribed::Yes && known.config.send_last != SendLast::Never {
                 notices.push(Notice::Last(jid.clone()));
             }
         }
@@ -145,7 +149,7 @@ impl Given<'_> {
         } else {
             Subscribed::No
         };
-        let entries = waits.then(|| (jid.clone(), state));
+        let entries = waits.then(|| (jid.clone(), Some(state)));
         let entries: Vec<_> = entries.into_iter().collect();
         self.set_subscribers(&entries)
     }

@@ -3,13 +3,13 @@
 use super::{
     config::NodeConfig,
     node::{Answer, Known},
-    request::Subscribed,
+    request::{Request, Subscribed},
     service::Done,
     terms::Terms,
 };
 use bytes::Bytes;
 use waxwing_proto::{
-    Jid,
+    BareJid, Jid,
     form::{FormKind, FormWriter},
     ns, rsm,
     xml::Writer,
@@ -38,12 +38,19 @@ pub(super) fn about(
         (Answer::Subscription(jid, state, id), _) => Some(pubsub(ns::PUBSUB, |xml| {
             subscription(xml, Some(node), jid, *state, id);
         })),
+        // § 6.3.7
+        (Answer::Configured(jid, state, terms), _) => Some(pubsub(ns::PUBSUB, |xml| {
+            subscription(xml, Some(node), jid, *state, &terms.id);
+            xml.start("options");
+            terms.write(xml, FormKind::Result);
+            xml.end();
+        })),
         (Answer::Terms(jid, terms), _) => Some(pubsub(ns::PUBSUB, |xml| {
             xml.start("options")
                 .attr("node", node)
                 .attr("jid", jid.as_str())
                 .attr_opt("subid", id(&terms.id));
-            terms.write(xml);
+            terms.write(xml, FormKind::Form);
             xml.end();
         })),
         (Answer::DefaultTerms, _) => Some(default_terms(Some(node))),
@@ -76,6 +83,36 @@ pub(super) fn about(
     }
 }
 
+/// What an owner wanted to change of several entities and cannot, as it is and stays (§ 8.8.2.4,
+/// § 8.9.2.4); `None` if the request was no such thing.
+pub(super) fn unchanged(request: &Request, known: &Known, owner: &BareJid) -> Option<Bytes> {
+    let node = known.node.key.name.as_str();
+    match request {
+        Request::SetSubscribers(_, entries) => Some(pubsub(ns::PUBSUB_OWNER, |xml| {
+            xml.start("subscriptions").attr("node", node);
+            for (jid, _) in entries {
+                let existing = known.subscription(jid);
+                let state = existing.map_or(Subscribed::No, |one| state(one.pending));
+                subscription(xml, None, jid, state, &known.terms(jid).id);
+            }
+            xml.end();
+        })),
+        Request::SetAffiliates(_, entries) => Some(pubsub(ns::PUBSUB_OWNER, |xml| {
+            xml.start("affiliations").attr("node", node);
+            for (jid, _) in entries {
+                let own = (jid == owner).then_some(Affiliation::Owner);
+                let affiliation = own.or(known.affiliation(jid));
+                xml.start("affiliation")
+                    .attr("jid", jid.as_str())
+                    .attr("affiliation", affiliation.map_or("none", name))
+                    .end();
+            }
+            xml.end();
+        })),
+        _ => None,
+    }
+}
+
 /// § 8.3.2
 pub(super) fn default(config: &NodeConfig) -> Bytes {
     pubsub(ns::PUBSUB_OWNER, |xml| {
@@ -89,7 +126,7 @@ pub(super) fn default(config: &NodeConfig) -> Bytes {
 pub(super) fn default_terms(node: Option<&str>) -> Bytes {
     pubsub(ns::PUBSUB, |xml| {
         xml.start("default").attr_opt("node", node);
-        Terms::default().write(xml);
+        Terms::default().write(xml, FormKind::Form);
         xml.end();
     })
 }

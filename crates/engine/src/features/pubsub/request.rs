@@ -92,8 +92,8 @@ pub(super) enum Request {
     Purge(String),
     /// § 8.8.1
     Subscribers(String),
-    /// § 8.8.2
-    SetSubscribers(String, Vec<(Jid, Subscribed)>),
+    /// § 8.8.2; `None` for a state that there is not.
+    SetSubscribers(String, Vec<(Jid, Option<Subscribed>)>),
     /// § 8.6: an owner's answer to a subscription request.
     Approve {
         /// To what.
@@ -144,6 +144,8 @@ pub(super) struct Items {
     pub(super) page: Option<rsm::Request>,
     /// In which order (XEP-0413).
     pub(super) order: ItemsOrder,
+    /// The id of the asker's subscription, if it is named.
+    pub(super) subscription: Option<String>,
 }
 
 /// What an owner makes of a subscription (§ 8.8.2).
@@ -355,6 +357,7 @@ fn items(pubsub: Element<'_>, request: Element<'_>) -> Result<Request, Refusal> 
         newest,
         page: rsm::Request::find(pubsub).map_err(|_| Refusal::BadRequest)?,
         order: order(pubsub)?,
+        subscription: subid(request)?,
     }))
 }
 
@@ -389,12 +392,12 @@ fn ids(request: Element<'_>) -> Result<Vec<String>, Refusal> {
     Ok(ids)
 }
 
-fn subscriber(entry: Element<'_>) -> Result<(Jid, Subscribed), Refusal> {
+fn subscriber(entry: Element<'_>) -> Result<(Jid, Option<Subscribed>), Refusal> {
     let state = match entry.attr("subscription").as_deref() {
-        Some("none") => Subscribed::No,
-        Some("pending") => Subscribed::Pending,
-        Some("subscribed" | "unconfigured") => Subscribed::Yes,
-        _ => return Err(Refusal::BadRequest),
+        Some("none") => Some(Subscribed::No),
+        Some("pending") => Some(Subscribed::Pending),
+        Some("subscribed" | "unconfigured") => Some(Subscribed::Yes),
+        _ => None,
     };
     Ok((address(entry)?, state))
 }

@@ -53,7 +53,10 @@ impl Given<'_> {
         Ok(Plan {
             step,
             notices,
-            answer: Answer::Subscription(jid.clone(), state, terms.id),
+            answer: match options {
+                Some(_) => Answer::Configured(jid.clone(), state, terms),
+                None => Answer::Subscription(jid.clone(), state, terms.id),
+            },
         })
     }
 
@@ -102,6 +105,17 @@ impl Given<'_> {
             notices: Vec::new(),
             answer: Answer::Empty,
         })
+    }
+
+    /// § 6.5.9.2: who has subscribed and names a subscription names its own.
+    pub(super) fn names_own(&self, known: &Known, id: &str) -> Result<(), Refusal> {
+        let own = |one: &&NodeSubscription| one.jid.bare_str() == self.from.bare_str();
+        let mut own = known.node.subscriptions.iter().filter(own).peekable();
+        if own.peek().is_none() || own.any(|one| is_meant(one, Some(id)).is_ok()) {
+            Ok(())
+        } else {
+            Err(Refusal::InvalidSubId)
+        }
     }
 
     /// § 6.4, for a node.

@@ -120,11 +120,11 @@ impl Terms {
     }
 
     /// Writes the form of § 6.3.2, or of § 6.4.
-    pub(super) fn write(&self, xml: &mut Writer) {
+    pub(super) fn write(&self, xml: &mut Writer, kind: FormKind) {
         let shows: Vec<(&str, &str)> = SHOWS.iter().map(|show| (*show, *show)).collect();
         let expire = self.expire.map(time::format_datetime);
         let expire: Vec<&str> = expire.iter().map(String::as_str).collect();
-        let mut form = FormWriter::start(xml, FormKind::Form, ns::PUBSUB_SUBSCRIBE_OPTIONS);
+        let mut form = FormWriter::start(xml, kind, ns::PUBSUB_SUBSCRIBE_OPTIONS);
         form.field(&NewField {
             var: "pubsub#deliver",
             kind: FieldKind::Boolean,

@@ -14,8 +14,9 @@ use tokio::task::JoinSet;
 const NODE: &str = "urn:x:news";
 /// What the verification string of XEP-0115 is for the capabilities that [`info`] tells.
 const VER: &str = "1lGo3oj4agUSGHqpb6xOxem45r8=";
-/// The longest that anything is waited for.
-const PATIENCE: Duration = Duration::from_mins(1);
+/// The longest that anything is waited for: all items, with a server that takes a millisecond for
+/// each notification.
+const PATIENCE: Duration = Duration::from_mins(5);
 
 /// One publisher, many subscribers that are online; microseconds of server CPU for each notification.
 pub(crate) async fn publish(options: &Options) -> Result<()> {
@@ -71,8 +72,9 @@ pub(crate) async fn publish(options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// One who has many contacts with an item each, and comes online again and again; milliseconds of
-/// server CPU each time.
+/// One who has many contacts with an item each, and comes online again and again, and goes;
+/// milliseconds of server CPU each time. With `--online 1` the contacts are online, too: each of them and the one who
+/// comes are told of the other.
 pub(crate) async fn contacts(options: &Options) -> Result<()> {
     let peer = options.peer()?;
     let contacts = options.number("contacts", 500)?;
@@ -81,8 +83,13 @@ pub(crate) async fn contacts(options: &Options) -> Result<()> {
     Client::register(&peer, "watcher").await?;
     let mut watcher = Client::ready(&peer, "watcher/setup", "", 1).await?;
     watcher.send(b"<presence/>").await?;
+    let online = options.number("online", 0)? != 0;
+    let mut present = JoinSet::new();
     for number in 0..contacts {
-        befriend(&peer, &mut watcher, number).await?;
+        let mut contact = befriend(&peer, &mut watcher, number).await?;
+        if online {
+            present.spawn(async move { while contact.take().await.is_ok() {} });
+        }
     }
     drop(watcher);
     // The first one teaches the server what the client can do.
@@ -94,14 +101,14 @@ pub(crate) async fn contacts(options: &Options) -> Result<()> {
         with += process::cpu(pid)?.saturating_sub(before);
     }
     println!(
-        "{:.2} milliseconds of server CPU for each time, {contacts} contacts, {times} times, login included",
+        "{:.2} milliseconds of server CPU for each time, {contacts} contacts, {times} times, login and end included",
         with.as_secs_f64() * 1e3 / f64::from(u32::try_from(times)?)
     );
     Ok(())
 }
 
 /// A contact of the watcher with an item, subscribed in both directions.
-async fn befriend(peer: &Peer, watcher: &mut Client, number: usize) -> Result<()> {
+async fn befriend(peer: &Peer, watcher: &mut Client, number: usize) -> Result<Client> {
     let name = format!("contact{number}");
     Client::register(peer, &name).await?;
     let mut contact = Client::ready(peer, &format!("{name}/load"), "", host(number)?).await?;
@@ -126,7 +133,7 @@ async fn befriend(peer: &Peer, watcher: &mut Client, number: usize) -> Result<()
     watcher.send(back.as_bytes()).await?;
     // Only who has asked for its contacts is told of the answer; presence comes to all.
     contact.until(&[b"watcher@localhost/setup"]).await?;
-    Ok(())
+    Ok(contact)
 }
 
 /// The watcher comes, is sent everything, and goes.
@@ -147,6 +154,10 @@ async fn come(peer: &Peer, contacts: usize) -> Result<()> {
             client.send(answers.as_bytes()).await?;
         }
     }
+    // Whole, so that the next one is not taken for the same.
+    client.send(b"</stream:stream>").await?;
+    let gone = async { while client.take().await.is_ok() {} };
+    tokio::time::timeout(PATIENCE, gone).await?;
     Ok(())
 }
 
