@@ -45,5 +45,5 @@ pub use federation::{
 pub use served::Served;
 pub use settings::{
     Archives, Clients, ComponentSettings, Contacts, Creators, DomainSettings, Federation, Limits,
-    PubSub, Push, ServiceSettings, Settings,
+    PubSub, Push, RoomTemplate, ServiceSettings, Settings,
 };

@@ -16,6 +16,8 @@ pub struct Settings {
     pub services: Vec<ServiceSettings>,
     /// The publish-subscribe service.
     pub pubsub: PubSub,
+    /// What a new room is as long as its owner does not say otherwise.
+    pub room_template: RoomTemplate,
     /// What app servers are told.
     pub push: Push,
     /// Named bounds.
@@ -89,6 +91,20 @@ pub struct PubSub {
     pub nodes_max: u32,
     /// Bytes of one service's nodes and items together.
     pub bytes_max: u64,
+}
+
+/// What new rooms are made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum RoomTemplate {
+    /// Open to those who know its address, and gone with the last of them.
+    #[default]
+    Open,
+    /// For members, who see who is who; hidden, and it stays. Ready for end-to-end encryption.
+    Group,
+    /// Public, and it stays; only moderators see who is who.
+    Channel,
+    /// The same, and newcomers only listen.
+    Announcements,
 }
 
 /// Who may make nodes at a publish-subscribe service.
@@ -335,6 +351,7 @@ impl Settings {
             components: Vec::new(),
             services: ServiceSettings::usual(name),
             pubsub: PubSub::default(),
+            room_template: RoomTemplate::default(),
             push: Push::default(),
             federation: Federation::default(),
             archive: Archives::default(),

@@ -71,6 +71,7 @@ fn config(folder: &Path, ports: Ports, scenario: &Scenario) -> Result<String, St
             "archive.search" => writeln!(archive, "search = {value}"),
             "pubsub_service_nodes_max" => writeln!(services, "pubsub_nodes_max = {value}"),
             "pubsub_creators" => writeln!(services, "pubsub_creators = \"{value}\""),
+            "room_template" => writeln!(services, "rooms_template = \"{value}\""),
             "contact.abuse" => writeln!(contact, "contact_abuse = [\"{value}\"]"),
             _ if value.bytes().all(|b| b.is_ascii_digit()) => writeln!(limits, "{name} = {value}"),
             _ => return Err(format!("settings: {name}={value} is not known")),

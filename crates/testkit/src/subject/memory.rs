@@ -30,8 +30,8 @@ use tokio::{
     time::Instant,
 };
 use waxwing_engine::{
-    ComponentConnection, ComponentSettings, Connection, Creators, Engine, Env, Push, Served,
-    Settings, Status, env,
+    ComponentConnection, ComponentSettings, Connection, Creators, Engine, Env, Push, RoomTemplate,
+    Served, Settings, Status, env,
 };
 use waxwing_proto::{
     BareJid,
@@ -292,6 +292,15 @@ fn apply(settings: &mut Settings, name: &str, value: &str) -> Option<()> {
                 "accounts" => Creators::Accounts,
                 "anyone" => Creators::Anyone,
                 "nobody" => Creators::Nobody,
+                _ => return None,
+            }
+        }
+        "room_template" => {
+            settings.room_template = match value {
+                "open" => RoomTemplate::Open,
+                "group" => RoomTemplate::Group,
+                "channel" => RoomTemplate::Channel,
+                "announcements" => RoomTemplate::Announcements,
                 _ => return None,
             }
         }

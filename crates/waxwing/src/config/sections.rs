@@ -3,7 +3,7 @@
 use super::section::section;
 use super::values::{
     AtLeastOne, ContactUri, CreatorsName, Domain, Label, LogFormat, LogLevel, MechanismName,
-    PolicyName, SecretText, WebUrl,
+    PolicyName, SecretText, TemplateName, WebUrl,
 };
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -226,7 +226,13 @@ section! {
         pubsub: Label = Label::usual(Service::PubSub);
         /// Rooms (XEP-0045): groups and channels. `groups` makes it `groups.example.org`.
         rooms: Label = Label::usual(Service::Rooms);
-        /// Who may make nodes there: `accounts` (of this server), `anyone` or `nobody`. One entity may own
+        /// What a new room is as long as its owner does not say otherwise: `open` (to those who know its
+        /// address, and gone with the last of them), `group` (for members who see who is who; hidden, and it
+        /// stays), `channel` (public, and it stays) or `announcements` (a channel in which newcomers only
+        /// listen). A client that says that it makes a group or a channel gets one whatever is set here
+        /// (docs/operating/rooms.md).
+        rooms_template: TemplateName = TemplateName::Open;
+        /// Who may make nodes at the publish-subscribe service: `accounts` (of this server), `anyone` or `nobody`. One entity may own
         /// as many as `limits.pubsub_nodes_max`.
         pubsub_creators: CreatorsName = CreatorsName::Accounts;
         /// Nodes of one publish-subscribe service altogether.

@@ -1,11 +1,11 @@
 //! The configuration as the engine wants it.
 
-use super::values::{CreatorsName, Label, MechanismName, SecretText};
+use super::values::{CreatorsName, Label, MechanismName, SecretText, TemplateName};
 use super::{Component, Config, ContactUri, Domain, Services};
 use std::time::Duration;
 use waxwing_engine::{
     Clients, ComponentSettings, Contacts, Creators, DomainSettings, Federation, Limits, PubSub,
-    Service, ServiceSettings, Settings,
+    RoomTemplate, Service, ServiceSettings, Settings,
 };
 use waxwing_proto::sasl::Mechanism;
 use waxwing_proto::stream::{component::Secret, s2s::Policies};
@@ -28,6 +28,12 @@ impl Config {
                 .map(|domain| self.domain(domain))
                 .collect(),
             services: self.hosted(),
+            room_template: match self.services.rooms_template {
+                TemplateName::Open => RoomTemplate::Open,
+                TemplateName::Group => RoomTemplate::Group,
+                TemplateName::Channel => RoomTemplate::Channel,
+                TemplateName::Announcements => RoomTemplate::Announcements,
+            },
             pubsub: self.engine_pubsub(),
             push: waxwing_engine::Push {
                 count: self.push.tell_count,

@@ -123,6 +123,20 @@ pub(crate) enum CreatorsName {
     Nobody,
 }
 
+/// What a new room is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum TemplateName {
+    /// Open, and gone with the last occupant.
+    Open,
+    /// For members.
+    Group,
+    /// Public.
+    Channel,
+    /// Public, and newcomers only listen.
+    Announcements,
+}
+
 /// What another server must show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]

@@ -77,6 +77,7 @@ async fn presence_arrives(arrival: Arrival<'_>) -> Result<Routed, StanzaError> {
         // § 10.1.1: rooms are for the accounts of this server to make.
         may_create: arrival.sender.is_some(),
         secret: engine.env().secret(),
+        template: engine.settings().room_template,
     };
     match room.apply(event) {
         Err(refusal) if joins => {
@@ -333,6 +334,7 @@ fn presence(engine: &Engine, from: &Jid, to: &Jid, stanza: &Sealed) {
             now: engine.env().now(),
             may_create: false,
             secret: [0; SECRET_BYTES],
+            template: engine.settings().room_template,
         });
     }
 }

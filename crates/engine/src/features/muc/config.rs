@@ -355,6 +355,17 @@ impl RoomConfig {
         Ok(())
     }
 
+    /// Takes the options in which one set differs from another.
+    pub(super) fn take_changes(&mut self, before: &Self, after: &Self) {
+        for field in FIELDS {
+            let value = (field.read)(after);
+            if value != (field.read)(before) {
+                // What one set has, another can have.
+                let _ = (field.write)(self, &value);
+            }
+        }
+    }
+
     /// Writes the options into a form that is open.
     pub(super) fn write(&self, form: &mut FormWriter<'_>) {
         for field in FIELDS {

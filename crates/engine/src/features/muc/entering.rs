@@ -1,6 +1,7 @@
 //! Coming in, being there, going (XEP-0045 § 7.2, § 7.6, § 7.7, § 7.14).
 
 use super::{
+    config::RoomConfig,
     errors::Refusal,
     nick::Nick,
     rights::{Affiliation, Role},
@@ -9,6 +10,7 @@ use super::{
     tell::{News, status},
     versions::Asked,
 };
+use crate::settings::RoomTemplate;
 use std::sync::Arc;
 use waxwing_proto::{
     BareJid, Jid, ns,
@@ -17,18 +19,21 @@ use waxwing_proto::{
 };
 use waxwing_store::Micros;
 
+/// What a new room is made with: the secret of its ids, and the template of its options.
+type New = ([u8; SECRET_BYTES], RoomTemplate);
+
 /// Sessions of one occupant.
 const SESSIONS_PER_NICK_MAX: usize = 20;
 /// Occupants beyond the room's own bound, for those who look after it (§ 7.2.9).
 const OCCUPANTS_EXTRA: usize = 20;
 
 impl Room {
-    /// Takes presence. `makes`: the sender may make a room, with this secret.
+    /// Takes presence. `makes`: the sender may make a room, of this.
     pub(super) fn presence(
         &mut self,
         draft: Draft,
         now: Micros,
-        makes: Option<[u8; SECRET_BYTES]>,
+        makes: Option<New>,
         effects: &mut Vec<Effect>,
     ) -> Result<(), Refusal> {
         let (Some(from), Some(to)) = (draft.from().cloned(), draft.to().cloned()) else {
@@ -65,7 +70,7 @@ impl Room {
         wish: &str,
         draft: Draft,
         now: Micros,
-        makes: Option<[u8; SECRET_BYTES]>,
+        makes: Option<New>,
         effects: &mut Vec<Effect>,
     ) -> Result<(), Refusal> {
         let account = from.to_bare();
@@ -79,8 +84,8 @@ impl Room {
         self.may_enter(&account, x)?;
         let nick = Nick::new(wish).ok_or(Refusal::BadNick)?;
         self.is_free(&nick, &account)?;
-        if let Some(secret) = makes.filter(|_| created) {
-            self.make(&account, secret);
+        if let Some(new) = makes.filter(|_| created) {
+            self.make(&account, new);
         }
         if self
             .sessions
@@ -102,11 +107,7 @@ impl Room {
     }
 
     /// Whether there may be a room here.
-    fn may_be_made(
-        &self,
-        account: &BareJid,
-        makes: Option<[u8; SECRET_BYTES]>,
-    ) -> Result<(), Refusal> {
+    fn may_be_made(&self, account: &BareJid, makes: Option<New>) -> Result<(), Refusal> {
         match &self.phase {
             Phase::Destroyed(by) if by != account => return Err(Refusal::Destroyed),
             _ => {}
@@ -115,10 +116,11 @@ impl Room {
         makes.map(drop).ok_or(Refusal::NotAllowed)
     }
 
-    fn make(&mut self, account: &BareJid, secret: [u8; SECRET_BYTES]) {
+    fn make(&mut self, account: &BareJid, (secret, template): New) {
         *self = Self::absent(self.jid.clone());
         self.phase = Phase::Locked;
         self.secret = secret;
+        self.config = RoomConfig::of(template);
         let owner = Person {
             affiliation: Affiliation::Owner,
             nick: None,

@@ -38,6 +38,7 @@ mod room;
 mod speech;
 mod table;
 mod tell;
+mod templates;
 #[cfg(test)]
 mod tests;
 mod vcard;

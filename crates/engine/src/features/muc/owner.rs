@@ -7,6 +7,7 @@ use super::{
     rights::{Action, Affiliation, Role},
     room::{Effect, Phase, Room},
     tell::Cause,
+    templates,
 };
 use bytes::Bytes;
 use std::sync::Arc;
@@ -53,6 +54,9 @@ impl Room {
         let mut xml = Writer::new(ns::CLIENT);
         xml.start_ns("query", ns::MUC_OWNER);
         let mut form = FormWriter::start(&mut xml, FormKind::Form, FORM_TYPE);
+        if self.phase == Phase::Locked {
+            templates::offer(&mut form);
+        }
         self.config.write(&mut form);
         for (var, label, affiliation) in [
             (ADMINS, "Admins", Affiliation::Admin),
@@ -106,8 +110,13 @@ impl Room {
         if wrong {
             return Err(Refusal::BadRequest);
         }
-        let mut config = self.config.clone();
-        config.apply(form).map_err(|_| Refusal::NotAcceptable)?;
+        let config = if opens {
+            self.config.first(form)
+        } else {
+            let mut config = self.config.clone();
+            config.apply(form).map(|()| config)
+        };
+        let config = config.map_err(|_| Refusal::NotAcceptable)?;
         let mut people: Vec<PersonChange> = Vec::new();
         for (var, affiliation) in [(OWNERS, Affiliation::Owner), (ADMINS, Affiliation::Admin)] {
             if let Some(values) = form.values(var) {

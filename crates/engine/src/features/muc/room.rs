@@ -15,6 +15,7 @@ use super::{
     tell::status,
     versions::Versions,
 };
+use crate::settings::RoomTemplate;
 use hashbrown::HashMap;
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -99,12 +100,13 @@ pub(super) struct Session {
 #[derive(Debug)]
 pub(crate) enum Event {
     /// Presence has come, with sender and recipient. `may_create`: the sender may make rooms.
-    /// `secret`: for a room that is made.
+    /// `secret` and `template`: for a room that is made.
     Presence {
         draft: Draft,
         now: Micros,
         may_create: bool,
         secret: [u8; SECRET_BYTES],
+        template: RoomTemplate,
     },
     /// A session has vanished without a word.
     Gone(Jid),
@@ -177,8 +179,9 @@ impl Room {
                 now,
                 may_create,
                 secret,
+                template,
             } => {
-                let makes = may_create.then_some(secret);
+                let makes = may_create.then_some((secret, template));
                 self.presence(draft, now, makes, &mut effects)
             }
             Event::Gone(jid) => {

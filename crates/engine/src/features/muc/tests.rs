@@ -12,7 +12,7 @@ use super::{
     room::{Effect, Event, Room},
     speech::{Heard, Said},
 };
-use crate::features::fixtures::draft;
+use crate::{features::fixtures::draft, settings::RoomTemplate};
 use bytes::Bytes;
 use std::sync::Arc;
 use waxwing_proto::{
@@ -70,6 +70,7 @@ impl Stage {
             now: self.now,
             may_create: true,
             secret: [7; 32],
+            template: RoomTemplate::default(),
         })
     }
 
