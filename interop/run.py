@@ -24,13 +24,15 @@ import pubsub
 import push
 import resumption
 import rooms
+import rooms_aioxmpp
+import rooms_encrypted
 import services
 import xmppjs
 from servers import start
 
 MODULES = [
-    login, messaging, archive, resumption, services, rooms, pep, pubsub, encryption, component, push, account,
-    profanity, xmppjs,
+    login, messaging, archive, resumption, services, rooms, rooms_aioxmpp, rooms_encrypted, pep, pubsub,
+    encryption, component, push, account, profanity, xmppjs,
 ]
 
 
