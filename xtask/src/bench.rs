@@ -7,6 +7,7 @@
 mod archive;
 mod durable;
 mod pubsub;
+mod rooms;
 mod server;
 
 use crate::process::{Fault, Result, at, build_programs, output, program, target};
@@ -48,18 +49,21 @@ impl Plan {
     };
 }
 
-/// `cargo xtask bench [--smoke]`, `cargo xtask bench --durable …` and `cargo xtask bench --archive`.
+/// `cargo xtask bench [--smoke]`, `cargo xtask bench --durable …`, `--rooms …`, `--archive` and
+/// `--pubsub`.
 pub(crate) fn command(arguments: &[String]) -> Result {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words.as_slice() {
         [] => bench(&Plan::FULL),
         ["--smoke"] => bench(&Plan::SMOKE),
         ["--durable", rest @ ..] => durable::bench(&durable::Plan::parse(rest)?),
+        ["--rooms", rest @ ..] => rooms::bench(&rooms::Plan::parse(rest)?),
         ["--pubsub"] => pubsub::bench(&pubsub::Plan::FULL),
         ["--archive"] => archive::bench(&archive::Plan::FULL),
         _ => Err(Fault::new(format!(
-            "bench [--smoke] | {} | bench --archive | bench --pubsub",
-            durable::USAGE
+            "bench [--smoke] | {} | {} | bench --archive | bench --pubsub",
+            durable::USAGE,
+            rooms::USAGE
         ))),
     }
 }
@@ -89,6 +93,7 @@ pub(crate) fn bench(plan: &Plan) -> Result {
         durable::bench(&durable::Plan::smoke())?;
         archive::bench(&archive::Plan::SMOKE)?;
         pubsub::bench(&pubsub::Plan::SMOKE)?;
+        rooms::bench(&rooms::Plan::smoke())?;
     }
     if plan.profile == "dev" {
         println!("\nA debug build and a tiny load: these figures only show that it runs.");

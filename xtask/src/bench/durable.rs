@@ -137,7 +137,7 @@ impl<'a> Row<'a> {
 }
 
 /// What a line of the load generator says of this name.
-fn value(line: &str, name: &str) -> Result<f64> {
+pub(super) fn value(line: &str, name: &str) -> Result<f64> {
     let words = line.split_whitespace();
     let mut pairs = words.filter_map(|word| word.split_once('='));
     pairs
@@ -147,7 +147,7 @@ fn value(line: &str, name: &str) -> Result<f64> {
 }
 
 /// Of the last minute, which tells whether the machine was quiet.
-fn load_average() -> Result<String> {
+pub(super) fn load_average() -> Result<String> {
     let path = Path::new("/proc/loadavg");
     let text = at(path, fs::read_to_string(path))?;
     Ok(text.split(' ').next().unwrap_or_default().to_owned())

@@ -58,6 +58,12 @@ modules:
   mod_mam:
     default: always
     assume_mam_usage: false
+  mod_muc:
+    max_users: 5000
+    max_user_conferences: 1000
+    default_room_options:
+      mam: true
+      max_users: 5000
   mod_stream_mgmt: {{}}
   mod_caps: {{}}
   mod_pubsub:

@@ -1,8 +1,8 @@
 //! Other servers, from Debian's packages, that ours is compared with: one place for their settings,
 //! so that every comparison is with the same server.
 //!
-//! Message archive, stream management, offline messages and nodes of accounts are on, and what would slow a load down
-//! on purpose is off; everything else is as packaged.
+//! Message archives, also those of rooms, stream management, offline messages and nodes of accounts are on,
+//! and what would slow a load down on purpose is off; everything else is as packaged.
 
 mod ejabberd;
 pub(crate) mod prosody;

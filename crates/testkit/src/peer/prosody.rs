@@ -80,7 +80,10 @@ default_storage = "{storage}"
 storage = {{ accounts = "internal" }}
 sql = {{ driver = "SQLite3", database = "prosody.sqlite" }}"#
         ),
-        components: String::new(),
+        components: format!(
+            "Component \"conference.{DOMAIN}\" \"muc\"\nmodules_enabled = {{ \"muc_mam\" }}\n\
+             muc_log_by_default = true"
+        ),
     };
     write(folder, &settings)
 }

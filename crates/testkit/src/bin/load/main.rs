@@ -18,6 +18,7 @@ mod peer;
 mod process;
 mod pubsub;
 mod relay;
+mod rooms;
 mod secure;
 
 use std::{collections::HashMap, error::Error, net::SocketAddr};
@@ -37,13 +38,16 @@ load publish OPTIONS                  one item after the other for many subscrib
                                      of server CPU for each notification
 load contacts OPTIONS                 comes online with many contacts that have an item each; prints
                                      milliseconds of server CPU each time
+load rooms OPTIONS                    entrances into rooms, and messages to all in them; prints names and
+                                     values
 load hibernate OPTIONS               sessions whose clients are away; prints KiB of memory each
 load idle OPTIONS                    idle sessions; prints KiB of server memory each
 
 options: --kind xmpp|relay --transport plain|tls --address A --pid P --folder F
          --pairs 50 --window 10 --messages 500000
          --seconds 8 --account receiver0 --readers 1 --peer prosody
-         --sessions 5000 --accounts 1000 --contacts 500 --times 20";
+         --sessions 5000 --accounts 1000 --contacts 500 --times 20
+         --service groups.localhost --rooms 1 --occupants 500";
 
 fn main() -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -66,6 +70,7 @@ async fn run() -> Result<()> {
         "pages" => pages::run(&options).await,
         "publish" => pubsub::publish(&options).await,
         "contacts" => pubsub::contacts(&options).await,
+        "rooms" => rooms::run(&options).await,
         "hibernate" => hibernate::run(&options).await,
         "idle" => idle::run(&options).await,
         _ => Err(HELP.into()),
