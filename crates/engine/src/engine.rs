@@ -52,6 +52,7 @@ struct Inner {
     /// Key of the salts told for accounts that do not exist.
     decoy_secret: [u8; 32],
     client_secret: clients::Secret,
+    upload_secret: [u8; 32],
     started: waxwing_store::Micros,
 }
 
@@ -65,6 +66,7 @@ impl Engine {
         let decoy_secret = store.secret("decoy-salt", env.secret()).await?;
         let id_secret = store.secret(stanza_id::SECRET, env.secret()).await?;
         let client_secret = store.secret("clients", env.secret()).await?;
+        let upload_secret = store.secret("uploads", env.secret()).await?;
         let dialback_secret = store.secret("dialback", env.secret()).await?;
         let streams = Arc::new(stream_settings(&settings));
         let component_streams = Arc::new(component_settings(&settings));
@@ -94,6 +96,7 @@ impl Engine {
             settings,
             decoy_secret,
             client_secret: clients::Secret::new(client_secret),
+            upload_secret,
         })))
     }
 
@@ -196,6 +199,9 @@ impl Engine {
     }
     pub(crate) fn decoy_secret(&self) -> &[u8; 32] {
         &self.0.decoy_secret
+    }
+    pub(crate) fn upload_secret(&self) -> &[u8; 32] {
+        &self.0.upload_secret
     }
     pub(crate) fn client_secret(&self) -> &clients::Secret {
         &self.0.client_secret

@@ -102,17 +102,20 @@ pub enum Service {
     PubSub,
     /// Rooms (XEP-0045).
     Rooms,
+    /// Uploads (XEP-0363).
+    Uploads,
 }
 
 impl Service {
     /// Every service.
-    pub const ALL: [Self; 2] = [Self::PubSub, Self::Rooms];
+    pub const ALL: [Self; 3] = [Self::PubSub, Self::Rooms, Self::Uploads];
 
     /// The usual first label of its domain, and its name in settings.
     pub fn label(self) -> &'static str {
         match self {
             Self::PubSub => "pubsub",
             Self::Rooms => "groups",
+            Self::Uploads => "upload",
         }
     }
 }

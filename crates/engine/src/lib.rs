@@ -39,11 +39,12 @@ pub use connection::{Connection, Event, Status};
 pub use engine::Engine;
 pub use env::Env;
 pub use feature::Service;
+pub use features::upload;
 pub use federation::{
     Dial, DialFailure, IncomingConnection, IncomingEvent, OutgoingConnection, OutgoingEvent,
 };
 pub use served::Served;
 pub use settings::{
     Archives, Clients, ComponentSettings, Contacts, Creators, DomainSettings, Federation, Limits,
-    PubSub, Push, RoomTemplate, ServiceSettings, Settings,
+    PubSub, Push, RoomTemplate, ServiceSettings, Settings, Uploads,
 };

@@ -138,6 +138,22 @@ metrics! {
     /// Notifications of nodes handed to sessions and other domains, also of what was published
     /// earlier.
     pubsub_notifications: Counter,
+    /// Slots for uploads given to people (XEP-0363).
+    upload_slots: Counter,
+    /// Requests for such slots that were refused.
+    upload_slots_refused: Counter,
+    /// Files uploaded.
+    uploads: Counter,
+    /// Bytes of those files.
+    upload_bytes: Counter,
+    /// Uploads that were refused or broken off.
+    uploads_failed: Counter,
+    /// Uploads removed because their time had come.
+    uploads_expired: Counter,
+    /// Requests for uploaded files that were answered with a file or a part of one.
+    downloads: Counter,
+    /// Bytes of those answers.
+    download_bytes: Counter,
     /// Occupants of rooms now (XEP-0045).
     room_occupants: Gauge,
     /// Messages reflected to all in a room.

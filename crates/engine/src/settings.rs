@@ -18,6 +18,8 @@ pub struct Settings {
     pub pubsub: PubSub,
     /// What a new room is as long as its owner does not say otherwise.
     pub room_template: RoomTemplate,
+    /// What people can upload.
+    pub uploads: Uploads,
     /// What app servers are told.
     pub push: Push,
     /// Named bounds.
@@ -48,6 +50,8 @@ pub struct DomainSettings {
     pub mechanisms: Vec<Mechanism>,
     /// Contact addresses told to anyone (XEP-0157).
     pub contacts: Contacts,
+    /// Where people reach what was uploaded (XEP-0363): a host, and a port if it is not 443.
+    pub uploads: String,
 }
 
 /// What app servers are told beside that there is something (XEP-0357 § 7). They belong to the
@@ -105,6 +109,35 @@ pub enum RoomTemplate {
     Channel,
     /// The same, and newcomers only listen.
     Announcements,
+}
+
+/// What people can upload by HTTP (XEP-0363).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Uploads {
+    /// Bytes of one file.
+    pub file_bytes_max: u64,
+    /// Bytes of all files of one account.
+    pub account_bytes_max: u64,
+    /// Files of one account.
+    pub account_files_max: u32,
+    /// How long after it was granted an upload may begin.
+    pub slot_lifetime: Duration,
+    /// Days that files for messages stay; `None` for ever.
+    pub keep_days: Option<u32>,
+}
+
+impl Default for Uploads {
+    fn default() -> Self {
+        Self {
+            // Clients encrypt files with 16 bytes more.
+            file_bytes_max: (100 << 20) + 16,
+            account_bytes_max: 10 << 30,
+            account_files_max: 100_000,
+            // XEP-0363 § 8.
+            slot_lifetime: Duration::from_secs(300),
+            keep_days: None,
+        }
+    }
 }
 
 /// Who may make nodes at a publish-subscribe service.
@@ -347,11 +380,13 @@ impl Settings {
                 registration: false,
                 mechanisms: Mechanism::ALL.to_vec(),
                 contacts: Contacts::default(),
+                uploads: name.to_owned(),
             }],
             components: Vec::new(),
             services: ServiceSettings::usual(name),
             pubsub: PubSub::default(),
             room_template: RoomTemplate::default(),
+            uploads: Uploads::default(),
             push: Push::default(),
             federation: Federation::default(),
             archive: Archives::default(),

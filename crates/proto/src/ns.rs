@@ -108,6 +108,10 @@ pub const MODERATION: &str = "urn:xmpp:message-moderate:1";
 pub const MODERATION_OLD: &str = "urn:xmpp:message-moderate:0";
 /// What is said of another message (XEP-0422, 0.1.1).
 pub const FASTENING: &str = "urn:xmpp:fasten:0";
+/// Uploads by HTTP (XEP-0363).
+pub const UPLOAD: &str = "urn:xmpp:http:upload:0";
+/// What a file is uploaded for (XEP-0363 § 5).
+pub const UPLOAD_PURPOSE: &str = "urn:xmpp:http:upload:purpose:0";
 /// Publish-subscribe (XEP-0060).
 pub const PUBSUB: &str = "http://jabber.org/protocol/pubsub";
 /// Publish-subscribe, what owners of nodes do (XEP-0060 § 8).

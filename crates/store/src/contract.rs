@@ -17,6 +17,7 @@ mod roster;
 mod sessions;
 mod state;
 mod text;
+mod uploads;
 
 pub(crate) use {
     access::*,
@@ -33,6 +34,7 @@ pub(crate) use {
     sessions::*,
     state::*,
     text::*,
+    uploads::*,
 };
 
 use crate::{
@@ -80,6 +82,10 @@ macro_rules! contract_tests {
             a_destroyed_room_leaves_its_name,
             rooms_are_listed,
             versions_of_people_are_kept,
+            uploads_are_found_by_their_slots,
+            uploads_have_bounds,
+            uploads_end,
+            what_nobody_has_uploaded_is_a_stray,
             block_lists_are_sets_with_a_bound,
             documents_have_a_bound_together,
             a_message_is_in_both_archives_under_one_id,

@@ -20,6 +20,7 @@ mod roster;
 mod sql;
 mod sqlite;
 pub mod sync;
+mod uploads;
 
 pub use access::{Client, ClientSeen, Push, Pushes, Token, TokenUse, Tokens};
 pub use archive::{
@@ -49,6 +50,7 @@ pub use roster::{
     RosterItem, Subscription,
 };
 pub use sqlite::{READS_WAITING_MAX, SqliteStore, WRITES_WAITING_BYTES_MAX, WRITES_WAITING_MAX};
+pub use uploads::{ContentHash, Lifetime, Upload, UploadQuota, UploadUse, Uploads};
 
 use bytes::Bytes;
 use std::{future::Future, pin::Pin, sync::Arc};
@@ -149,6 +151,10 @@ pub mod quota {
     pub const NODE_SUBSCRIPTIONS: &str = "pubsub_subscriptions_max";
     /// Items of one node that lets none go.
     pub const NODE_ITEMS: &str = "pubsub_items_max";
+    /// Uploads of an account.
+    pub const UPLOAD_FILES: &str = "upload_files_max";
+    /// Bytes of an account's uploads.
+    pub const UPLOAD_BYTES: &str = "upload_bytes_max";
 }
 
 /// Everything a back end does; used as `Arc<dyn Store>`.
@@ -172,6 +178,7 @@ pub trait Store:
     + PubSub
     + Rooms
     + Outgoing
+    + Uploads
     + Send
     + Sync
     + 'static
@@ -190,8 +197,8 @@ impl<T> Store for T where
         + Pushes
         + PubSub
         + Rooms
-        + Rooms
         + Outgoing
+        + Uploads
         + Send
         + Sync
         + 'static

@@ -12,6 +12,7 @@ mod pubsub;
 mod rooms;
 mod sessions;
 mod state;
+mod uploads;
 
 use crate::sync::Mutex;
 use crate::{

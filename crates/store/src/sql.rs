@@ -27,6 +27,7 @@ mod store;
 mod store_archive;
 mod store_pubsub;
 mod text;
+mod uploads;
 
 pub(crate) use ids::Ids;
 pub(crate) use known::Known;
@@ -38,6 +39,7 @@ pub(crate) use {
     archive::QUERIES as ARCHIVE_QUERIES, offline::QUERIES as OFFLINE_QUERIES,
     outgoing::QUERIES as OUTGOING_QUERIES, pubsub_archive::QUERIES as ITEM_ARCHIVE_QUERIES,
     resends::QUERIES as RESEND_QUERIES, rooms::QUERIES as ROOM_QUERIES,
+    uploads::QUERIES as UPLOAD_QUERIES,
 };
 
 use crate::{Result, StoreError};

@@ -31,6 +31,7 @@ pub mod search;
 pub mod session;
 pub mod stanza_id;
 pub mod time;
+pub mod upload;
 pub mod vcard;
 pub mod version;
 
@@ -68,6 +69,7 @@ pub const FEATURES: &[Feature] = &[
     pubsub::FEATURE,
     mds::FEATURE,
     muc::FEATURE,
+    upload::FEATURE,
     register::FEATURE,
     cam::FEATURE,
     mam::FEATURE,

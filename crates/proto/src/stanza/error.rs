@@ -131,6 +131,8 @@ pub struct StanzaError {
     pub app: Option<(&'static str, &'static str)>,
     /// An attribute of that condition: name and value.
     pub app_attr: Option<(&'static str, &'static str)>,
+    /// A child of that condition: its name, and the number in it.
+    pub app_child: Option<(&'static str, u64)>,
     /// The number of the error (XEP-0086), for clients that know nothing else.
     pub code: Option<&'static str>,
 }
@@ -144,6 +146,7 @@ impl StanzaError {
             text: None,
             app: None,
             app_attr: None,
+            app_child: None,
             code: None,
         }
     }
@@ -175,6 +178,12 @@ impl StanzaError {
     #[must_use]
     pub fn app_attr(mut self, name: &'static str, value: &'static str) -> Self {
         self.app_attr = Some((name, value));
+        self
+    }
+    /// Adds a child with a number to the application-specific condition.
+    #[must_use]
+    pub fn app_child(mut self, name: &'static str, number: u64) -> Self {
+        self.app_child = Some((name, number));
         self
     }
     /// Adds the number that the error had before RFC 3920 (XEP-0086).
@@ -213,6 +222,9 @@ impl StanzaError {
             writer.start_ns(name, ns);
             if let Some((name, value)) = self.app_attr {
                 writer.attr(name, value);
+            }
+            if let Some((name, number)) = self.app_child {
+                writer.leaf(name, &number.to_string());
             }
             writer.end();
         }

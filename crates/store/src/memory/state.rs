@@ -2,7 +2,7 @@
 
 use super::{
     access::AccessState, archive::ArchiveState, pubsub::Nodes, rooms::Destroyed,
-    sessions::SessionState,
+    sessions::SessionState, uploads::UploadState,
 };
 use crate::{
     Account, Credentials, Micros, OfflineMessage, Outcome, ROSTER_REMOVALS_MAX,
@@ -24,6 +24,7 @@ pub(super) struct State {
     pub(super) pubsub: BTreeMap<BareJid, Nodes>,
     pub(super) outgoing: BTreeMap<crate::Route, super::outgoing::Queue>,
     pub(super) rooms_destroyed: BTreeMap<BareJid, Destroyed>,
+    pub(super) uploads: UploadState,
     secrets: BTreeMap<&'static str, [u8; 32]>,
     pub(super) id_last: u64,
 }
@@ -118,6 +119,7 @@ impl State {
 
     pub(super) fn account_delete(&mut self, account: &BareJid) -> bool {
         self.pubsub.remove(account);
+        self.uploads.remove_account(account);
         self.accounts.remove(account).is_some()
     }
 

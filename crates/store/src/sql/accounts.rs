@@ -1,6 +1,6 @@
 //! Accounts, verifiers, last activity, secrets of the installation.
 
-use super::{Executor, Param, access, address, bound, damaged, message};
+use super::{Executor, Param, access, address, bound, damaged, message, uploads};
 use crate::{Account, Credentials, Micros, Result, StoreError, credentials::coarse};
 use waxwing_proto::{
     BareJid,
@@ -100,6 +100,7 @@ pub(super) fn delete(db: &mut dyn Executor, account: &BareJid) -> Result<bool> {
         return Ok(false);
     };
     message::release_account(db, number)?;
+    uploads::release_account(db, number)?;
     // Everything else of the account references it and goes with it.
     let deleted = db.execute(DELETE, &[account.as_str().into()])? > 0;
     db.known().forget_accounts();

@@ -14,6 +14,7 @@ pub(crate) const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0006_rooms.sql"),
     include_str!("../../migrations/0007_pubsub_service.sql"),
     include_str!("../../migrations/0008_room_people.sql"),
+    include_str!("../../migrations/0009_uploads.sql"),
 ];
 
 const CREATE_VERSIONS: &str =

@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     Archive, Message, Resend,
-    contract::{archived, fill_archive, fill_nodes, item, submit},
+    contract::{archived, fill_archive, fill_nodes, fill_uploads, item, submit},
 };
 use bytes::Bytes;
 
@@ -78,6 +78,9 @@ fn the_columns_are_these() {
              stanza_bytes",
             "sm_stanza: account session id stanza",
             "sm_state: account session state",
+            "upload: slot account content content_bytes media_type added forever until",
+            "upload_stray: content",
+            "upload_total: account files bytes",
         ]
     );
 }
@@ -128,7 +131,7 @@ async fn removing_an_account_reaches_every_table_and_every_byte() {
         of_accounts.collect()
     };
     let before = rows();
-    assert_eq!(before.len(), 20);
+    assert_eq!(before.len(), 22);
     for (table, count) in before {
         assert!(count > 0, "this test must put something into {table}");
     }
@@ -188,6 +191,7 @@ async fn fill(store: &impl Store, account: &str) {
         .unwrap();
     fill_archive(store, &alice, MARKER).await;
     fill_nodes(store, &alice, MARKER).await;
+    fill_uploads(store, &alice, MARKER).await;
     let large = Bytes::from(text().repeat(1_000));
     store
         .document_set(alice, "vcard".into(), Some(large), 1_000_000)
@@ -290,6 +294,7 @@ async fn no_query_of_an_archive_reads_it_whole() {
         .chain(crate::sql::RESEND_QUERIES)
         .chain(crate::sql::OUTGOING_QUERIES)
         .chain(crate::sql::ROOM_QUERIES)
+        .chain(crate::sql::UPLOAD_QUERIES)
     {
         for step in plan(&connection, sql) {
             let derived = step == "SCAN seen" || step == "SCAN old";
