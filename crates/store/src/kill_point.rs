@@ -43,6 +43,8 @@ pub enum KillPoint {
     SessionTake,
     /// What is known of a resumable session is half written, inside a transaction.
     SessionUpdate,
+    /// An uploaded file has its name, and nothing says whose it is.
+    UploadPlaced,
 }
 
 impl KillPoint {
@@ -61,6 +63,7 @@ impl KillPoint {
         Self::SessionPut,
         Self::SessionTake,
         Self::SessionUpdate,
+        Self::UploadPlaced,
     ];
 
     /// As [`KILL_POINT_VARIABLE`] has it.
@@ -79,6 +82,7 @@ impl KillPoint {
             Self::SessionPut => "session-put",
             Self::SessionTake => "session-take",
             Self::SessionUpdate => "session-update",
+            Self::UploadPlaced => "upload-placed",
         }
     }
 }

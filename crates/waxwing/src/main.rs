@@ -9,6 +9,7 @@
 //!                        ├──▶ net::tls, certificates, certificate_watch
 //!                        ├──▶ admin         commands of `waxwing user`, by a Unix socket
 //!                        ├──▶ upkeep        what is done now and then
+//!                        ├──▶ uploads       files that people have uploaded, on the disk
 //!                        └──▶ telemetry     logs, /metrics, /health
 //! ```
 
@@ -27,6 +28,7 @@ mod s2s;
 mod server;
 mod telemetry;
 mod upkeep;
+mod uploads;
 
 fn main() -> std::process::ExitCode {
     cli::main()

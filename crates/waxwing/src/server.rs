@@ -7,6 +7,7 @@ use crate::net::admission::{Admission, connections_max};
 use crate::net::listener::{self, Kind, Repeated, Shared};
 use crate::net::tls::Tls;
 use crate::telemetry::{self, metrics::Metrics};
+use crate::uploads::Uploads;
 use crate::{admin, env, s2s, upkeep};
 use std::io;
 use std::net::SocketAddr;
@@ -15,6 +16,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::timeout;
+use waxwing_engine::{Engine, Service};
 use waxwing_store::SqliteStore;
 
 /// How long connections may take to say goodbye when the server stops.
@@ -42,6 +44,7 @@ impl Server {
         let engine = data::engine(&config, env::system(), Arc::clone(&store) as _).await?;
         let metrics = Arc::new(Metrics::new(engine.clone()));
         metrics.certificates(&tls.current().certificates);
+        let uploads = uploads(&config, &engine)?;
         let places = connections_max(config.limits.connections_max);
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let shared = Arc::new(Shared {
@@ -56,6 +59,7 @@ impl Server {
             handshake_timeout: config.tls.handshake_timeout_seconds.seconds(),
             keepalive: config.limits.keepalive_seconds.seconds(),
             web: Web::new(&config),
+            uploads,
             private_addresses: config.federation.private_addresses,
             write_timeout: config.limits.write_timeout_seconds.seconds(),
         });
@@ -132,6 +136,18 @@ impl Server {
             tracing::error!(%error, "the database was not closed in order");
         }
     }
+}
+
+/// What people upload, where there is HTTP. The task that keeps it ends with the process: an upload
+/// that is complete when the server stops is kept.
+fn uploads(config: &Config, engine: &Engine) -> Result<Option<Uploads>, String> {
+    let mut services = engine.settings().services.iter();
+    if !services.any(|service| service.kind == Service::Uploads) {
+        return Ok(None);
+    }
+    let (uploads, keeper) = Uploads::open(config, engine)?;
+    tokio::spawn(keeper.run());
+    Ok(Some(uploads))
 }
 
 /// Every socket that listens, bound before anything else is done: a port in use must not be

@@ -22,6 +22,7 @@ pub(crate) async fn run(engine: Engine, mut stop: watch::Receiver<bool>) {
         report("expired tokens", engine.tokens_expire().await);
         report("old messages of archives", engine.archives_expire().await);
         report("expired items of nodes", engine.items_expire().await);
+        report("uploads", engine.uploads_expire().await);
         report("marks of resends", engine.resends_expire().await);
     }
 }

@@ -83,6 +83,7 @@ data = "{at}/data"
 [listen]
 starttls = ["127.0.0.1:{plain}"]
 direct_tls = ["127.0.0.1:{tls}"]
+https = ["127.0.0.1:{tls}"]
 metrics = []
 {listen}
 [federation]

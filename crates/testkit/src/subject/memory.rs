@@ -304,6 +304,8 @@ fn apply(settings: &mut Settings, name: &str, value: &str) -> Option<()> {
                 _ => return None,
             }
         }
+        "upload_file_bytes_max" => settings.uploads.file_bytes_max = value.parse().ok()?,
+        "upload_account_bytes_max" => settings.uploads.account_bytes_max = value.parse().ok()?,
         "documents_bytes_max" => limits.documents_bytes_max = value.parse().ok()?,
         "registrations_per_hour_max" => limits.registrations_per_hour_max = value.parse().ok()?,
         _ => return None,

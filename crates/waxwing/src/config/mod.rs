@@ -18,12 +18,14 @@ pub(crate) use error::ConfigError;
 pub(crate) use reference::{example, reference};
 pub(crate) use sections::{
     Archive, Clients, Component, Federation, Host, Http, Limits, Listen, Log, Push, Registration,
-    Services, Tls,
+    Services, Tls, Uploads,
 };
 pub(crate) use values::{ContactUri, Domain, LogFormat, LogLevel};
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use waxwing_proto::stream::s2s::ascii_domain;
 
 /// Where the file is looked for when `--config` is not given.
 pub(crate) const DEFAULT_PATH: &str = "/etc/waxwing/waxwing.toml";
@@ -63,6 +65,9 @@ pub(crate) struct Config {
     /// See [`Push`].
     #[serde(default)]
     pub(crate) push: Push,
+    /// See [`Uploads`].
+    #[serde(default)]
+    pub(crate) uploads: Uploads,
     /// See [`Http`].
     #[serde(default)]
     pub(crate) http: Http,
@@ -182,6 +187,7 @@ impl Config {
                 ..Federation::default()
             },
             push: Push::default(),
+            uploads: Uploads::default(),
             http: Http::default(),
             log: Log::default(),
             hosts: BTreeMap::new(),
@@ -233,6 +239,19 @@ impl Config {
             .unwrap_or(self.registration.open)
     }
 
+    /// Where people reach the HTTP of a domain: host, and port if it is not 443.
+    pub(crate) fn web_authority(&self, domain: &Domain) -> String {
+        if let Some(url) = self.host(domain).web {
+            return url.authority().to_owned();
+        }
+        let name = domain.as_str();
+        let ascii = ascii_domain(name).unwrap_or_else(|| name.to_owned());
+        match self.listen.https.first().map_or(443, SocketAddr::port) {
+            443 => ascii,
+            port => format!("{ascii}:{port}"),
+        }
+    }
+
     /// The database.
     pub(crate) fn database(&self) -> PathBuf {
         self.data.join("waxwing.sqlite")
@@ -241,6 +260,11 @@ impl Config {
     /// Where the running server takes commands from `waxwing user`.
     pub(crate) fn admin_socket(&self) -> PathBuf {
         self.data.join("admin.sock")
+    }
+
+    /// The folder with what people have uploaded.
+    pub(crate) fn uploads_folder(&self) -> PathBuf {
+        self.data.join("uploads")
     }
 
     /// The folder with certificates.
@@ -264,6 +288,7 @@ impl Config {
             ("services", self.services != other.services),
             ("clients", self.clients != other.clients),
             ("push", self.push != other.push),
+            ("uploads", self.uploads != other.uploads),
             ("http", self.http != other.http),
             ("log.format", self.log.format != other.log.format),
             ("domain", self.hosts != other.hosts),

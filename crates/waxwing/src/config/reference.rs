@@ -3,7 +3,7 @@
 use super::section::{Field, Section, Value};
 use super::{
     Archive, Clients, Component, Federation, Host, Http, Limits, Listen, Log, Push, Registration,
-    Services, Tls,
+    Services, Tls, Uploads,
 };
 use std::fmt::Write as _;
 
@@ -72,7 +72,7 @@ pub(crate) fn example() -> String {
     out
 }
 
-fn sections() -> [Section; 14] {
+fn sections() -> [Section; 15] {
     [
         top(),
         Listen::reference(),
@@ -84,6 +84,7 @@ fn sections() -> [Section; 14] {
         Clients::reference(),
         Federation::reference(),
         Push::reference(),
+        Uploads::reference(),
         Http::reference(),
         Log::reference(),
         Host::reference(),

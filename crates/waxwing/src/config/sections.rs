@@ -19,7 +19,7 @@ section! {
         /// Client connections that use TLS from the first byte (XEP-0368, "direct TLS"). Port 5223
         /// is customary; clients find it by the DNS record `_xmpps-client._tcp`.
         direct_tls: Vec<SocketAddr> = everywhere(5223);
-        /// HTTP with TLS: WebSocket for web clients, and where they find it. An address that is also in
+        /// HTTP with TLS: WebSocket for web clients, where they find it, and uploads. An address that is also in
         /// `direct_tls` serves both: clients say in the handshake what they speak (ALPN), and those that
         /// do not say it get XMPP. None by default, because it belongs on port 443, where a web server
         /// may already be.
@@ -232,6 +232,9 @@ section! {
         /// listen). A client that says that it makes a group or a channel gets one whatever is set here
         /// (docs/operating/rooms.md).
         rooms_template: TemplateName = TemplateName::Open;
+        /// Uploads (XEP-0363): files that people send. `upload` makes it `upload.example.org`. It is there
+        /// only if `listen.https` or `listen.http` has an address, because files travel by HTTP.
+        uploads: Label = Label::usual(Service::Uploads);
         /// Who may make nodes at the publish-subscribe service: `accounts` (of this server), `anyone` or `nobody`. One entity may own
         /// as many as `limits.pubsub_nodes_max`.
         pubsub_creators: CreatorsName = CreatorsName::Accounts;
@@ -297,6 +300,32 @@ section! {
 }
 
 section! {
+    /// Files that people upload, to send them to others (XEP-0363). They are kept in the folder
+    /// `uploads` of the data folder; a file that several people have uploaded is there once.
+    struct Uploads in "uploads" {
+        /// Bytes of one file. 100 MiB, and the 16 bytes that encryption adds.
+        file_bytes_max: AtLeastOne = long(uploads().file_bytes_max);
+        /// Megabytes of all files of one account.
+        account_megabytes_max: AtLeastOne = megabytes(uploads().account_bytes_max);
+        /// Files of one account.
+        account_files_max: AtLeastOne = AtLeastOne::new(uploads().account_files_max);
+        /// How many days a file for messages stays; 0 means for ever. For ever by default, as the
+        /// messages that refer to it do. Pictures of profiles and what a client uploads as permanent
+        /// stay as long as their account in any case.
+        keep_days: u32 = 0;
+        /// For how many seconds after it was granted an upload may begin. Five minutes are what
+        /// XEP-0363 recommends, and enough for a phone that looks for a network.
+        slot_seconds: AtLeastOne = seconds(uploads().slot_lifetime);
+        /// Uploads of one account at a time; more are told to come back.
+        account_at_once_max: AtLeastOne = AtLeastOne::new(8);
+        /// Uploads altogether at a time; more are told to come back.
+        at_once_max: AtLeastOne = AtLeastOne::new(256);
+        /// Megabytes of the disk that uploads leave free: messages need it more.
+        disk_free_megabytes_min: u32 = 512;
+    }
+}
+
+section! {
     /// HTTP, where `listen.https` or `listen.http` has an address.
     struct Http in "http" {
         /// Addresses of reverse proxies. At `listen.http` nobody else is served, because passwords
@@ -333,6 +362,9 @@ section! {
         /// 443. If not set, it is the domain itself, with the port of the first address of
         /// `listen.https`. For those whose domain leads to another machine or through a proxy.
         web: Option<WebUrl> = None, example "\"https://xmpp.example.org\"";
+        /// Where people reach the files that were uploaded, if that is to be another name than that of
+        /// `web`: a name of its own keeps what strangers have uploaded apart from web pages.
+        uploads: Option<WebUrl> = None, example "\"https://files.example.org\"";
         /// Certificate chain (PEM) for this domain, if it is not in the folder `tls.certificates`.
         certificate: Option<PathBuf> = None, example "\"/etc/ssl/example.org/fullchain.pem\"";
         /// Private key (PEM) of that certificate.
@@ -382,6 +414,10 @@ fn engine() -> waxwing_engine::Limits {
 
 fn pubsub() -> waxwing_engine::PubSub {
     waxwing_engine::PubSub::default()
+}
+
+fn uploads() -> waxwing_engine::Uploads {
+    waxwing_engine::Uploads::default()
 }
 
 fn megabytes(bytes: u64) -> AtLeastOne {

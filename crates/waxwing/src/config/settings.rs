@@ -5,7 +5,7 @@ use super::{Component, Config, ContactUri, Domain, Services};
 use std::time::Duration;
 use waxwing_engine::{
     Clients, ComponentSettings, Contacts, Creators, DomainSettings, Federation, Limits, PubSub,
-    RoomTemplate, Service, ServiceSettings, Settings,
+    RoomTemplate, Service, ServiceSettings, Settings, Uploads,
 };
 use waxwing_proto::sasl::Mechanism;
 use waxwing_proto::stream::{component::Secret, s2s::Policies};
@@ -35,6 +35,7 @@ impl Config {
                 TemplateName::Announcements => RoomTemplate::Announcements,
             },
             pubsub: self.engine_pubsub(),
+            uploads: self.engine_uploads(),
             push: waxwing_engine::Push {
                 count: self.push.tell_count,
                 sender: self.push.tell_sender,
@@ -59,7 +60,9 @@ impl Config {
         let of = |domain: &Domain| {
             let host = domain.clone();
             let all = Service::ALL.into_iter();
-            all.filter_map(move |kind| {
+            let has_http = !(self.listen.https.is_empty() && self.listen.http.is_empty());
+            let here = all.filter(move |kind| *kind != Service::Uploads || has_http);
+            here.filter_map(move |kind| {
                 let name = self.services.label(kind).below(&host)?;
                 Some(ServiceSettings {
                     name: name.as_str().to_owned(),
@@ -81,6 +84,10 @@ impl Config {
             name: domain.as_str().to_owned(),
             registration: self.registration_open(domain),
             mechanisms: mechanisms(host.mechanisms.as_deref()),
+            uploads: host.uploads.as_ref().map_or_else(
+                || self.web_authority(domain),
+                |url| url.authority().to_owned(),
+            ),
             contacts: Contacts {
                 abuse: texts(&host.contact_abuse),
                 admin: texts(&host.contact_admin),
@@ -102,6 +109,17 @@ impl Config {
             },
             nodes_max: services.pubsub_nodes_max.count(),
             bytes_max: u64::from(services.pubsub_megabytes_max.count()) << 20,
+        }
+    }
+
+    fn engine_uploads(&self) -> Uploads {
+        let uploads = &self.uploads;
+        Uploads {
+            file_bytes_max: uploads.file_bytes_max.count().into(),
+            account_bytes_max: u64::from(uploads.account_megabytes_max.count()) << 20,
+            account_files_max: uploads.account_files_max.count(),
+            slot_lifetime: uploads.slot_seconds.seconds(),
+            keep_days: days(uploads.keep_days),
         }
     }
 
@@ -200,6 +218,7 @@ impl Services {
         match service {
             Service::PubSub => &self.pubsub,
             Service::Rooms => &self.rooms,
+            Service::Uploads => &self.uploads,
         }
     }
 }

@@ -1,8 +1,8 @@
 //! Where web clients find the ways to a domain (XEP-0156 § 3, RFC 6415).
 
+use super::body::Content;
 use super::site::{Site, Web};
 use super::{Answer, plain, reads, websocket};
-use http_body_util::Full;
 use hyper::header::{self, HeaderValue};
 use hyper::{Request, Response, StatusCode};
 
@@ -35,7 +35,7 @@ pub(super) fn answer<B>(web: &Web, request: &Request<B>, format: Format) -> Answ
         Format::Xrd => "application/xrd+xml; charset=utf-8",
         Format::Json => "application/json",
     };
-    let mut answer = Response::new(Full::from(document(site, format)));
+    let mut answer = Response::new(Content::from(document(site, format)));
     for (name, value) in [
         (header::CONTENT_TYPE, kind),
         // Web clients come from everywhere (XEP-0156 § 3.1).

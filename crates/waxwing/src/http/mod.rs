@@ -3,9 +3,12 @@
 //! Paths are compared as they are, never decoded, joined or looked up on a disk. A request that two
 //! programs could read in two ways is refused (RFC 9112 § 6.3, 11.2).
 
+mod body;
 mod host_meta;
 mod io;
+mod range;
 mod site;
+mod upload;
 mod websocket;
 
 pub(crate) use site::Web;
@@ -14,8 +17,8 @@ use crate::net::connection::{self, Slot};
 use crate::net::listener::Shared;
 use crate::net::tls::Role;
 use crate::net::transport::Transport;
-use bytes::{Bytes, BytesMut};
-use http_body_util::Full;
+use body::Content;
+use bytes::BytesMut;
 use hyper::body::Incoming;
 use hyper::header::{self, HeaderValue};
 use hyper::service::service_fn;
@@ -30,6 +33,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 use waxwing_engine::Connection;
+use waxwing_engine::upload::PATH;
 use waxwing_proto::stream;
 use websocket::Upgrade;
 
@@ -41,7 +45,7 @@ const HEAD_BYTES_MAX: usize = 16 * 1024;
 const HEADERS_MAX: usize = 64;
 
 /// An answer.
-type Answer = Response<Full<Bytes>>;
+type Answer = Response<Content>;
 
 /// Serves one connection until it ends. `from` is the peer, and whether it came to the listener for
 /// reverse proxies.
@@ -59,12 +63,13 @@ pub(crate) async fn serve(
     }
     let has_place = slot.place.is_some();
     let upgrade = Mutex::new(None);
-    let service = service_fn(|mut request| {
-        let (answer, upgrades) = answer(&shared, &mut request, peer, has_place);
+    let (shared_here, upgrade_here) = (&shared, &upgrade);
+    let service = service_fn(move |request| async move {
+        let (answer, upgrades) = answer(shared_here, request, peer, has_place).await;
         if upgrades.is_some() {
-            *upgrade.lock() = upgrades;
+            *upgrade_here.lock() = upgrades;
         }
-        async { Ok::<_, Infallible>(answer) }
+        Ok::<_, Infallible>(answer)
     });
     let io = HttpIo::new(transport, input, shared.write_timeout);
     let mut http = Box::pin(
@@ -118,13 +123,13 @@ async fn taken_over(upgrade: OnUpgrade) -> Option<(Transport, BytesMut)> {
     Some((transport, input))
 }
 
-fn answer(
+async fn answer(
     shared: &Shared,
-    request: &mut Request<Incoming>,
+    mut request: Request<Incoming>,
     peer: IpAddr,
     has_place: bool,
 ) -> (Answer, Option<Upgrade>) {
-    if let Some(status) = objection(request) {
+    if let Some(status) = objection(&request) {
         let mut answer = plain(status);
         // What follows may not be the next request.
         let close = HeaderValue::from_static("close");
@@ -132,9 +137,10 @@ fn answer(
         return (answer, None);
     }
     let answer = match request.uri().path() {
-        host_meta::PATH => host_meta::answer(&shared.web, request, host_meta::Format::Xrd),
-        host_meta::PATH_JSON => host_meta::answer(&shared.web, request, host_meta::Format::Json),
-        websocket::PATH => return websocket::answer(shared, request, peer, has_place),
+        host_meta::PATH => host_meta::answer(&shared.web, &request, host_meta::Format::Xrd),
+        host_meta::PATH_JSON => host_meta::answer(&shared.web, &request, host_meta::Format::Json),
+        websocket::PATH => return websocket::answer(shared, &mut request, peer, has_place),
+        path if path.starts_with(PATH) => upload::answer(shared, request).await,
         _ => plain(StatusCode::NOT_FOUND),
     };
     (answer, None)
@@ -162,7 +168,7 @@ fn reads(method: &Method) -> bool {
 /// An answer that says no more than its status.
 fn plain(status: StatusCode) -> Answer {
     let reason = status.canonical_reason().unwrap_or_default();
-    let mut answer = Response::new(Full::from(format!("{reason}\n")));
+    let mut answer = Response::new(Content::from(format!("{reason}\n")));
     *answer.status_mut() = status;
     let kind = HeaderValue::from_static("text/plain; charset=utf-8");
     answer.headers_mut().insert(header::CONTENT_TYPE, kind);

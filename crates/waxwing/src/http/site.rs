@@ -26,23 +26,12 @@ pub(super) struct Site {
 impl Web {
     /// As it is configured.
     pub(crate) fn new(config: &Config) -> Self {
-        let port = config
-            .listen
-            .https
-            .first()
-            .map_or(443, std::net::SocketAddr::port);
         let site = |domain: &crate::config::Domain| {
             let name = domain.as_str();
             let ascii = ascii_domain(name).unwrap_or_else(|| name.to_owned());
-            let configured = config.host(domain).web;
-            let authority = match configured {
-                Some(url) => url.authority().to_owned(),
-                None if port == 443 => ascii.clone(),
-                None => format!("{ascii}:{port}"),
-            };
             Site {
                 domain: ascii,
-                authority,
+                authority: config.web_authority(domain),
             }
         };
         Self {

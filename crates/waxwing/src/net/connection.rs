@@ -336,6 +336,8 @@ pub(crate) mod tests {
         let engine = Engine::new(crate::env::system(), store, settings)
             .await
             .unwrap();
+        let (uploads, keeper) = crate::uploads::Uploads::open(config, &engine).unwrap();
+        tokio::spawn(keeper.run());
         Arc::new(Shared {
             tls: Tls::new(config).unwrap(),
             metrics: Arc::new(Metrics::new(engine.clone())),
@@ -347,6 +349,7 @@ pub(crate) mod tests {
             handshake_timeout: Duration::from_secs(5),
             keepalive: Duration::from_mins(10),
             web: http::Web::new(config),
+            uploads: Some(uploads),
             private_addresses: false,
             write_timeout: Duration::from_secs(5),
         })

@@ -5,6 +5,7 @@ use super::connection::{self, Slot};
 use super::tls::Tls;
 use crate::http::Web;
 use crate::telemetry::metrics::{KindLabel, Metrics};
+use crate::uploads::Uploads;
 use parking_lot::Mutex;
 use prometheus_client::metrics::gauge::Gauge;
 use socket2::{SockRef, TcpKeepalive};
@@ -89,6 +90,8 @@ pub(crate) struct Shared {
     pub(crate) keepalive: Duration,
     /// What is served by HTTP.
     pub(crate) web: Web,
+    /// What people upload, if they can.
+    pub(crate) uploads: Option<Uploads>,
     /// Whether servers at private addresses are connected to.
     pub(crate) private_addresses: bool,
     /// How long a peer may take nothing.

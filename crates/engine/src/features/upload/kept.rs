@@ -7,15 +7,22 @@ use waxwing_store::{ContentHash, Lifetime, Micros, StoreError, Upload, UploadQuo
 
 /// What a file is if nobody says (XEP-0363 § 7).
 const UNKNOWN: &str = "application/octet-stream";
+/// How the header names what it carries (RFC 6750 § 2.1).
+const SCHEME: &str = "Bearer ";
 /// Uploads removed by one write.
 const EXPIRE_COUNT: u32 = 500;
 /// When something was uploaded is kept no finer: what is at rest need not tell a person's day.
 const ADDED_STEP: Duration = Duration::from_hours(1);
 
 impl Engine {
+    /// What shows that a slot was granted, as the value of an `Authorization` header.
+    pub fn upload_authorization(&self, slot: &Slot) -> String {
+        format!("{SCHEME}{}", slot.token(self.upload_secret()))
+    }
+
     /// The slot of this name, if the value of an `Authorization` header shows that it was granted.
     pub fn upload_slot(&self, name: &str, authorization: &str) -> Option<Slot> {
-        let token = authorization.strip_prefix("Bearer ")?;
+        let token = authorization.strip_prefix(SCHEME)?;
         Slot::read(self.upload_secret(), name, token, self.env().now())
     }
 

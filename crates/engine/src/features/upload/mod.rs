@@ -63,6 +63,7 @@ pub(crate) const FEATURE: Feature = Feature {
         arrive: |arrival| Box::pin(async move { not_for_us(&arrival.draft) }),
         hand_over: |_, _| Ok(()),
         presence: |_, _, _, _| {},
+        settled: None,
     }),
     ..Feature::NONE
 };
@@ -161,12 +162,12 @@ async fn grant(cx: &IqCx<'_>) -> Result<Reply, StanzaError> {
         expires: now.saturating_add(micros(limits.slot_lifetime)),
     };
     let address = slot.address(&domain.uploads, &wish.file);
-    let token = slot.token(engine.upload_secret());
+    let authorization = engine.upload_authorization(&slot);
     let mut xml = Writer::new(ns::CLIENT);
     xml.start_ns("slot", ns::UPLOAD);
     xml.start("put").attr("url", &address);
     xml.start("header").attr("name", "Authorization");
-    xml.text("Bearer ").text(&token).end().end();
+    xml.text(&authorization).end().end();
     xml.start("get").attr("url", &address).end().end();
     Ok(Reply::Payload(xml.finish()))
 }

@@ -228,8 +228,13 @@ impl Run {
         if cycle.is_multiple_of(2) {
             return None;
         }
-        let running =
-            |point: &&KillPoint| !matches!(point, KillPoint::Publish | KillPoint::Migration);
+        // Nobody uploads here; `interop/upload.py` has that.
+        let running = |point: &&KillPoint| {
+            !matches!(
+                point,
+                KillPoint::Publish | KillPoint::Migration | KillPoint::UploadPlaced
+            )
+        };
         let points: Vec<KillPoint> = KillPoint::ALL.iter().filter(running).copied().collect();
         let turn = usize::try_from(cycle / 2).unwrap_or(0);
         let point = *points.get(turn % points.len())?;
