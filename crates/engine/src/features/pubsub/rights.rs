@@ -1,7 +1,7 @@
 //! Who may do what with a node (XEP-0060 § 4.1, § 4.5): a table, and the few words it is made of.
 
 use super::{
-    config::{Access, PublishModel},
+    config::{Access, NodeConfig, PublishModel},
     errors::Refusal,
 };
 use waxwing_store::Affiliation;
@@ -38,6 +38,19 @@ pub(super) struct Asker {
     pub(super) in_group: bool,
     /// Their subscription: whether it still waits for approval.
     pub(super) pending: Option<bool>,
+}
+
+impl Asker {
+    /// Whether an account says nothing of a node to them, not even that it exists: they have nothing to
+    /// do with the account and may not read the node, if there is one (`None` if not).
+    pub(super) fn is_kept_out(self, node: Option<&NodeConfig>) -> bool {
+        let stranger = !self.sees_owner
+            && self.pending.is_none()
+            && matches!(self.affiliation, None | Some(Affiliation::Outcast));
+        let may_read =
+            |node: &NodeConfig| judge(Action::Retrieve, self, node.access, node.publish).is_ok();
+        stranger && !node.is_some_and(may_read)
+    }
 }
 
 /// What the table says of an affiliation and an action.

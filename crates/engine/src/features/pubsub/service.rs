@@ -10,7 +10,6 @@ use super::{
     relations::Relations,
     reply,
     request::Request,
-    rights::Asker,
 };
 use crate::{Engine, error};
 use waxwing_proto::{
@@ -18,8 +17,8 @@ use waxwing_proto::{
     stanza::{Condition, StanzaError},
 };
 use waxwing_store::{
-    Affiliation, BoxFuture, Item, ItemsFrom, ItemsPage, Micros, Node, NodeKey, NodeSubscription,
-    Publication, StoreError, Target,
+    BoxFuture, Item, ItemsFrom, ItemsPage, Micros, Node, NodeKey, NodeSubscription, Publication,
+    StoreError, Target,
 };
 
 /// Bytes of the items of one answer; a page that has more ends earlier.
@@ -140,15 +139,8 @@ impl Call<'_> {
             return Condition::ItemNotFound.into();
         };
         let who = self.from.to_bare();
-        let Asker {
-            affiliation,
-            pending,
-            ..
-        } = relations.asker(&who, known);
-        let stranger = !relations.sees_owner(&who)
-            && pending.is_none()
-            && matches!(affiliation, None | Some(Affiliation::Outcast));
-        if stranger && !known.is_some_and(|known| relations.may_read(&who, known)) {
+        let asker = relations.asker(&who, known);
+        if asker.is_kept_out(known.map(|known| &known.config)) {
             return Condition::ItemNotFound.into();
         }
         refusal.into()
