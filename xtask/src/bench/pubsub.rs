@@ -21,9 +21,9 @@ impl Plan {
     pub(super) const FULL: Self = Self {
         profile: "release",
         subscribers: "1000",
-        items: "200",
+        items: "100",
         contacts: "500",
-        times: "20",
+        times: "10",
         repetitions: 3,
         others: &["prosody", "ejabberd"],
     };
