@@ -2,7 +2,7 @@
 
 use super::{
     errors::Refusal,
-    kept,
+    kept, relay,
     room::{Effect, Event, Room, SECRET_BYTES},
     speech::{Heard, Said, Speech, Spoken, Subject},
     table::{Held, Rooms, reread},
@@ -41,6 +41,8 @@ pub(crate) enum Carried {
         subject: Option<Subject>,
         /// Newcomers are told of it.
         kept: bool,
+        /// It says itself when it was said.
+        dated: bool,
         /// What wakes those who sleep.
         spoken: Option<Arc<Spoken>>,
     },
@@ -61,7 +63,7 @@ fn arrive(arrival: Arrival<'_>) -> BoxFuture<'_, Result<Routed, StanzaError>> {
         match arrival.draft.kind() {
             Kind::Presence => presence_arrives(arrival).await,
             Kind::Message => message_arrives(arrival).await,
-            Kind::Iq => iq_arrives(arrival).await,
+            Kind::Iq => relay::arrive(arrival).await,
         }
     })
 }
@@ -119,11 +121,11 @@ async fn message_arrives(arrival: Arrival<'_>) -> Result<Routed, StanzaError> {
     match heard {
         Heard::Speech(speech) => Ok(say(&arrival, &jid, room, *speech)),
         Heard::Whisper(draft, to) => whisper(&arrival, draft, to).await,
-        Heard::Invitation(_, _) => {
-            // Asked again in turn: somebody may just be changing who may invite.
+        Heard::Members(_, _) => {
+            // Asked again in turn: somebody may just be changing who may do that.
             let _turn = room.turn().await;
             let draft = arrival.draft.clone();
-            if let Heard::Invitation(change, letters) = room.ask(|room| room.hear(draft, now))? {
+            if let Heard::Members(change, letters) = room.ask(|room| room.hear(draft, now))? {
                 if let Some(change) = change {
                     kept::write(engine, &room, &jid, &change).await?;
                     room.apply(Event::Changed(change))?;
@@ -191,6 +193,7 @@ fn say(arrival: &Arrival<'_>, room: &BareJid, held: Held, speech: Speech) -> Rou
         room: held,
         subject: speech.subject,
         kept: lasts,
+        dated: speech.dated,
         spoken: lasts.then(|| Arc::new(spoken)),
     }));
     Routed::Handover(handover, record)
@@ -251,6 +254,7 @@ fn hand_over(engine: &Engine, handover: &mut Handover) -> Result<(), StanzaError
             room,
             subject,
             kept,
+            dated,
             spoken,
         } => {
             let jid = handover.to.to_bare();
@@ -267,6 +271,7 @@ fn hand_over(engine: &Engine, handover: &mut Handover) -> Result<(), StanzaError
                 at: at.unwrap_or_else(|| engine.env().now()),
                 subject,
                 kept,
+                dated,
                 spoken: spoken.clone(),
             }))?;
             if let Some(spoken) = spoken {
@@ -337,30 +342,4 @@ fn presence(engine: &Engine, from: &Jid, to: &Jid, stanza: &Sealed) {
             template: engine.settings().room_template,
         });
     }
-}
-
-/// An IQ to an occupant. The room answers whether the asker is here (XEP-0410) and passes nothing on.
-async fn iq_arrives(arrival: Arrival<'_>) -> Result<Routed, StanzaError> {
-    let engine = arrival.engine;
-    let stanza = arrival.draft.stanza();
-    if matches!(stanza.type_attr().as_deref(), Some("result" | "error")) {
-        return Ok(Routed::Done);
-    }
-    let room = Rooms::hold(engine, &arrival.to.to_bare()).await?;
-    let own = room.ask(|room| room.knows(&arrival.from, &arrival.to))?;
-    let ping = stanza.root().child("ping", ns::PING).is_some();
-    if !own || !ping {
-        return Err(Refusal::Unsupported.into());
-    }
-    let mut xml = Writer::new(ns::CLIENT);
-    xml.start("iq")
-        .attr("type", "result")
-        .attr("from", arrival.to.as_str())
-        .attr_opt("id", stanza.id().as_deref());
-    let answer = Sealed::from_bytes(Kind::Iq, xml.finish());
-    room.send(super::room::Effect::new(
-        answer,
-        [arrival.from.clone()].into(),
-    ));
-    Ok(Routed::Done)
 }

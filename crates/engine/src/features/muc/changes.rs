@@ -4,12 +4,18 @@ use super::{
     config::RoomConfig,
     entering::own_sessions,
     errors::Refusal,
+    invite::own_draft,
     nick::Nick,
     people::{Change, PersonChange, RoleChanges},
     rights::{Affiliation, Role},
     room::{Effect, Occupant, Person, Phase, Room},
     tell::{Cause, News, status},
 };
+use waxwing_proto::{ns, stanza::Draft, xml::Writer};
+
+/// Notices of affiliations that one change brings, at most; whoever changes more is not going through
+/// a list by hand.
+const NOTICES_MAX: usize = 50;
 
 impl Room {
     /// Carries out changes of roles. Who has gone meanwhile is passed over.
@@ -107,6 +113,35 @@ impl Room {
         Ok(())
     }
 
+    /// Whether somebody's affiliation changes and they are not here to see it.
+    fn changes_outside(&self, change: &PersonChange) -> bool {
+        let mut here = self.occupants.values();
+        self.affiliation(&change.jid) != change.affiliation
+            && !here.any(|occupant| occupant.account == change.jid)
+    }
+
+    /// § 17.1.1: what those are told whose affiliation a change makes another while they are away.
+    pub(super) fn notices(&self, change: &Change) -> Vec<Draft> {
+        let away = change.people.iter();
+        let away =
+            away.filter(|person| person.jid.local().is_some() && self.changes_outside(person));
+        let notice = |person: &PersonChange| {
+            let mut xml = Writer::new(ns::CLIENT);
+            xml.start("message")
+                .attr("from", self.jid.as_str())
+                .attr("to", person.jid.as_str())
+                .start_ns("x", ns::MUC_USER)
+                .start("item")
+                .attr("affiliation", person.affiliation.name())
+                .attr("role", Role::None.name())
+                .end()
+                .start("status")
+                .attr("code", &status::CHANGED_OUTSIDE.to_string());
+            own_draft(xml.finish())
+        };
+        away.take(NOTICES_MAX).filter_map(notice).collect()
+    }
+
     fn change_person(&mut self, change: PersonChange, mut cause: Cause, effects: &mut Vec<Effect>) {
         let before = self.affiliation(&change.jid);
         let person = Person {
@@ -191,13 +226,29 @@ impl Room {
             // Whoever is here has done it.
             return;
         }
-        let code = match (before.semi_anonymous, self.config.semi_anonymous) {
-            (true, false) => status::NOW_NON_ANONYMOUS,
-            (false, true) => status::NOW_SEMI_ANONYMOUS,
-            _ => status::CONFIGURED,
-        };
-        self.announce(&[code], effects);
+        self.announce(&codes(before, &self.config), effects);
     }
+}
+
+/// § 10.2.1: what concerns people's privacy has codes of its own.
+fn codes(before: &RoomConfig, now: &RoomConfig) -> Vec<u16> {
+    let mut codes = Vec::new();
+    let change = |before: bool, now: bool, (on, off): (u16, u16)| {
+        (before != now).then_some(if now { on } else { off })
+    };
+    let anonymous = (status::NOW_SEMI_ANONYMOUS, status::NOW_NON_ANONYMOUS);
+    let logged = (status::LOGGED, status::NOT_LOGGED);
+    codes.extend(change(before.semi_anonymous, now.semi_anonymous, anonymous));
+    codes.extend(change(before.is_logged(), now.is_logged(), logged));
+    let others = RoomConfig {
+        semi_anonymous: now.semi_anonymous,
+        archived: now.archived,
+        ..before.clone()
+    };
+    if others != *now || codes.is_empty() {
+        codes.push(status::CONFIGURED);
+    }
+    codes
 }
 
 /// § 5.1.3: what is gained comes at once; who loses something has what is left.

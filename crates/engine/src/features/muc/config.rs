@@ -99,6 +99,8 @@ pub(crate) struct RoomConfig {
     pub(super) history: u32,
     /// Messages are archived.
     pub(super) archived: bool,
+    /// People can register by themselves; where only members may enter, admins approve it.
+    pub(super) registration: bool,
 }
 
 impl Default for RoomConfig {
@@ -122,6 +124,7 @@ impl Default for RoomConfig {
             occupants_max: 500,
             history: 20,
             archived: true,
+            registration: true,
         }
     }
 }
@@ -324,9 +327,20 @@ const FIELDS: &[Field] = &[
         archived,
         &["muc#roomconfig_mam", "mam"]
     ),
+    flag!(
+        "x-roomconfig_registration",
+        "People may ask to become members",
+        registration
+    ),
 ];
 
 impl RoomConfig {
+    /// § 7.2.12: whether people who are not in the room can read what is said in it. They can where
+    /// they could have come in to hear it.
+    pub(super) fn is_logged(&self) -> bool {
+        self.archived && !self.members_only && !self.protected
+    }
+
     /// Takes the options that a form has; fields that are none are ignored, because clients send
     /// those of all servers in one form. Nothing is taken of a form that cannot be.
     pub(super) fn apply(&mut self, form: &Form) -> Result<(), NotAcceptable> {
@@ -545,6 +559,7 @@ mod tests {
                 occupants_max,
                 history,
                 archived: on(8),
+                registration: on(9),
             };
             prop_assert_eq!(RoomConfig::decode(&config.encode()), Some(config));
         }

@@ -7,8 +7,10 @@ use crate::{
     features::disco,
 };
 use waxwing_proto::{
+    BareJid,
     caps::{DiscoInfo, Identity, InfoForm},
     ns,
+    rsm::{self, Page, Response},
     stanza::{Condition, StanzaError},
     xml::Writer,
 };
@@ -20,6 +22,8 @@ const ROOMS_MAX: u32 = 500;
 const ROOM_INFO: &str = "http://jabber.org/protocol/muc#roominfo";
 /// § 7.12
 const OWN_NICK: &str = "x-roomuser-item";
+/// § 17.1.2
+const TRAFFIC: &str = "http://jabber.org/protocol/muc#traffic";
 
 /// § 6.2
 pub(super) fn service_info(cx: IqCx<'_>) -> BoxFuture<'_, Result<Reply, StanzaError>> {
@@ -38,25 +42,50 @@ pub(super) fn service_info(cx: IqCx<'_>) -> BoxFuture<'_, Result<Reply, StanzaEr
     })
 }
 
-/// § 6.3: the rooms that want to be found, in the order of their addresses.
+/// § 6.3: the rooms that want to be found, in the order of their addresses, page by page forwards
+/// (XEP-0059).
 pub(super) fn service_items(cx: IqCx<'_>) -> BoxFuture<'_, Result<Reply, StanzaError>> {
     Box::pin(async move {
         if cx.payload.attr("node").is_some() {
             return Err(Condition::ItemNotFound.into());
         }
+        let asked = rsm::Request::find(cx.payload).map_err(|_| Condition::BadRequest)?;
+        let after = match asked.as_ref().map(|asked| &asked.page) {
+            None | Some(Page::First) => None,
+            Some(Page::After(last)) => {
+                Some(BareJid::parse(last).map_err(|_| Condition::ItemNotFound)?)
+            }
+            Some(Page::Last | Page::Before(_) | Page::Index(_)) => {
+                return Err(Condition::FeatureNotImplemented.into());
+            }
+        };
+        let page = asked.as_ref();
+        let most = page.map_or(ROOMS_MAX, |asked| asked.items(ROOMS_MAX));
         let service = cx.to.domain().to_owned();
         let store = cx.engine.store();
-        let rooms = store.rooms(service, RoomList::Listed, None, ROOMS_MAX);
+        // One more tells whether there are more.
+        let rooms = store.rooms(service, RoomList::Listed, after, most.saturating_add(1));
         let rooms = rooms.await;
-        let rooms = rooms.map_err(|failure| error::from_store(cx.engine, &failure))?;
+        let mut rooms = rooms.map_err(|failure| error::from_store(cx.engine, &failure))?;
+        let most = usize::try_from(most).unwrap_or(usize::MAX);
+        let is_part = rooms.len() > most;
+        rooms.truncate(most);
         let mut xml = Writer::new(ns::CLIENT);
         xml.start_ns("query", ns::DISCO_ITEMS);
-        for (jid, name) in rooms {
-            let name = Some(name).filter(|name| !name.is_empty());
+        for (jid, name) in &rooms {
+            let name = Some(name.as_str()).filter(|name| !name.is_empty());
             xml.start("item")
                 .attr("jid", jid.as_str())
-                .attr_opt("name", name.as_deref())
+                .attr_opt("name", name)
                 .end();
+        }
+        if is_part || asked.is_some() {
+            let ends = rooms.first().zip(rooms.last());
+            let page = Response {
+                ends: ends.map(|((first, _), (last, _))| (first.as_str(), last.as_str())),
+                ..Response::default()
+            };
+            page.write(&mut xml);
         }
         xml.end();
         Ok(Reply::Payload(xml.finish()))
@@ -71,6 +100,10 @@ pub(super) fn room_info(cx: IqCx<'_>) -> BoxFuture<'_, Result<Reply, StanzaError
         let info = match node.as_deref() {
             None => room.ask(|room| room.info(cx.engine.settings())),
             Some(OWN_NICK) => room.ask(|room| room.exists().then(|| own_nick(room, &cx))),
+            // § 17.1.2: nothing is kept back.
+            Some(TRAFFIC) if room.ask(Room::exists) => {
+                return Err(Condition::ServiceUnavailable.into());
+            }
             Some(_) => None,
         };
         let info = info.ok_or(Condition::ItemNotFound)?;

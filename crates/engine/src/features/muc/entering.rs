@@ -4,6 +4,7 @@ use super::{
     config::RoomConfig,
     errors::Refusal,
     nick::Nick,
+    owner::Destruction,
     rights::{Affiliation, Role},
     room::{Effect, Occupant, Person, Phase, Room, SECRET_BYTES, Session},
     speech::Wish,
@@ -232,6 +233,7 @@ impl Room {
         let mut codes = Vec::new();
         for (is, code) in [
             (!self.config.semi_anonymous, status::NON_ANONYMOUS),
+            (self.is_open() && self.config.is_logged(), status::LOGGED),
             (created, status::CREATED),
             (renamed, status::NICK_CHANGED_BY_ROOM),
         ] {
@@ -366,6 +368,11 @@ impl Room {
         codes: &[u16],
         effects: &mut Vec<Effect>,
     ) {
+        if self.phase == Phase::Locked && self.is_alone(from) {
+            // § 10.1.3: nobody has configured it.
+            self.destroy(&Destruction::of_nothing(from.to_bare()), effects);
+            return;
+        }
         let Some((nick, left)) = self.take_out(from) else {
             return;
         };
@@ -392,10 +399,11 @@ impl Room {
             }
             None => self.tell(&news, effects),
         }
-        if self.phase == Phase::Locked && self.is_empty() {
-            // § 10.1.3: nobody has configured it.
-            *self = Self::absent(self.jid.clone());
-        }
+    }
+
+    /// Whether a session is here and no other is.
+    fn is_alone(&self, session: &Jid) -> bool {
+        self.sessions.len() == 1 && self.sessions.contains_key(session)
     }
 
     /// Takes a session out of the lists.
@@ -431,6 +439,7 @@ impl Room {
             .start("item")
             .attr("affiliation", "none")
             .attr("role", "none")
+            .leaf("reason", "You are not in the room.")
             .end();
         for code in [status::OWN, status::KICKED, status::TECHNICAL] {
             xml.start("status").attr("code", &code.to_string()).end();

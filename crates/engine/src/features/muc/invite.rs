@@ -5,6 +5,7 @@ use super::{
     errors::Refusal,
     nick::Nick,
     people::{Change, PersonChange, RoleChanges},
+    registration,
     rights::{Action, Affiliation, Role},
     room::{Effect, Room},
     speech::Heard,
@@ -44,6 +45,15 @@ impl Room {
             }
         }
         let form = Form::find(root).map_err(|_| Refusal::BadRequest)?;
+        if let Some(form) = &form
+            && form.form_type() == Some(registration::FORM_TYPE)
+            && form.kind == FormKind::Submit
+        {
+            let change = self.approve(from, form)?;
+            return Ok(change.map_or(Heard::Nothing, |change| {
+                Heard::Members(Some(change), Vec::new())
+            }));
+        }
         if let Some(form) = form.filter(|form| form.form_type() == Some(VOICE)) {
             return self.voice(from, &form);
         }
@@ -95,7 +105,7 @@ impl Room {
         if let Some(change) = &change {
             self.is_possible(change)?;
         }
-        Ok(Heard::Invitation(change, letters))
+        Ok(Heard::Members(change, letters))
     }
 
     /// From the room, and from the inviter as the room lets others see it.
@@ -129,7 +139,7 @@ impl Room {
             xml.leaf("password", &self.config.password);
         }
         xml.end();
-        Ok(draft(xml.finish()))
+        Ok(own_draft(xml.finish()))
     }
 
     /// § 7.8.2: whoever declines need not be here, and says it to somebody who is or was.
@@ -161,7 +171,7 @@ impl Room {
         copy_text(&mut xml, "reason", decline)?;
         let message = xml.finish();
         if here.is_empty() {
-            return Ok(draft(message).map_or(Heard::Nothing, Heard::Mail));
+            return Ok(own_draft(message).map_or(Heard::Nothing, Heard::Mail));
         }
         let sealed = Sealed::from_bytes(Kind::Message, message);
         Ok(Heard::Letter(Effect::new(sealed, here)))
@@ -256,7 +266,7 @@ fn copy_text(xml: &mut Writer, name: &'static str, from: Element<'_>) -> Result<
 }
 
 /// A stanza of our own writing, ready to be routed.
-fn draft(xml: Bytes) -> Option<Draft> {
+pub(super) fn own_draft(xml: Bytes) -> Option<Draft> {
     let tree = Tree::parse(xml, ns::CLIENT, &Limits::S2S).ok()?;
     Draft::new(Stanza::new(tree, ns::CLIENT).ok()?).ok()
 }

@@ -6,7 +6,7 @@ use super::{
     people::{Change, PersonChange},
     rights::Affiliation,
     room::{Event, Person, Phase, Room},
-    speech::{Subject, late},
+    speech::{Subject, brings_time, late},
     table::{Held, Rooms},
     versions::Versions,
 };
@@ -90,9 +90,12 @@ async fn read_past(engine: &Engine, room: &mut Room) -> Result<(), StoreError> {
         let at = Micros::try_from(entry.id).unwrap_or(Micros::MAX);
         if !entry.retracted && says {
             let sealed = Sealed::from_bytes(Kind::Message, entry.stanza)
-                .with_child(engine.stanza_ids().element(&jid, entry.id))
-                .with_child(late(&jid, at));
-            room.remember(at, &sealed);
+                .with_child(engine.stanza_ids().element(&jid, entry.id));
+            if brings_time(&stanza, jid.as_str()) {
+                room.remember(at, &sealed);
+            } else {
+                room.remember(at, &sealed.with_child(late(&jid, at)));
+            }
         }
     }
     Ok(())

@@ -16,7 +16,10 @@
 //!   says who was who (clients need both for end-to-end encryption).
 //! - Owners can be removed by owners, as long as one is left.
 //! - A moderator of no higher affiliation cannot remove another moderator.
-//! - Whoever is invited to a room for members becomes one; nobody is invited by being made one.
+//! - Whoever is invited to a room for members becomes one; nobody is invited by being made one, because
+//!   clients invite as well and there would be two invitations.
+//! - Who registers with a room for members asks its admins, unless an owner has said that nobody can.
+//! - A room is logged (170) if people who are not in it can read its archive.
 //! - Presence is told to all, whatever the role (`presencebroadcast` is not offered).
 
 mod arrive;
@@ -32,6 +35,7 @@ mod nick;
 mod owner;
 mod people;
 mod registration;
+mod relay;
 mod requests;
 mod rights;
 mod room;
@@ -62,8 +66,8 @@ pub(crate) const FEATURE: Feature = Feature {
             version: "1.35.5",
             title: "Multi-User Chat",
             coverage: Coverage::Partial(
-                "requests are not passed on between occupants; no notices of affiliations to those \
-                 who are away; registration needs no approval",
+                "roles are not kept for the next visit of a moderated room; presence is told of \
+                 all roles",
             ),
         },
         Xep {

@@ -238,6 +238,7 @@ async fn announce(
         room: held.again(),
         subject: None,
         kept: false,
+        dated: false,
         spoken: None,
     }));
     let mut message = Message::new(engine.env().now(), stanza);

@@ -46,6 +46,18 @@ pub(crate) struct Destruction {
     reason: Option<String>,
 }
 
+impl Destruction {
+    /// The end of a room that never was one (§ 10.1.3).
+    pub(super) fn of_nothing(by: BareJid) -> Self {
+        Self {
+            by,
+            alternate: None,
+            password: None,
+            reason: None,
+        }
+    }
+}
+
 impl Room {
     /// The form of the options (§ 10.1.3, § 10.2).
     pub(crate) fn form(&self, from: &Jid) -> Result<Bytes, Refusal> {
@@ -90,15 +102,7 @@ impl Room {
         let form = form.ok_or(Refusal::BadRequest)?;
         let opens = self.phase == Phase::Locked;
         match form.kind {
-            FormKind::Cancel if opens => {
-                let by = from.to_bare();
-                Ok(Owner::GiveUp(Destruction {
-                    by,
-                    alternate: None,
-                    password: None,
-                    reason: None,
-                }))
-            }
+            FormKind::Cancel if opens => Ok(Owner::GiveUp(Destruction::of_nothing(from.to_bare()))),
             FormKind::Cancel => Ok(Owner::Nothing),
             FormKind::Submit => self.configure(from, &form, opens).map(Owner::Change),
             FormKind::Form | FormKind::Result => Err(Refusal::BadRequest),
@@ -148,8 +152,14 @@ impl Room {
         for value in values.iter().filter(|value| !value.is_empty()) {
             let jid = Jid::parse(value).map_err(|_| Refusal::NotAcceptable)?;
             let jid = jid.to_bare();
-            if !named.contains(&jid) && !people.iter().any(|change| change.jid == jid) {
-                named.push(jid);
+            match people.iter_mut().find(|change| change.jid == jid) {
+                // No longer in the list above, and in this one.
+                Some(change) if change.affiliation == Affiliation::Member => {
+                    change.affiliation = affiliation;
+                }
+                Some(_) => {}
+                None if named.contains(&jid) => {}
+                None => named.push(jid),
             }
         }
         let before = self.people.iter();

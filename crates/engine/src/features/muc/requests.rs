@@ -5,6 +5,7 @@ use super::{
     kept,
     owner::{Destruction, Owner},
     people::{Admin, Change},
+    registration::Wish,
     room::{Effect, Event},
     table::{Held, Rooms},
 };
@@ -12,9 +13,10 @@ use crate::{
     error,
     feature::{IqCx, Reply},
     features::mam,
+    route::service,
 };
 use waxwing_proto::{
-    ns,
+    Jid, ns,
     stanza::{Kind, Sealed, StanzaError},
     xml::Writer,
 };
@@ -80,12 +82,24 @@ pub(super) fn apply(cx: &IqCx<'_>, room: &Held, event: Event) -> Result<Reply, S
 
 /// First on disk, then told.
 async fn write(cx: &IqCx<'_>, room: &Held, change: Change) -> Result<Reply, StanzaError> {
+    let notices = room.ask(|room| room.notices(&change));
     kept::write(cx.engine, room, cx.to, &change).await?;
     let opens = change.opens;
     let applied = apply(cx, room, Event::Changed(change));
     if applied.is_err() && opens {
         // Its owner has gone before it was there, and nobody else knows of it.
         drop(cx.engine.store().room_delete(cx.to.clone(), None));
+    }
+    if applied.is_ok() {
+        for notice in notices {
+            // It is a courtesy to those that this server looks after, and an error is nobody's.
+            let own = notice
+                .to()
+                .is_some_and(|to| cx.engine.is_local(to.domain()));
+            if own && notice.to().map(Jid::to_bare) != Some(cx.from.to_bare()) {
+                drop(service::send(cx.engine, &notice.seal()).await);
+            }
+        }
     }
     applied
 }
@@ -113,8 +127,19 @@ pub(super) fn register(cx: IqCx<'_>) -> BoxFuture<'_, Result<Reply, StanzaError>
     Box::pin(async move {
         let room = Rooms::hold(cx.engine, cx.to).await?;
         let _turn = room.turn().await;
-        let change = room.ask(|room| room.register(cx.from, cx.payload))?;
-        write(&cx, &room, change).await
+        match room.ask(|room| room.register(cx.from, cx.payload))? {
+            Wish::Done(change) => write(&cx, &room, change).await,
+            Wish::Asks(approval) => {
+                if let Some(effect) = approval.effect() {
+                    room.send(effect);
+                }
+                for letter in approval.letters() {
+                    // Whoever cannot be reached is not the asker's to know of.
+                    drop(service::send(cx.engine, &letter).await);
+                }
+                Ok(Reply::Empty)
+            }
+        }
     })
 }
 

@@ -33,8 +33,8 @@ pub(crate) enum Heard {
     Speech(Box<Speech>),
     /// Something for the sessions of one occupant.
     Whisper(Draft, Vec<Jid>),
-    /// People are invited; they become members before that, as this says.
-    Invitation(Option<Change>, Vec<Draft>),
+    /// People become members, as this says, and those who are invited hear of it then.
+    Members(Option<Change>, Vec<Draft>),
     /// Something for moderators, or for whoever has invited.
     Letter(Effect),
     /// The same for somebody who is not here.
@@ -59,6 +59,8 @@ pub(crate) struct Speech {
     pub(crate) author: Option<Bytes>,
     /// The room has an archive.
     pub(crate) archived: bool,
+    /// It says itself when it was said (§ 7.9).
+    pub(crate) dated: bool,
 }
 
 /// A message that was said.
@@ -70,6 +72,8 @@ pub(crate) struct Said {
     pub(crate) subject: Option<Subject>,
     /// Newcomers are told of it.
     pub(crate) kept: bool,
+    /// It says itself when it was said (§ 7.9).
+    pub(crate) dated: bool,
     /// What is needed to wake those who sleep, if it is worth that.
     pub(crate) spoken: Option<Arc<Spoken>>,
 }
@@ -155,7 +159,15 @@ impl Room {
             xml.finish()
         });
         purify(&mut draft);
-        draft.hide_all(|child| child.ns() == ns::MUC_USER);
+        let own = self.affiliation(&occupant.account) == Affiliation::Owner;
+        let room = self.jid.as_str();
+        draft.hide_all(|child| {
+            let late = child.is("delay", ns::DELAY);
+            // § 7.9: owners may bring what was said elsewhere, with its times.
+            let forged = late && (!own || child.attr("from").is_some_and(|from| from == room));
+            forged || child.ns() == ns::MUC_USER
+        });
+        let dated = own && brings_time(draft.stanza(), room);
         draft.set_from(address.clone());
         draft.add(occupant_id(&occupant.id));
         Ok(Speech {
@@ -164,6 +176,7 @@ impl Room {
             subject,
             author,
             archived: self.config.archived,
+            dated,
         })
     }
 
@@ -192,8 +205,12 @@ impl Room {
     pub(super) fn said(&mut self, said: Said, effects: &mut Vec<Effect>) {
         let to = self.everyone();
         if said.kept && said.subject.is_none() {
-            let late = late(&self.jid, said.at);
-            self.remember(said.at, &said.sealed.with_child(late));
+            if said.dated {
+                self.remember(said.at, &said.sealed);
+            } else {
+                let late = late(&self.jid, said.at);
+                self.remember(said.at, &said.sealed.with_child(late));
+            }
         }
         if let Some(subject) = said.subject {
             self.subject = subject;
@@ -274,6 +291,13 @@ fn is_named(text: &str, name: &str) -> bool {
         let after = after.and_then(|after| after.chars().next());
         let apart = |c: Option<char>| c.is_none_or(|c| !c.is_alphanumeric());
         apart(before) && apart(after)
+    })
+}
+
+/// Whether a message of an owner says when it was said, as it was kept or is on its way (§ 7.9).
+pub(super) fn brings_time(stanza: &Stanza, room: &str) -> bool {
+    stanza.root().children().any(|child| {
+        child.is("delay", ns::DELAY) && child.attr("from").is_none_or(|from| from != room)
     })
 }
 

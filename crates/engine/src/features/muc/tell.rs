@@ -23,10 +23,16 @@ const OCCUPANT_ID_BYTES: usize = 18;
 pub(super) mod status {
     /// Everybody here sees everybody's address.
     pub(crate) const NON_ANONYMOUS: u16 = 100;
+    /// An affiliation has changed while its owner was away.
+    pub(crate) const CHANGED_OUTSIDE: u16 = 101;
     /// The options have changed.
     pub(crate) const CONFIGURED: u16 = 104;
     /// This presence is the recipient's own.
     pub(crate) const OWN: u16 = 110;
+    /// What is said is kept where everybody can read it.
+    pub(crate) const LOGGED: u16 = 170;
+    /// It is not any more.
+    pub(crate) const NOT_LOGGED: u16 = 171;
     /// From now on everybody sees everybody's address.
     pub(crate) const NOW_NON_ANONYMOUS: u16 = 172;
     /// From now on only moderators do.

@@ -156,6 +156,7 @@ impl Stage {
             sealed: speech.draft.seal(),
             at: self.now,
             subject: speech.subject,
+            dated: speech.dated,
             kept: true,
             spoken: None,
         }))
@@ -168,7 +169,7 @@ impl Stage {
             Heard::Whisper(draft, to) => {
                 self.effects.push(Effect::new(draft.seal(), to.into()));
             }
-            Heard::Invitation(change, letters) => {
+            Heard::Members(change, letters) => {
                 if let Some(change) = change {
                     self.apply(Event::Changed(change))?;
                 }

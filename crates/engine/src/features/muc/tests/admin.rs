@@ -342,9 +342,9 @@ fn options() {
     check(
         &mut stage,
         expect![[r"
-        alice@a/1 bob@a/1: carol unavailable none none carol@b/1 322
-        carol@b/1: carol unavailable none none carol@b/1 110 322
-        alice@a/1 bob@a/1: room groupchat 104"]],
+            alice@a/1 bob@a/1: carol unavailable none none carol@b/1 322
+            carol@b/1: carol unavailable none none carol@b/1 110 322
+            alice@a/1 bob@a/1: room groupchat 171 104"]],
     );
     // § 10.5, § 10.8: the lists in the form are whole.
     stage
@@ -411,7 +411,7 @@ fn invitations() {
         expect![[r"
             alice@a/1: bob unavailable none none bob@a/1 322
             bob@a/1: bob unavailable none none bob@a/1 110 322
-            alice@a/1: room groupchat 104
+            alice@a/1: room groupchat 171 104
             carol@b by mail: room <invite>"]],
     );
     assert_eq!(

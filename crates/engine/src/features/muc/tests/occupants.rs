@@ -19,8 +19,8 @@ fn a_room_is_made_locked_and_opened() {
     check(
         &mut stage,
         expect![[r"
-        alice@a/1: alice owner moderator alice@a/1 110 201
-        alice@a/1: room groupchat <subject>"]],
+            alice@a/1: alice owner moderator alice@a/1 110 201
+            alice@a/1: room groupchat <subject>"]],
     );
     // § 7.2.10
     assert_eq!(
@@ -38,10 +38,10 @@ fn a_room_is_made_locked_and_opened() {
     check(
         &mut stage,
         expect![[r"
-        bob@a/1: alice owner moderator
-        alice@a/1: bob none participant bob@a/1
-        bob@a/1: bob none participant bob@a/1 110
-        bob@a/1: room groupchat <subject>"]],
+            bob@a/1: alice owner moderator
+            alice@a/1: bob none participant bob@a/1
+            bob@a/1: bob none participant bob@a/1 110 170
+            bob@a/1: room groupchat <subject>"]],
     );
 }
 
@@ -53,7 +53,7 @@ fn nobody_configures_it() {
     stage.leave("alice@a/1", "alice");
     check(
         &mut stage,
-        expect!["alice@a/1: alice unavailable owner none alice@a/1 110"],
+        expect!["alice@a/1: alice unavailable none none <destroy> 110"],
     );
     assert!(!stage.room.exists());
     stage.enter("bob@a/1", "bob");
@@ -64,9 +64,9 @@ fn nobody_configures_it() {
     check(
         &mut stage,
         expect![[r"
-        bob@a/1: bob owner moderator bob@a/1 110 201
-        bob@a/1: room groupchat <subject>
-        bob@a/1: bob unavailable none none <destroy> 110"]],
+            bob@a/1: bob owner moderator bob@a/1 110 201
+            bob@a/1: room groupchat <subject>
+            bob@a/1: bob unavailable none none <destroy> 110"]],
     );
 }
 
@@ -79,12 +79,12 @@ fn addresses_are_for_moderators_unless_everybody_may_know() {
     check(
         &mut stage,
         expect![[r"
-        carol@b/1: alice owner moderator
-        carol@b/1: bob none participant
-        alice@a/1: carol none participant carol@b/1
-        bob@a/1: carol none participant
-        carol@b/1: carol none participant carol@b/1 110
-        carol@b/1: room groupchat <subject>"]],
+            carol@b/1: alice owner moderator
+            carol@b/1: bob none participant
+            alice@a/1: carol none participant carol@b/1
+            bob@a/1: carol none participant
+            carol@b/1: carol none participant carol@b/1 110 170
+            carol@b/1: room groupchat <subject>"]],
     );
     let mut stage = Stage::open(&[("whois", "anyone")]);
     stage.enter("bob@a/1", "bob");
@@ -93,11 +93,11 @@ fn addresses_are_for_moderators_unless_everybody_may_know() {
     check(
         &mut stage,
         expect![[r"
-        carol@b/1: alice owner moderator alice@a/1
-        carol@b/1: bob none participant bob@a/1
-        alice@a/1 bob@a/1: carol none participant carol@b/1
-        carol@b/1: carol none participant carol@b/1 110 100
-        carol@b/1: room groupchat <subject>"]],
+            carol@b/1: alice owner moderator alice@a/1
+            carol@b/1: bob none participant bob@a/1
+            alice@a/1 bob@a/1: carol none participant carol@b/1
+            carol@b/1: carol none participant carol@b/1 110 100 170
+            carol@b/1: room groupchat <subject>"]],
     );
 }
 
@@ -181,12 +181,12 @@ fn nicks_belong_to_accounts() {
     check(
         &mut stage,
         expect![[r"
-        bob@a/2: alice owner moderator
-        bob@a/2: c none participant
-        alice@a/1: Bob none participant bob@a/2
-        carol@b/1: Bob none participant
-        bob@a/1 bob@a/2: Bob none participant bob@a/2 110
-        bob@a/2: room groupchat <subject>"]],
+            bob@a/2: alice owner moderator
+            bob@a/2: c none participant
+            alice@a/1: Bob none participant bob@a/2
+            carol@b/1: Bob none participant
+            bob@a/1 bob@a/2: Bob none participant bob@a/2 110 170
+            bob@a/2: room groupchat <subject>"]],
     );
     stage.leave("bob@a/2", "Bob");
     check(
@@ -365,7 +365,7 @@ fn who_is_not_here_is_told_so() {
         .unwrap();
     check(
         &mut stage,
-        expect!["bob@a/1: bob unavailable none none 110 307 333"],
+        expect!["bob@a/1: bob unavailable none none because You are not in the room. 110 307 333"],
     );
     // § 17.3
     stage.leave("bob@a/1", "bob");
@@ -410,10 +410,10 @@ fn entering_again() {
     check(
         &mut stage,
         expect![[r"
-        bob@a/1: alice owner moderator
-        alice@a/1: bob none participant bob@a/1
-        bob@a/1: bob none participant bob@a/1 110
-        bob@a/1: bob groupchat <body>hi late
-        bob@a/1: room groupchat <subject>"]],
+            bob@a/1: alice owner moderator
+            alice@a/1: bob none participant bob@a/1
+            bob@a/1: bob none participant bob@a/1 110 170
+            bob@a/1: bob groupchat <body>hi late
+            bob@a/1: room groupchat <subject>"]],
     );
 }
