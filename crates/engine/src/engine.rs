@@ -41,6 +41,7 @@ struct Inner {
     features: features::Active,
     caps: features::caps::Cache,
     pubsub: features::pubsub::Turns,
+    far: features::pubsub::Far,
     rooms: features::muc::Rooms,
     remote: Remote,
     federation: Federation,
@@ -80,6 +81,7 @@ impl Engine {
             features: features::Active::new(&settings),
             caps: features::caps::Cache::default(),
             pubsub: features::pubsub::Turns::default(),
+            far: features::pubsub::Far::default(),
             rooms: features::muc::Rooms::default(),
             stanza_ids: StanzaIds::new(&id_secret),
             retractions: Retractions::default(),
@@ -146,6 +148,10 @@ impl Engine {
     pub fn service(&self, domain: &str) -> Option<&ServiceSettings> {
         let mut services = self.settings().services.iter();
         services.find(|service| service.name == domain)
+    }
+    /// Contacts at other domains that want to be told of nodes.
+    pub(crate) fn far(&self) -> &features::pubsub::Far {
+        &self.0.far
     }
     /// Whether stanzas for `domain` end here: it is a virtual host or a service of this process.
     pub fn serves(&self, domain: &str) -> bool {

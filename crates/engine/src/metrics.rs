@@ -29,6 +29,10 @@ impl Metric {
     pub fn add(&self, count: u64) {
         self.0.fetch_add(count, Ordering::Relaxed);
     }
+    /// Becomes `count`.
+    pub fn set(&self, count: u64) {
+        self.0.store(count, Ordering::Relaxed);
+    }
     /// The number now.
     pub fn value(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
@@ -138,6 +142,11 @@ metrics! {
     /// Notifications of nodes handed to sessions and other domains, also of what was published
     /// earlier.
     pubsub_notifications: Counter,
+    /// Resources of contacts at other domains that want to be told of nodes, for each account that
+    /// they have shown themselves to.
+    pubsub_far: Gauge,
+    /// Those that were not remembered because there are too many.
+    pubsub_far_refused: Counter,
     /// Slots for uploads given to people (XEP-0363).
     upload_slots: Counter,
     /// Requests for such slots that were refused.

@@ -1,5 +1,6 @@
 //! Entity capabilities ([XEP-0115](https://xmpp.org/extensions/xep-0115.html), 1.6.0): what the
-//! clients of this server can do.
+//! clients of this server can do. Those of contacts at other servers are asked for by
+//! [`super::pubsub`], and are in the same memory.
 //!
 //! A client names its capabilities by a hash in its presence. The first time a hash is seen the
 //! client is asked, and its answer is believed for everybody only if it makes that hash (§ 5.4);
@@ -11,6 +12,7 @@ use crate::{
     output::Output,
     session::SessionState,
 };
+use bytes::Bytes;
 use hashbrown::HashMap;
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -18,7 +20,7 @@ use waxwing_proto::{
     caps::{Algorithm, DiscoInfo},
     ns,
     stanza::Stanza,
-    xml::{Element, Writer},
+    xml::Writer,
 };
 
 /// The feature.
@@ -58,7 +60,8 @@ pub struct Named {
 pub struct Cache(Mutex<HashMap<(Algorithm, String), Features>>);
 
 impl Cache {
-    fn find(&self, named: &Named) -> Option<Features> {
+    /// What has been verified under this name.
+    pub(crate) fn find(&self, named: &Named) -> Option<Features> {
         self.0
             .lock()
             .get(&(named.algorithm, named.ver.clone()))
@@ -86,7 +89,7 @@ pub(crate) fn on_presence(
     presence: &Stanza,
     out: &mut Output,
 ) {
-    let Some(named) = presence.root().child("c", ns::CAPS).and_then(named) else {
+    let Some(named) = named(presence) else {
         return;
     };
     if let Some(features) = engine.caps().find(&named) {
@@ -94,17 +97,8 @@ pub(crate) fn on_presence(
         return;
     }
     let id = engine.env().token();
-    let mut xml = Writer::new(ns::CLIENT);
-    xml.start("iq")
-        .attr("type", "get")
-        .attr("id", &id)
-        .attr("from", session.account.domain())
-        .attr("to", session.resource.jid.as_str())
-        .start_ns("query", ns::DISCO_INFO)
-        .attr("node", &format!("{}#{}", named.node, named.ver))
-        .end()
-        .end();
-    out.stanza(xml.finish());
+    let to = session.resource.jid.as_str();
+    out.stanza(question(session.account.domain(), to, &id, &named));
     // One question at a time: a newer presence makes the answer to an older one worthless.
     session.caps_asked = Some((id, named));
 }
@@ -115,12 +109,30 @@ pub(crate) fn on_answer(engine: &Engine, session: &mut SessionState, answer: &St
         .caps_asked
         .take_if(|(id, _)| answer.id().as_deref() == Some(id));
     let Some((_, named)) = asked else { return };
-    let Some(query) = answer.root().child("query", ns::DISCO_INFO) else {
-        return;
-    };
-    let Ok(info) = DiscoInfo::read(query) else {
-        return;
-    };
+    if let Some((features, _)) = told(engine, &named, answer) {
+        session.resource.set_caps(Some(features));
+    }
+}
+
+/// The question for what a client has named (§ 5.1, § 6.2), for `jabber:client`.
+pub(crate) fn question(from: &str, to: &str, id: &str, named: &Named) -> Bytes {
+    let mut xml = Writer::new(ns::CLIENT);
+    xml.start("iq")
+        .attr("type", "get")
+        .attr("id", id)
+        .attr("from", from)
+        .attr("to", to)
+        .start_ns("query", ns::DISCO_INFO)
+        .attr("node", &format!("{}#{}", named.node, named.ver))
+        .end()
+        .end();
+    xml.finish()
+}
+
+/// What an answer says, and whether it is what was named; then it is remembered (§ 5.4).
+pub(crate) fn told(engine: &Engine, named: &Named, answer: &Stanza) -> Option<(Features, bool)> {
+    let query = answer.root().child("query", ns::DISCO_INFO)?;
+    let info = DiscoInfo::read(query).ok()?;
     let mut features: Vec<Box<str>> = info
         .features
         .iter()
@@ -129,17 +141,19 @@ pub(crate) fn on_answer(engine: &Engine, session: &mut SessionState, answer: &St
         .collect();
     features.sort_unstable();
     let features: Features = features.into();
-    if info.verify(named.algorithm, &named.ver) == Ok(true) {
-        engine.caps().keep(&named, features.clone());
+    let verified = info.verify(named.algorithm, &named.ver) == Ok(true);
+    if verified {
+        engine.caps().keep(named, features.clone());
     } else {
         engine.metrics().caps_unverified.inc();
     }
-    session.resource.set_caps(Some(features));
+    Some((features, verified))
 }
 
-/// A capabilities element with the hash that § 4 requires; the legacy form without one names
+/// What a client's presence names by the hash that § 4 requires; the legacy form without one names
 /// nothing that could be verified.
-fn named(caps: Element<'_>) -> Option<Named> {
+pub(crate) fn named(presence: &Stanza) -> Option<Named> {
+    let caps = presence.root().child("c", ns::CAPS)?;
     let attr = |name| {
         caps.attr(name)
             .filter(|value| !value.is_empty())

@@ -3,7 +3,8 @@
 use super::{Type, probe, subscribe};
 use crate::{
     Engine,
-    route::{self, inbound::hand_over},
+    features::pubsub,
+    route::{self, Routed, inbound::hand_over},
     subscription::Type::Subscribe,
 };
 use waxwing_proto::{
@@ -40,10 +41,20 @@ pub(crate) async fn from_remote(engine: &Engine, mut draft: Draft) -> Result<(),
                 None => Ok(()),
             }
         }
-        Type::Probe if here => probe::probe(engine, &draft).await,
+        Type::Probe if here => {
+            probe::probe(engine, &draft).await?;
+            pubsub::on_far_probe(engine, &from, &to.to_bare()).await;
+            Ok(())
+        }
         _ => {
+            let stanza = draft.stanza().clone();
             let routed = route::presence::route(engine, None, draft).await?;
-            hand_over(engine, routed).await
+            let passed = here && matches!(routed, Routed::Handover(..));
+            hand_over(engine, routed).await?;
+            if passed && matches!(kind, Type::Available | Type::Unavailable) {
+                pubsub::on_far_presence(engine, &stanza, &from, &to.to_bare()).await;
+            }
+            Ok(())
         }
     }
 }

@@ -6,6 +6,7 @@ use crate::{
     Engine,
     deliverer::Failure,
     feature::{IqKind, Reply, Way},
+    features::pubsub,
     presence,
 };
 use bytes::Bytes;
@@ -96,6 +97,7 @@ async fn iq(
         iq::Type::Set => IqKind::Set,
         iq::Type::Result | iq::Type::Error => {
             engine.questions().answered(draft.stanza(), &from);
+            pubsub::on_far_answer(engine, draft.stanza(), &from).await;
             return Ok(None);
         }
     };

@@ -6,6 +6,7 @@ mod archive;
 mod commit;
 mod delivery;
 mod environment;
+mod far;
 mod federation;
 mod hibernation;
 mod login;

@@ -9,7 +9,6 @@ use super::{
 };
 use crate::{
     Engine,
-    account::Contact,
     features::caps::Features,
     outbox::Delivery,
     registry::{Resource, Resources},
@@ -123,10 +122,19 @@ impl Audience {
         known: &Known,
         wish: &str,
     ) {
-        // Remote contacts: with federation.
         let contacts = relations.view().contacts().iter();
-        let local = |contact: &&Contact| engine.is_local(contact.jid.domain());
-        for contact in contacts.filter(|one| one.sees_user()).filter(local) {
+        for contact in contacts.filter(|one| one.sees_user()) {
+            if !engine.is_local(contact.jid.domain()) {
+                let mut far = engine
+                    .far()
+                    .interested(&contact.jid, relations.owner(), wish);
+                far.retain(|jid| !relations.view().blocks(jid));
+                if !far.is_empty() && relations.may_read(&contact.jid, known) {
+                    let far = far.into_iter().map(|jid| (jid, Resources::new()));
+                    self.targets.extend(far);
+                }
+                continue;
+            }
             let mut here = engine.registry().resources(&contact.jid);
             here.retain(|resource| {
                 resource.priority().is_some()

@@ -1,9 +1,9 @@
 //! The newest items for a resource that has become available, or has said what it is interested in
 //! (XEP-0163 § 4.3.4).
 
-use super::{config::SendLast, event::Source, list, node::Known, relations::Relations};
+use super::{config::SendLast, event::Source, far, list, node::Known, relations::Relations};
 use crate::{Engine, features::caps::Features, outbox::Delivery, registry::Resource};
-use waxwing_proto::{BareJid, Jid};
+use waxwing_proto::{BareJid, Jid, stanza::Sealed};
 use waxwing_store::NodeHead;
 
 /// Nodes that one client can be interested in.
@@ -11,7 +11,7 @@ const WISHES_MAX: usize = 64;
 /// Accounts looked at in one call of the store.
 const OWNERS_PER_READ: usize = 50;
 /// Bytes of items sent at once. A client whose contacts have more asks for the rest.
-const BYTES_MAX: usize = 1024 * 1024;
+pub(super) const BYTES_MAX: usize = 1024 * 1024;
 
 /// A resource's presence or capabilities are new: sends the newest items of the nodes that it has
 /// not been sent those of since it became available.
@@ -61,7 +61,7 @@ pub(crate) async fn on_caps(engine: &Engine, account: &BareJid, resource: &Resou
 /// A contact has just been let in: sends its resources the newest items that they are interested in.
 pub(crate) async fn to_contact(engine: &Engine, owner: &BareJid, contact: &BareJid) {
     if !engine.is_local(contact.domain()) {
-        return;
+        return far::to_contact(engine, owner, contact).await;
     }
     for resource in engine.registry().resources(contact) {
         let Some(features) = resource.caps().filter(|_| resource.priority().is_some()) else {
@@ -80,7 +80,7 @@ pub(crate) async fn to_contact(engine: &Engine, owner: &BareJid, contact: &BareJ
 }
 
 /// The nodes that a client is interested in and was not before.
-fn wishes(features: &Features, before: Option<&Features>) -> Vec<String> {
+pub(super) fn wishes(features: &Features, before: Option<&Features>) -> Vec<String> {
     let new = features
         .iter()
         .filter(|feature| before.is_none_or(|before| before.binary_search(feature).is_err()));
@@ -92,26 +92,41 @@ fn wishes(features: &Features, before: Option<&Features>) -> Vec<String> {
 
 /// Sends one item, if the client's user may read it; gives how many bytes that was.
 async fn send(engine: &Engine, account: &BareJid, resource: &Resource, head: NodeHead) -> usize {
-    let NodeHead { owner, node, item } = head;
-    let (Some(known), Some(item)) = (Known::new(node, engine.env().now()), item) else {
+    let to = Jid::from(&resource.jid);
+    let Some(stanza) = newest(engine, account, &to, head).await else {
         return 0;
     };
-    let since = known.config.since(engine.env().now());
+    let bytes = stanza.len();
+    if resource.outbox.push(Delivery::Stanza(stanza)).is_ok() {
+        engine.metrics().deliveries.inc();
+        engine.metrics().pubsub_notifications.inc();
+    }
+    bytes
+}
+
+/// The newest item of a node for a resource of `account`, if that may read it and see the owner, and
+/// if it is to be sent without being asked for.
+pub(super) async fn newest(
+    engine: &Engine,
+    account: &BareJid,
+    to: &Jid,
+    NodeHead { owner, node, item }: NodeHead,
+) -> Option<Sealed> {
+    let now = engine.env().now();
+    let (known, item) = (Known::new(node, now)?, item?);
+    let since = known.config.since(now);
     let due = known.config.send_last == SendLast::OnSubAndPresence
         && known.config.notify
         && since.is_none_or(|since| item.at >= since);
     if !due {
-        return 0;
+        return None;
     }
-    let Ok(relations) = Relations::read(engine, &owner, Some(&known)).await else {
-        return 0;
-    };
-    let to = Jid::from(&resource.jid);
+    let relations = Relations::read(engine, &owner, Some(&known)).await.ok()?;
     if !relations.sees_owner(account)
-        || relations.view().blocks(&to)
+        || relations.view().blocks(to)
         || !relations.may_read(account, &known)
     {
-        return 0;
+        return None;
     }
     let id = engine.env().token();
     let source = Source {
@@ -119,11 +134,5 @@ async fn send(engine: &Engine, account: &BareJid, resource: &Resource, head: Nod
         known: &known,
         id: &id,
     };
-    let stanza = source.last(&item).with_to(&to);
-    let bytes = stanza.len();
-    if resource.outbox.push(Delivery::Stanza(stanza)).is_ok() {
-        engine.metrics().deliveries.inc();
-        engine.metrics().pubsub_notifications.inc();
-    }
-    bytes
+    Some(source.last(&item).with_to(to))
 }

@@ -27,6 +27,7 @@ mod demands;
 mod discover;
 mod errors;
 mod event;
+mod far;
 mod hosted;
 mod last;
 mod list;
@@ -50,6 +51,9 @@ mod turns;
 
 pub(super) use archive::{archive, archive_form};
 pub(crate) use discover::{Item, items_of, node_info, nodes_of};
+pub(crate) use far::{
+    Far, on_answer as on_far_answer, on_presence as on_far_presence, on_probe as on_far_probe,
+};
 pub(crate) use last::{on_caps, to_contact};
 pub(crate) use list::tell_of_list;
 pub(crate) use own::{Readers, items, may_read, newest, publish, retract};
