@@ -230,6 +230,8 @@ pub struct NewField<'a> {
     pub options: &'a [(&'a str, &'a str)],
     /// Whether it takes other texts than the options (XEP-0122 § 3.2, `<open/>`).
     pub open: bool,
+    /// The smallest number that it takes, if it takes whole numbers (XEP-0122 § 3.3, `<range/>`).
+    pub min: Option<&'a str>,
 }
 
 /// Writes a form.
@@ -307,6 +309,15 @@ impl<'w> FormWriter<'w> {
                 .start_ns("validate", ns::DATA_VALIDATION)
                 .attr("datatype", "xs:string")
                 .start("open")
+                .end()
+                .end();
+        }
+        if let Some(min) = field.min {
+            writer
+                .start_ns("validate", ns::DATA_VALIDATION)
+                .attr("datatype", "xs:integer")
+                .start("range")
+                .attr("min", min)
                 .end()
                 .end();
         }

@@ -268,7 +268,7 @@ fn element(kind: &str, bytes: &[u8]) -> Bytes {
 }
 
 /// Base64 with line breaks and blanks, which XEP-0153 § 4 and XEP-0084 § 4.1 allow.
-fn decoded(text: &str) -> Option<Vec<u8>> {
+pub(crate) fn decoded(text: &str) -> Option<Vec<u8>> {
     let text: Vec<u8> = text
         .bytes()
         .filter(|byte| !byte.is_ascii_whitespace())
@@ -276,7 +276,8 @@ fn decoded(text: &str) -> Option<Vec<u8>> {
     STANDARD.decode(text).ok()
 }
 
-fn hash(bytes: &[u8]) -> String {
+/// The hash of a picture (XEP-0153 § 4.1): SHA-1 in hexadecimal digits.
+pub(crate) fn hash(bytes: &[u8]) -> String {
     let mut hex = String::with_capacity(40);
     for byte in Sha1::digest(bytes) {
         // INVARIANT: writing into a string does not fail.

@@ -119,7 +119,12 @@ async fn message_arrives(arrival: Arrival<'_>) -> Result<Routed, StanzaError> {
     let draft = arrival.draft.clone();
     let heard = room.ask(|room| room.hear(draft, now))?;
     match heard {
-        Heard::Speech(speech) => Ok(say(&arrival, &jid, room, *speech)),
+        Heard::Speech(speech) => {
+            if speech.paced {
+                room.apply(Event::Speaks(arrival.from.to_bare(), now))?;
+            }
+            Ok(say(&arrival, &jid, room, *speech))
+        }
         Heard::Whisper(draft, to) => whisper(&arrival, draft, to).await,
         Heard::Members(_, _) => {
             // Asked again in turn: somebody may just be changing who may do that.

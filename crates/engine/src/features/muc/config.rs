@@ -1,7 +1,7 @@
 //! What a room is: its options (XEP-0045 § 16.5.3), as a form and as stored; both are made from one
 //! table.
 
-use super::rights::Role;
+use super::{pace::SLOW_SECONDS_MAX, rights::Role};
 use bytes::Bytes;
 use waxwing_proto::{
     form::{FieldKind, Form, FormKind, FormWriter, NewField},
@@ -101,6 +101,8 @@ pub(crate) struct RoomConfig {
     pub(super) archived: bool,
     /// People can register by themselves; where only members may enter, admins approve it.
     pub(super) registration: bool,
+    /// Seconds to wait between two messages (XEP-0500); 0 for none.
+    pub(super) slow_seconds: u32,
 }
 
 impl Default for RoomConfig {
@@ -125,6 +127,7 @@ impl Default for RoomConfig {
             history: 20,
             archived: true,
             registration: true,
+            slow_seconds: 0,
         }
     }
 }
@@ -142,6 +145,8 @@ struct Field {
     kind: FieldKind,
     label: &'static str,
     options: &'static [(&'static str, &'static str)],
+    /// The smallest number, if it takes numbers.
+    min: Option<&'static str>,
     read: fn(&RoomConfig) -> String,
     write: fn(&mut RoomConfig, &str) -> Option<()>,
 }
@@ -158,6 +163,7 @@ macro_rules! flag {
             kind: FieldKind::Boolean,
             label: $label,
             options: &[],
+            min: None,
             read: |config| boolean(config.$field).to_owned(),
             write: |config, value| {
                 config.$field = xml::boolean(value)?;
@@ -176,6 +182,7 @@ macro_rules! text {
             kind: FieldKind::$kind,
             label: $label,
             options: &[],
+            min: None,
             read: |config| config.$field.clone(),
             write: |config, value| {
                 config.$field = (value.len() <= $max).then(|| value.to_owned())?;
@@ -248,6 +255,7 @@ const FIELDS: &[Field] = &[
             ("Moderators", "moderators"),
             ("Everybody in the room", "anyone"),
         ],
+        min: None,
         read: |config| {
             let who = if config.semi_anonymous {
                 "moderators"
@@ -287,6 +295,7 @@ const FIELDS: &[Field] = &[
             ("Moderators", "moderators"),
             ("Nobody", "none"),
         ],
+        min: None,
         read: |config| config.allowpm.name().to_owned(),
         write: |config, value| {
             config.allowpm = Whisper::named(value)?;
@@ -299,6 +308,7 @@ const FIELDS: &[Field] = &[
         kind: FieldKind::ListSingle,
         label: "People in the room at most",
         options: &[("50", "50"), ("500", "500"), ("5000", "5000")],
+        min: None,
         read: |config| config.occupants_max.to_string(),
         write: |config, value| {
             config.occupants_max = match value {
@@ -315,9 +325,23 @@ const FIELDS: &[Field] = &[
         kind: FieldKind::TextSingle,
         label: "Messages of the past that newcomers are shown",
         options: &[],
+        min: Some("0"),
         read: |config| config.history.to_string(),
         write: |config, value| {
             config.history = value.parse::<u32>().ok()?.min(HISTORY_MAX);
+            Some(())
+        },
+    },
+    Field {
+        var: "muc#roomconfig_slow_mode_duration",
+        aliases: &[],
+        kind: FieldKind::TextSingle,
+        label: "Seconds to wait between two messages; 0 for none",
+        options: &[],
+        min: Some("0"),
+        read: |config| config.slow_seconds.to_string(),
+        write: |config, value| {
+            config.slow_seconds = value.parse::<u32>().ok()?.min(SLOW_SECONDS_MAX);
             Some(())
         },
     },
@@ -389,6 +413,7 @@ impl RoomConfig {
                 label: Some(field.label),
                 values: &[&(field.read)(self)],
                 options: field.options,
+                min: field.min,
                 ..NewField::default()
             });
         }
@@ -532,6 +557,7 @@ mod tests {
             history in 0..=HISTORY_MAX,
             occupants_max in 1..=OCCUPANTS_MAX,
             allowpm in 0..4_usize,
+            slow_seconds in 0..=SLOW_SECONDS_MAX,
         ) {
             let on = |bit: u16| flags & (1 << bit) != 0;
             // What XML cannot carry is replaced when it is written.
@@ -560,6 +586,7 @@ mod tests {
                 history,
                 archived: on(8),
                 registration: on(9),
+                slow_seconds,
             };
             prop_assert_eq!(RoomConfig::decode(&config.encode()), Some(config));
         }

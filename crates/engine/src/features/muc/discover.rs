@@ -2,7 +2,7 @@
 
 use super::{room::Room, table::Rooms};
 use crate::{
-    Settings, error,
+    Engine, error,
     feature::{IqCx, Place, Reply, Service},
     features::disco,
 };
@@ -20,6 +20,10 @@ use waxwing_store::{BoxFuture, RoomList};
 const ROOMS_MAX: u32 = 500;
 /// `FORM_TYPE` of what a room says of itself beside its features (§ 16.5.4).
 const ROOM_INFO: &str = "http://jabber.org/protocol/muc#roominfo";
+/// XEP-0500 § 5.2
+const SLOW_MODE: &str = "muc#roominfo_slow_mode_duration";
+/// XEP-0502 § 4.1
+const ACTIVITY: &str = "{urn:xmpp:muc-activity}message-activity";
 /// § 7.12
 const OWN_NICK: &str = "x-roomuser-item";
 /// § 17.1.2
@@ -98,7 +102,7 @@ pub(super) fn room_info(cx: IqCx<'_>) -> BoxFuture<'_, Result<Reply, StanzaError
         let room = Rooms::hold(cx.engine, cx.to).await?;
         let node = cx.payload.attr("node");
         let info = match node.as_deref() {
-            None => room.ask(|room| room.info(cx.engine.settings())),
+            None => room.ask(|room| room.info(cx.engine)),
             Some(OWN_NICK) => room.ask(|room| room.exists().then(|| own_nick(room, &cx))),
             // § 17.1.2: nothing is kept back.
             Some(TRAFFIC) if room.ask(Room::exists) => {
@@ -137,13 +141,13 @@ pub(super) fn room_items(cx: IqCx<'_>) -> BoxFuture<'_, Result<Reply, StanzaErro
 
 impl Room {
     /// What it is and can do (§ 6.4), if there is one.
-    fn info(&self, settings: &Settings) -> Option<DiscoInfo> {
+    fn info(&self, engine: &Engine) -> Option<DiscoInfo> {
         if !self.exists() {
             return None;
         }
         let config = &self.config;
         let choose = |is, yes: &str, no: &str| if is { yes } else { no }.to_owned();
-        let mut features = disco::features(Place::Within(Service::Rooms), settings);
+        let mut features = disco::features(Place::Within(Service::Rooms), engine.settings());
         features.extend([
             choose(
                 config.semi_anonymous,
@@ -179,14 +183,24 @@ impl Room {
             ("muc#roomconfig_allowpm", config.allowpm.name().to_owned()),
             ("muc#maxhistoryfetch", config.history.to_string()),
         ];
+        let slow = number(usize::try_from(config.slow_seconds).unwrap_or(usize::MAX));
+        let slow = Some(slow).filter(|_| config.slow_seconds > 0);
+        let activity = self.shown_activity(engine.env().now());
+        let more = [
+            (SLOW_MODE, slow.into_iter().collect()),
+            (ACTIVITY, activity.into_iter().collect()),
+            ("muc#roominfo_avatarhash", self.picture.clone()),
+        ];
+        let more = more.into_iter().filter(|(_, values)| !values.is_empty());
         let fields = fields.into_iter().filter(|(_, value)| !value.is_empty());
+        let fields = fields.map(|(name, value)| (name, vec![value])).chain(more);
         Some(DiscoInfo {
             identities: vec![identity(&config.name)],
             features,
             forms: vec![InfoForm {
                 form_type: ROOM_INFO.to_owned(),
                 fields: fields
-                    .map(|(name, value)| (name.to_owned(), vec![value]))
+                    .map(|(name, values)| (name.to_owned(), values))
                     .collect(),
             }],
         })

@@ -103,6 +103,7 @@ impl Room {
             self.tell_of_others(from, &nick, effects);
             self.tell_arrival(&nick, created, nick.as_str() != wish, effects);
         }
+        self.tell_picture([from.clone()].into(), effects);
         self.tell_past(from, &history, effects);
         Ok(())
     }

@@ -39,6 +39,8 @@ pub(crate) enum Refusal {
     RegistrationClosed,
     /// A bound on what a room keeps was reached.
     TooMuch,
+    /// XEP-0500 § 6
+    TooFast,
     /// Not offered.
     Unsupported,
 }
@@ -59,6 +61,9 @@ impl From<Refusal> for StanzaError {
             R::NickTaken | R::Conflict => Condition::Conflict.into(),
             R::BadRequest => Condition::BadRequest.into(),
             R::TooMuch => Condition::ResourceConstraint.into(),
+            R::TooFast => Self::new(Condition::PolicyViolation)
+                .kind(ErrorType::Wait)
+                .text("This room is in slow mode: wait before you say something again."),
             R::Unsupported => Condition::FeatureNotImplemented.into(),
         }
     }

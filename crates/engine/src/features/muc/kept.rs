@@ -8,6 +8,7 @@ use super::{
     room::{Event, Person, Phase, Room},
     speech::{Subject, brings_time, late},
     table::{Held, Rooms},
+    vcard,
     versions::Versions,
 };
 use crate::{Engine, error, features::offline};
@@ -64,6 +65,7 @@ pub(super) async fn read(engine: &Engine, jid: &BareJid) -> Result<Room, StoreEr
         }
     }
     room.versions = Versions::kept(versions, kept.people_since);
+    room.picture = vcard::read(engine, jid).await?;
     read_past(engine, &mut room).await?;
     Ok(room)
 }

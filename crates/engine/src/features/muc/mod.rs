@@ -22,6 +22,7 @@
 //! - A room is logged (170) if people who are not in it can read its archive.
 //! - Presence is told to all, whatever the role (`presencebroadcast` is not offered).
 
+mod activity;
 mod arrive;
 mod changes;
 mod config;
@@ -33,6 +34,7 @@ mod kept;
 mod moderation;
 mod nick;
 mod owner;
+mod pace;
 mod people;
 mod registration;
 mod relay;
@@ -89,6 +91,24 @@ pub(crate) const FEATURE: Feature = Feature {
             coverage: Coverage::Complete,
         },
         Xep {
+            number: 486,
+            version: "0.1.0",
+            title: "MUC Avatars",
+            coverage: Coverage::Complete,
+        },
+        Xep {
+            number: 500,
+            version: "0.1.0",
+            title: "MUC Slow Mode",
+            coverage: Coverage::Complete,
+        },
+        Xep {
+            number: 502,
+            version: "0.1.0",
+            title: "MUC Activity Indicator",
+            coverage: Coverage::Complete,
+        },
+        Xep {
             number: 463,
             version: "0.2.0",
             title: "MUC Affiliations Versioning",
@@ -105,6 +125,7 @@ pub(crate) const FEATURE: Feature = Feature {
         service(ns::DISCO_ITEMS),
         service(ns::MUC),
         service(STABLE_ID),
+        service(ns::VCARD),
         room(ns::DISCO_INFO),
         room(ns::DISCO_ITEMS),
         room(ns::MUC),

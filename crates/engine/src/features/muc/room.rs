@@ -6,13 +6,14 @@
 //! is there.
 
 use super::{
+    activity::Activity,
     config::RoomConfig,
     errors::Refusal,
     nick::{Look, Nick},
+    pace::Pace,
     people::Change,
     rights::{Action, Affiliation, Role, may},
     speech::{Past, Said, Spoken, Subject},
-    tell::status,
     versions::Versions,
 };
 use crate::settings::RoomTemplate;
@@ -49,6 +50,12 @@ pub(crate) struct Room {
     /// All of those addresses, for what everybody gets; made when it is needed.
     everyone: Option<Arc<[Jid]>>,
     pub(super) subject: Subject,
+    /// Who has to wait before saying something again.
+    pub(super) pace: Pace,
+    /// How much is said.
+    pub(super) activity: Activity,
+    /// The hashes of its picture, in each format that it has.
+    pub(super) picture: Vec<String>,
     /// What newcomers are shown, oldest first.
     pub(super) history: VecDeque<Past>,
 }
@@ -122,8 +129,10 @@ pub(crate) enum Event {
     Changed(Change),
     /// Roles have changed, by whom and why.
     Roles(super::people::RoleChanges),
-    /// Its picture has changed, and that is on disk.
-    Redecorated,
+    /// An account is about to say something that it may have to wait for.
+    Speaks(BareJid, Micros),
+    /// Its picture has changed, and that is on disk; the hashes of it.
+    Redecorated(Vec<String>),
     /// What was said at this time is not told to newcomers any more.
     Forgotten(Micros),
     /// The room is no more, and that is on disk.
@@ -166,6 +175,9 @@ impl Room {
             sessions: HashMap::new(),
             everyone: None,
             subject: Subject::default(),
+            pace: Pace::default(),
+            activity: Activity::default(),
+            picture: Vec::new(),
             history: VecDeque::new(),
         }
     }
@@ -205,8 +217,9 @@ impl Room {
                 self.change_roles(&changes, &mut effects);
                 Ok(())
             }
-            Event::Redecorated => {
-                self.announce(&[status::CONFIGURED], &mut effects);
+            Event::Speaks(account, now) => self.speaks(&account, now),
+            Event::Redecorated(picture) => {
+                self.redecorate(picture, &mut effects);
                 Ok(())
             }
             Event::Forgotten(at) => {

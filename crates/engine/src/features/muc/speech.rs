@@ -61,6 +61,8 @@ pub(crate) struct Speech {
     pub(crate) archived: bool,
     /// It says itself when it was said (§ 7.9).
     pub(crate) dated: bool,
+    /// Its author has to wait before the next.
+    pub(crate) paced: bool,
 }
 
 /// A message that was said.
@@ -158,6 +160,7 @@ impl Room {
                 .end();
             xml.finish()
         });
+        let paced = self.is_paced(&occupant.account, draft.stanza());
         purify(&mut draft);
         let own = self.affiliation(&occupant.account) == Affiliation::Owner;
         let room = self.jid.as_str();
@@ -177,6 +180,7 @@ impl Room {
             author,
             archived: self.config.archived,
             dated,
+            paced,
         })
     }
 
@@ -204,6 +208,9 @@ impl Room {
     /// It has been said; everybody hears it now, and newcomers later.
     pub(super) fn said(&mut self, said: Said, effects: &mut Vec<Effect>) {
         let to = self.everyone();
+        if let Some(spoken) = &said.spoken {
+            self.activity.count(&spoken.stanza, said.at);
+        }
         if said.kept && said.subject.is_none() {
             if said.dated {
                 self.remember(said.at, &said.sealed);
