@@ -58,7 +58,7 @@ class Site:
         self.wait_until_open()
 
     def wait_until_open(self):
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         for port in (C2S, S2S, *([API] if self.program == "ejabberd" else [])):
             while True:
                 with contextlib.suppress(OSError):

@@ -79,6 +79,8 @@ metrics! {
     s2s_stanzas_in: Counter,
     /// Stanzas sent to other servers.
     s2s_stanzas_out: Counter,
+    /// Answers to other servers that were left out, because they had been given too much in a minute.
+    s2s_answers_refused: Counter,
     /// Messages given back because their server could not be reached for too long.
     outgoing_expired: Counter,
     /// Push notifications published (XEP-0357).

@@ -231,6 +231,8 @@ pub struct Limits {
     pub outgoing_messages_max: u32,
     /// Bytes of those messages.
     pub outgoing_bytes_max: u64,
+    /// Bytes that are answered to one other domain in a minute, beyond twice what came from it.
+    pub answer_bytes_per_minute_max: usize,
     /// Contacts in one roster.
     pub roster_items_max: u32,
     /// Groups of one contact.
@@ -288,6 +290,7 @@ impl Default for Limits {
             link_bytes_max: 4 * 1024 * 1024,
             outgoing_messages_max: 10_000,
             outgoing_bytes_max: 64 * 1024 * 1024,
+            answer_bytes_per_minute_max: 16 * 1024 * 1024,
             roster_items_max: 2000,
             roster_groups_max: 32,
             roster_name_bytes_max: 1023,

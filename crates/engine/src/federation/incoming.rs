@@ -13,7 +13,7 @@ use std::{
 use tokio::{sync::mpsc, time::Sleep};
 use waxwing_proto::{
     Jid,
-    stanza::{Draft, Kind, Sealed, Stanza, StanzaError},
+    stanza::{Condition, Draft, Kind, Sealed, Stanza, StanzaError},
     stream::{
         Ids, StreamCondition, StreamError, TlsInfo, Transport,
         s2s::{Pair, S2sEffect, S2sInStream},
@@ -188,11 +188,24 @@ pub(super) async fn take(engine: &Engine, draft: Draft) {
     let (Some(from), Some(to)) = (draft.from().cloned(), draft.to().cloned()) else {
         return;
     };
-    let kind = draft.kind();
+    let (kind, stanza) = (draft.kind(), draft.stanza().clone());
     let back = Box::pin(inbound::arrive(engine, draft)).await;
     let before = back.before.into_iter().map(|one| (Kind::Message, one));
     let answer = back.answer.map(|answer| (kind, answer));
-    for (kind, bytes) in before.chain(answer) {
+    let all: Vec<(Kind, Bytes)> = before.chain(answer).collect();
+    let bytes = all.iter().map(|(_, bytes)| bytes.len()).sum();
+    if bytes == 0 {
+        return;
+    }
+    if !may_answer(engine, (to.domain(), from.domain()), &stanza, bytes) {
+        if kind == Kind::Iq {
+            let error = StanzaError::new(Condition::ResourceConstraint)
+                .text("Your server has been given too much in this minute.");
+            refuse(engine, to.domain(), &stanza, &error);
+        }
+        return;
+    }
+    for (kind, bytes) in all {
         let stanza = Sealed::from_bytes(kind, bytes);
         // Who cannot be reached does not get answers either, and who has not got all of the messages
         // before must not be told that this was all.
@@ -205,13 +218,34 @@ pub(super) async fn take(engine: &Engine, draft: Draft) {
     }
 }
 
-/// Answers a stanza with an address that nobody can have, in the name of our domain.
+/// Whether the answers to a stanza may go to its server (`answer_bytes_per_minute_max`).
+fn may_answer(
+    engine: &Engine,
+    (local, remote): (&str, &str),
+    stanza: &Stanza,
+    bytes: usize,
+) -> bool {
+    let bytes_max = engine.settings().limits.answer_bytes_per_minute_max;
+    let Some(link) = engine.link(local, remote) else {
+        return false;
+    };
+    let may = link.may_answer(stanza.tree().bytes().len(), bytes, bytes_max);
+    if !may {
+        engine.metrics().s2s_answers_refused.inc();
+    }
+    may
+}
+
+/// Answers a stanza with an error, in the name of whom it was for, or of our domain where that is
+/// nobody's address.
 pub(super) fn refuse(engine: &Engine, local: &str, stanza: &Stanza, error: &StanzaError) {
     let from = stanza.root().attr("from");
     let Some(from) = from.and_then(|from| Jid::parse(&from).ok()) else {
         return;
     };
-    let own = Jid::parse(local).ok();
+    let to = stanza.root().attr("to");
+    let own = to.and_then(|to| Jid::parse(&to).ok());
+    let own = own.or_else(|| Jid::parse(local).ok());
     if let Some(answer) = error.answer(stanza, own.as_ref(), Some(&from)) {
         engine.metrics().stanza_errors.inc();
         let answer = Sealed::from_bytes(stanza.kind(), answer);

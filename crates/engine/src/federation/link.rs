@@ -1,5 +1,6 @@
 //! What goes from one domain of ours to one other domain, and whether somebody takes it there.
 
+use super::answers::Answers;
 use futures_util::task::AtomicWaker;
 use parking_lot::Mutex;
 use std::{
@@ -55,6 +56,7 @@ pub(crate) struct Link {
     pub(crate) pair: Pair,
     state: Mutex<State>,
     waker: AtomicWaker,
+    answers: Mutex<Answers>,
     stanzas_max: usize,
     bytes_max: usize,
 }
@@ -94,6 +96,7 @@ impl Link {
                 condition: Condition::RemoteServerTimeout,
             }),
             waker: AtomicWaker::new(),
+            answers: Mutex::new(Answers::new()),
             stanzas_max,
             bytes_max,
         }
@@ -128,6 +131,11 @@ impl Link {
         drop(state);
         self.waker.wake();
         pushed
+    }
+
+    /// Whether so many bytes may be answered to a stanza of `received` bytes from the other side.
+    pub(crate) fn may_answer(&self, received: usize, bytes: usize, bytes_max: usize) -> bool {
+        self.answers.lock().may(received, bytes, bytes_max)
     }
 
     /// Messages wait on disk, from before the server started.

@@ -7,6 +7,7 @@
 //! them, and stay there until the other server has taken them; everything else has its error as soon
 //! as the other server cannot be reached.
 
+mod answers;
 mod dial;
 mod incoming;
 mod link;

@@ -201,7 +201,7 @@ async fn what_is_for_our_domain_goes_nowhere_else() {
         alice.send(&presence).await;
     }
     settle().await;
-    let dial = tokio::time::timeout(Duration::from_secs(60), here.engine.next_dial());
+    let dial = tokio::time::timeout(Duration::from_mins(1), here.engine.next_dial());
     assert!(dial.await.is_err(), "somebody wants a connection");
     assert_eq!(waiting(&here).await, 0);
 }
@@ -311,4 +311,41 @@ async fn contacts_of_two_servers_see_each_other() {
     alice.run().await;
     let seen = alice.take();
     assert!(seen.contains("type='unavailable'"), "{seen}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_asks_too_much_is_refused_until_the_minute_is_over() {
+    let here = Server::with_settings(|settings| {
+        network::federating(settings);
+        settings.limits.answer_bytes_per_minute_max = 2000;
+    })
+    .await;
+    let there = Server::of("there.example", network::federating).await;
+    let cable = tokio::sync::watch::Sender::new(true);
+    network::join(&here, &there, Proof::External, &cable);
+    let mut bob = there.available("bob", "laptop").await;
+    let info = "<query xmlns='http://jabber.org/protocol/disco#info'/>";
+    for _ in 0..20 {
+        let request = format!("<iq type='get' to='localhost' id='q'>{info}</iq>");
+        bob.send(&request).await;
+        settle().await;
+    }
+    bob.run().await;
+    let seen = bob.take();
+    let (answers, refusals) = (
+        seen.matches("type='result'").count(),
+        seen.matches("<resource-constraint").count(),
+    );
+    assert!(
+        answers > 0 && refusals > 0 && answers + refusals == 20,
+        "{seen}"
+    );
+    let refused = here.engine.metrics().s2s_answers_refused.value();
+    assert_eq!(refused, u64::try_from(refusals).unwrap());
+    tokio::time::sleep(Duration::from_mins(1)).await;
+    bob.send(&format!("<iq type='get' to='localhost' id='q'>{info}</iq>"))
+        .await;
+    settle().await;
+    bob.run().await;
+    assert!(bob.take().contains("type='result'"));
 }

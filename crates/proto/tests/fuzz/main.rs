@@ -12,6 +12,7 @@
 
 mod events;
 mod mutate;
+mod servers;
 mod targets;
 
 use bytes::Bytes;
@@ -35,6 +36,11 @@ fn stanza() {
 #[test]
 fn writer() {
     mutate::run(targets::writer);
+}
+
+#[test]
+fn s2s() {
+    mutate::run(servers::s2s);
 }
 
 #[test]

@@ -78,6 +78,10 @@ const WORDS: &[&[u8]] = &[
     b"<?xml version='1.0'?>",
     b" \n",
     b"</stream:stream>",
+    b" from='there.example'",
+    b" to='here.example'",
+    b"third.example",
+    b" type='valid'",
 ];
 
 /// Runs the target on every seed and on mutations of them: a fixed number, or for
@@ -115,7 +119,7 @@ pub(crate) fn run(target: fn(&[u8])) {
 pub(crate) fn seeds() -> Vec<(String, Vec<u8>)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/testdata/xml");
     let mut seeds = Vec::new();
-    for folder in ["stanza", "refused", "stream"] {
+    for folder in ["stanza", "refused", "stream", "s2s"] {
         for entry in std::fs::read_dir(root.join(folder)).expect("testdata") {
             let path = entry.expect("testdata").path();
             let name = format!("{folder}/{}", path.file_stem().expect("a name").display());

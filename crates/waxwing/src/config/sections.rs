@@ -193,6 +193,10 @@ section! {
         outgoing_messages_max: AtLeastOne = AtLeastOne::new(engine().outgoing_messages_max);
         /// Bytes of those messages.
         outgoing_bytes_max: AtLeastOne = long(engine().outgoing_bytes_max);
+        /// Bytes that are answered to one other domain in a minute, beyond twice what came from it, so that
+        /// nobody can make this server send without end by asking; then requests have an error. Sixteen
+        /// mebibytes are some hundred avatars, or thirty pages of an archive.
+        answer_bytes_per_minute_max: AtLeastOne = size(engine().answer_bytes_per_minute_max);
         /// Pairs of a domain here and another that something is known of: connections, queues, recent
         /// failures.
         links_max: AtLeastOne = size(engine().links_max);

@@ -176,6 +176,7 @@ impl Config {
             link_bytes_max: federation.link_bytes_max.size(),
             outgoing_messages_max: federation.outgoing_messages_max.count(),
             outgoing_bytes_max: federation.outgoing_bytes_max.count().into(),
+            answer_bytes_per_minute_max: federation.answer_bytes_per_minute_max.size(),
             roster_items_max: limits.roster_items_max.count(),
             roster_groups_max: limits.roster_groups_max.size(),
             roster_name_bytes_max: limits.roster_name_bytes_max.size(),

@@ -1,7 +1,7 @@
 //! A server process for a test, and a client that sees bytes.
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer, ServerName, UnixTime};
 use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, SignatureScheme, StreamOwned};
 use std::fmt::Write as _;
 use std::io::{BufRead as _, BufReader, Read, Write};
@@ -27,6 +27,7 @@ pub(crate) struct Server {
     log: String,
     pub(crate) starttls: u16,
     pub(crate) direct_tls: u16,
+    pub(crate) servers: u16,
     pub(crate) metrics: u16,
 }
 
@@ -56,7 +57,7 @@ impl Server {
                 _ = sender.send(line);
             }
         });
-        let (starttls, direct_tls, metrics) = (0, 0, 0);
+        let (starttls, direct_tls, servers, metrics) = (0, 0, 0, 0);
         let mut server = Self {
             child,
             folder,
@@ -64,10 +65,12 @@ impl Server {
             log: String::new(),
             starttls,
             direct_tls,
+            servers,
             metrics,
         };
         server.starttls = server.port("listener=starttls");
         server.direct_tls = server.port("listener=direct_tls");
+        server.servers = server.port("listener=servers");
         server.metrics = server.port("listener=metrics");
         server.expect_log("the server runs");
         server
@@ -299,6 +302,8 @@ pub(crate) struct Tls {
     pub(crate) alpn: &'static [&'static str],
     /// Only this version.
     pub(crate) version: Option<&'static rustls::SupportedProtocolVersion>,
+    /// The certificate shown, if any, and its key.
+    pub(crate) identity: Option<(CertificateDer<'static>, PrivatePkcs8KeyDer<'static>)>,
 }
 
 impl Tls {
@@ -309,12 +314,17 @@ impl Tls {
             Some(version) => vec![version],
             None => rustls::ALL_VERSIONS.to_vec(),
         };
-        let mut config = ClientConfig::builder_with_provider(provider)
+        let builder = ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(&versions)
             .unwrap()
             .dangerous()
-            .with_custom_certificate_verifier(Arc::new(AnyCertificate))
-            .with_no_client_auth();
+            .with_custom_certificate_verifier(Arc::new(AnyCertificate));
+        let mut config = match &self.identity {
+            None => builder.with_no_client_auth(),
+            Some((certificate, key)) => builder
+                .with_client_auth_cert(vec![certificate.clone()], key.clone_key().into())
+                .unwrap(),
+        };
         config.alpn_protocols = self
             .alpn
             .iter()
