@@ -27,12 +27,13 @@ import rooms
 import rooms_aioxmpp
 import rooms_encrypted
 import services
+import upload
 import xmppjs
 from servers import start
 
 MODULES = [
     login, messaging, archive, resumption, services, rooms, rooms_aioxmpp, rooms_encrypted, pep, pubsub,
-    encryption, component, push, account, profanity, xmppjs,
+    encryption, component, push, account, profanity, upload, xmppjs,
 ]
 
 

@@ -129,12 +129,19 @@ pub struct StanzaError {
     pub text: Option<&'static str>,
     /// Application-specific condition: name and namespace.
     pub app: Option<(&'static str, &'static str)>,
-    /// An attribute of that condition: name and value.
-    pub app_attr: Option<(&'static str, &'static str)>,
-    /// A child of that condition: its name, and the number in it.
-    pub app_child: Option<(&'static str, u64)>,
+    /// What that condition says more.
+    pub app_detail: Option<AppDetail>,
     /// The number of the error (XEP-0086), for clients that know nothing else.
     pub code: Option<&'static str>,
+}
+
+/// What an application-specific condition says more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AppDetail {
+    /// An attribute: name and value.
+    Attribute(&'static str, &'static str),
+    /// A child: its name, and the number in it.
+    Number(&'static str, u64),
 }
 
 impl StanzaError {
@@ -145,8 +152,7 @@ impl StanzaError {
             kind: condition.default_type(),
             text: None,
             app: None,
-            app_attr: None,
-            app_child: None,
+            app_detail: None,
             code: None,
         }
     }
@@ -177,13 +183,13 @@ impl StanzaError {
     /// Adds an attribute to the application-specific condition.
     #[must_use]
     pub fn app_attr(mut self, name: &'static str, value: &'static str) -> Self {
-        self.app_attr = Some((name, value));
+        self.app_detail = Some(AppDetail::Attribute(name, value));
         self
     }
     /// Adds a child with a number to the application-specific condition.
     #[must_use]
     pub fn app_child(mut self, name: &'static str, number: u64) -> Self {
-        self.app_child = Some((name, number));
+        self.app_detail = Some(AppDetail::Number(name, number));
         self
     }
     /// Adds the number that the error had before RFC 3920 (XEP-0086).
@@ -220,11 +226,14 @@ impl StanzaError {
         }
         if let Some((name, ns)) = self.app {
             writer.start_ns(name, ns);
-            if let Some((name, value)) = self.app_attr {
-                writer.attr(name, value);
-            }
-            if let Some((name, number)) = self.app_child {
-                writer.leaf(name, &number.to_string());
+            match self.app_detail {
+                Some(AppDetail::Attribute(name, value)) => {
+                    writer.attr(name, value);
+                }
+                Some(AppDetail::Number(name, number)) => {
+                    writer.leaf(name, &number.to_string());
+                }
+                None => {}
             }
             writer.end();
         }

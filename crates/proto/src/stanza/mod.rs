@@ -6,7 +6,7 @@ mod head;
 mod sealed;
 
 pub use draft::Draft;
-pub use error::{Condition, ErrorType, StanzaError};
+pub use error::{AppDetail, Condition, ErrorType, StanzaError};
 pub use sealed::Sealed;
 
 use crate::xml::{Element, Tree};
