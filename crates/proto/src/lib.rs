@@ -17,6 +17,7 @@ pub mod sm;
 pub mod stanza;
 pub mod stream;
 pub mod time;
+pub mod turn;
 pub mod xml;
 
 pub use jid::{BareJid, FullJid, Jid, JidError};
