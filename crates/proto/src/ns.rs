@@ -100,6 +100,8 @@ pub const MUC_ADMIN: &str = "http://jabber.org/protocol/muc#admin";
 pub const MUC_OWNER: &str = "http://jabber.org/protocol/muc#owner";
 /// Rooms, what is said to one user of them (XEP-0045).
 pub const MUC_USER: &str = "http://jabber.org/protocol/muc#user";
+/// Search for rooms (XEP-0433).
+pub const CHANNEL_SEARCH: &str = "urn:xmpp:channel-search:0:search";
 /// Versions of the lists of people of rooms (XEP-0463).
 pub const MUC_AFFILIATIONS: &str = "urn:xmpp:muc:affiliations:1";
 /// Moderated messages (XEP-0425).

@@ -17,7 +17,7 @@ use waxwing_proto::{
 use waxwing_store::{BoxFuture, RoomList};
 
 /// Rooms named in one answer.
-const ROOMS_MAX: u32 = 500;
+pub(super) const ROOMS_MAX: u32 = 500;
 /// `FORM_TYPE` of what a room says of itself beside its features (§ 16.5.4).
 const ROOM_INFO: &str = "http://jabber.org/protocol/muc#roominfo";
 /// XEP-0500 § 5.2

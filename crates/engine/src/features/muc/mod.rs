@@ -41,6 +41,7 @@ mod relay;
 mod requests;
 mod rights;
 mod room;
+mod search;
 mod speech;
 mod table;
 mod tell;
@@ -109,6 +110,12 @@ pub(crate) const FEATURE: Feature = Feature {
             coverage: Coverage::Complete,
         },
         Xep {
+            number: 433,
+            version: "0.1.0",
+            title: "Extended Channel Search",
+            coverage: Coverage::Complete,
+        },
+        Xep {
             number: 463,
             version: "0.2.0",
             title: "MUC Affiliations Versioning",
@@ -126,6 +133,7 @@ pub(crate) const FEATURE: Feature = Feature {
         service(ns::MUC),
         service(STABLE_ID),
         service(ns::VCARD),
+        service(ns::CHANNEL_SEARCH),
         room(ns::DISCO_INFO),
         room(ns::DISCO_ITEMS),
         room(ns::MUC),
@@ -141,6 +149,10 @@ pub(crate) const FEATURE: Feature = Feature {
     iq: &[
         to_service(ns::DISCO_INFO, discover::service_info),
         to_service(ns::DISCO_ITEMS, discover::service_items),
+        IqRoute {
+            name: "search",
+            ..to_service(ns::CHANNEL_SEARCH, search::search)
+        },
         to_room(IqKind::Get, "query", ns::DISCO_INFO, discover::room_info),
         to_room(IqKind::Get, "vCard", ns::VCARD, vcard::get),
         to_room(IqKind::Set, "vCard", ns::VCARD, vcard::set),
