@@ -358,6 +358,34 @@ impl Session {
         self.resumable = Some(resumable);
     }
 
+    /// Writes how a session begins that was taken over: what its client says to have received it
+    /// must not get again after a crash, and the list of what it had not acknowledged is of the
+    /// stream before. Nothing may be sent before that is on disk: a client that counted more than
+    /// the list has would be taken for one that speaks of another session.
+    pub(super) async fn write_beginning(&mut self, received: Option<u64>) {
+        let Some(mut resumable) = self.resumable.take() else {
+            return;
+        };
+        let resource = &self.state.resource;
+        resumable.written = resource.changes();
+        resumable.received = resumable.received.max(received.unwrap_or(0));
+        let update = SessionUpdate {
+            acknowledged: Some(resumable.received),
+            state: Some(State::of(resource).to_bytes()),
+            ..SessionUpdate::default()
+        };
+        let written = self.change(&resumable, update);
+        self.resumable = Some(resumable);
+        match written.await {
+            // Who has lost it meanwhile learns so by what it writes next.
+            Ok(_) | Err(StoreError::Conflict | StoreError::NoItem | StoreError::NoAccount) => {}
+            Err(error) => {
+                self.engine.metrics().store_failures.inc();
+                tracing::error!(%error, "the state of a resumed session could not be written");
+            }
+        }
+    }
+
     /// Writes what the client has set, if that has changed.
     pub(super) fn save(&mut self) {
         let Some(resumable) = self.resumable() else {

@@ -74,17 +74,9 @@ pub(super) async fn take_over(
     };
     let mut session = Session::new(engine, account, resource);
     session.inbound = Some(Inbound::restore(row.handled));
-    session.resumable = Some(Box::new(Resumable {
-        // Written at once, without the list, of which only this stream knows what became.
-        written: u64::MAX,
-        ..Resumable::new(&row)
-    }));
+    session.resumable = Some(Box::new(Resumable::new(&row)));
     session.replay = Some(Box::new(Replay::new(listed, after, missed)));
-    session.save();
-    // What it says to have received it must not get again after a crash either.
-    if let Some(id) = received {
-        session.received(id);
-    }
+    session.write_beginning(received).await;
     Ok((session, row.handled))
 }
 

@@ -1,6 +1,7 @@
 //! Resumption (XEP-0198 § 5): a session outlives its stream, and the server.
 
 use crate::server::{Client, Server, chat};
+use std::time::Duration;
 
 const SM: &str = "urn:xmpp:sm:3";
 
@@ -260,6 +261,34 @@ async fn a_session_that_is_replaced_while_its_stream_hangs_leaves_what_it_missed
         };
         assert_eq!(all, wanted);
     }
+}
+
+/// A crash between the take-over and what it writes next: the client had counted more than the list
+/// of the stream before has, and was refused its session.
+#[tokio::test]
+async fn a_resumed_session_is_given_nothing_before_its_beginning_is_on_disk() {
+    let server = Server::start().await;
+    let mut alice = server.available("alice", "pc").await;
+    let mut bob = server.available("bob", "phone").await;
+    let id = enable(&mut bob).await;
+    alice.chat("bob@localhost", "1").await;
+    assert_eq!(bob.ids().await, ["1"]);
+    bob.end().await;
+    alice.chat("bob@localhost", "2").await;
+    let mut bob = server.connect();
+    bob.authenticate("bob").await;
+    server.store.hold();
+    let request = format!("<resume xmlns='{SM}' previd='{id}' h='1'/>");
+    let mut resuming = Box::pin(bob.send(&request));
+    for write in ["the row is taken", "without the list"] {
+        let waits = tokio::time::timeout(Duration::from_millis(1), &mut resuming).await;
+        assert!(waits.is_err(), "{write}");
+        assert_eq!(server.store.release_some(1), 1, "{write}");
+    }
+    server.store.release();
+    (&mut resuming).await;
+    drop(resuming);
+    assert_eq!(bob.ids().await, ["2"]);
 }
 
 #[tokio::test]
