@@ -54,6 +54,9 @@ pub struct Client {
     pub is_component: bool,
     /// Whether initial presence was sent by [`Client::log_in`].
     pub available: bool,
+    /// How often it has asked by `<r/>` and was not answered yet; only where acknowledgements have
+    /// been enabled (XEP-0198), and each stanza counts.
+    pub questions: Option<usize>,
     /// Whether an element was begun that is not complete.
     pub unfinished: bool,
     state: State,
@@ -80,6 +83,7 @@ impl Client {
             jid: None,
             is_component: false,
             available: false,
+            questions: None,
             unfinished: false,
             state: State::Open,
         }
@@ -87,7 +91,8 @@ impl Client {
 
     /// Whether stanzas can be sent and answered.
     pub fn is_live(&self) -> bool {
-        self.jid.is_some() && !self.unfinished && self.state == State::Open
+        let stands = self.jid.is_some() || self.questions.is_some();
+        stands && !self.unfinished && self.state == State::Open
     }
 
     /// Sends bytes as they are.
@@ -108,6 +113,26 @@ impl Client {
         self.read(patience).await
     }
 
+    fn note_acknowledgements(&mut self, event: &StreamEvent) {
+        let StreamEvent::Element(element) = event else {
+            return;
+        };
+        let bound = element.child("bound", ns::BIND2);
+        let begins = ["enabled", "resumed"].iter().any(|name| {
+            element.is(name, ns::SM)
+                || element.child(name, ns::SM).is_some()
+                || bound.is_some_and(|bound| bound.child(name, ns::SM).is_some())
+        });
+        if begins {
+            self.questions.get_or_insert_default();
+        }
+        if let Some(questions) = &mut self.questions
+            && element.is("a", ns::SM)
+        {
+            *questions = questions.saturating_sub(1);
+        }
+    }
+
     /// Reads past what is in the inbox.
     pub async fn read(&mut self, patience: Duration) -> Option<Event> {
         let deadline = Instant::now() + patience;
@@ -118,7 +143,9 @@ impl Client {
                     if event == StreamEvent::Close {
                         self.state = self.state.max(State::Closed);
                     }
-                    return Some(Event::Stream(event.in_client_ns()));
+                    let event = event.in_client_ns();
+                    self.note_acknowledgements(&event);
+                    return Some(Event::Stream(event));
                 }
                 Ok(None) => {}
                 Err(reason) => {
@@ -152,6 +179,32 @@ impl Client {
     pub fn drop_wire(&mut self) {
         self.wire = None;
         self.state = State::Cut;
+    }
+
+    /// Ends the connection without a word of XMPP, and waits until the server has noticed: it ends
+    /// its side when it is done with the session.
+    pub async fn hang_up(&mut self, patience: Duration) -> Result<(), String> {
+        if let Some(wire) = &mut self.wire {
+            // The server may be gone already.
+            let _ = wire.shutdown().await;
+        }
+        self.see_end(patience).await?;
+        self.drop_wire();
+        Ok(())
+    }
+
+    /// Reads on until the server has ended the connection, which it does when it is done with the
+    /// session.
+    pub async fn see_end(&mut self, patience: Duration) -> Result<(), String> {
+        while self.state != State::Cut {
+            if self.wire.is_none() {
+                return Ok(());
+            }
+            if self.read(patience).await.is_none() && self.state != State::Cut {
+                return Err("the server does not end the connection".into());
+            }
+        }
+        Ok(())
     }
 
     /// A stream header went or will go: what comes next is a new document.

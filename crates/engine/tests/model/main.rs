@@ -287,13 +287,16 @@ fn nothing_is_lost(expire: bool) {
         new.send(&resume(&id, h));
         if !expire {
             other.send(&bind("phone"));
+            if chance(2) {
+                // What the old stream had not acknowledged comes to who has replaced it.
+                other.send("<presence/>");
+            }
         }
         let (_, errors) = senders.ended().await;
         old.cut();
         old.ended().await;
         new.cut();
         let second = new.ended().await;
-        // Who is available before the old stream has ended counts as somebody who has its messages.
         other.send("<presence/>");
         other.close();
         let third = other.ended().await;

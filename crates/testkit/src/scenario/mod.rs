@@ -181,6 +181,22 @@ pub enum Deed {
     Drops,
 }
 
+impl Deed {
+    /// Whether it only looks at what comes.
+    fn is_passive(&self) -> bool {
+        matches!(
+            self,
+            Self::Receives { .. }
+                | Self::ReceivesNothing
+                | Self::ReceivesStream(_)
+                | Self::ReceivesStreamError(_)
+                | Self::IsClosed
+                | Self::IsCut
+                | Self::Ignores { .. }
+        )
+    }
+}
+
 /// A piece of what `sends raw` sends.
 #[derive(Debug, Clone)]
 pub enum Raw {

@@ -1,5 +1,7 @@
 //! Acts a scenario out.
 
+mod fence;
+
 use super::{
     Action, Actor, Bindings, Deed, Depth, Login, Pattern, Raw, RosterEntry, Scenario, Template,
     template::PREFIXES,
@@ -9,7 +11,10 @@ use crate::{
     subject::Subject,
     xml::{Element, StreamEvent, parse_fragment},
 };
-use std::{collections::BTreeMap, fmt::Write as _, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+};
 use waxwing_proto::ns;
 
 /// Acts the scenario out on a subject. The error says which line failed and why, and what every
@@ -20,6 +25,7 @@ pub async fn play(scenario: &Scenario, subject: &Subject) -> Result<(), String> 
         clients: BTreeMap::new(),
         bindings: Bindings::new(),
         fences: 0,
+        unheard: BTreeSet::new(),
     };
     for entry in &scenario.rosters {
         stage
@@ -30,7 +36,11 @@ pub async fn play(scenario: &Scenario, subject: &Subject) -> Result<(), String> 
     for step in &scenario.steps {
         let outcome = match &step.action {
             Action::TimePasses(time) => subject.advance(*time).await,
-            Action::Server(fate) => subject.suffer(*fate).await,
+            Action::Server(fate) => {
+                let heard = stage.hear_out(None).await;
+                heard.map_err(|reason| format!("line {}: {reason}", step.line))?;
+                subject.suffer(*fate).await
+            }
             Action::Actor(actor, deed) => stage.act(actor, deed).await,
         };
         outcome.map_err(|reason| format!("line {}: {reason}", step.line))?;
@@ -47,10 +57,15 @@ struct Stage<'a> {
     clients: BTreeMap<Actor, Client>,
     bindings: Bindings,
     fences: u64,
+    /// Who has sent something of which it is not known that it was processed.
+    unheard: BTreeSet<Actor>,
 }
 
 impl Stage<'_> {
     async fn act(&mut self, actor: &Actor, deed: &Deed) -> Result<(), String> {
+        if !deed.is_passive() {
+            self.hear_out(Some(actor)).await?;
+        }
         match deed {
             Deed::LogsIn(login) => self.log_in(actor, login).await,
             Deed::Opens { plain } => {
@@ -66,6 +81,16 @@ impl Stage<'_> {
             }
             Deed::Sends(text) => {
                 let text = self.fill(actor, text)?;
+                let client = self.client(actor)?;
+                // A question behind one that begins to count might be counted itself.
+                match &mut client.questions {
+                    Some(questions) => {
+                        *questions += text.matches("<r xmlns=\"urn:xmpp:sm:3\"").count();
+                    }
+                    None if text.contains(ns::SM) => return client.send(text.as_bytes()).await,
+                    None => {}
+                }
+                self.unheard.insert(actor.clone());
                 self.client(actor)?.send(text.as_bytes()).await
             }
             Deed::SendsRaw(pieces) => self.send_raw(actor, pieces).await,
@@ -107,8 +132,14 @@ impl Stage<'_> {
             Deed::Disconnects => self.disconnect(actor).await,
             Deed::Closes => self.client(actor)?.send(b"</stream:stream>").await,
             Deed::Drops => {
-                self.client(actor)?.drop_wire();
-                Ok(())
+                let exact = self.subject.is_exact();
+                let patience = self.subject.patience();
+                let client = self.client(actor)?;
+                if exact {
+                    client.drop_wire();
+                    return Ok(());
+                }
+                client.hang_up(patience).await
             }
         }
     }
@@ -121,7 +152,14 @@ impl Stage<'_> {
 
     async fn next(&mut self, actor: &Actor) -> Result<Option<Event>, String> {
         let patience = self.subject.patience();
-        Ok(self.client(actor)?.next(patience).await)
+        let exact = self.subject.is_exact();
+        let client = self.client(actor)?;
+        loop {
+            match client.next(patience).await {
+                Some(event) if !exact && fence::is_question(&event) => {}
+                event => return Ok(event),
+            }
+        }
     }
 
     async fn next_element(&mut self, actor: &Actor) -> Result<Element, String> {
@@ -180,15 +218,27 @@ impl Stage<'_> {
         // Everybody's fence comes after the presence that the first one saw processed.
         self.settle().await?;
         self.settle().await?;
-        let client = self.client(actor)?;
-        client.send(b"</stream:stream>").await?;
-        self.clients.remove(actor);
+        self.leave(actor).await?;
         for client in self.clients.values_mut() {
             client.inbox.retain(|event| {
                 !matches!(presence(event), Some((from, Some("unavailable"))) if from == jid.as_deref())
             });
         }
         self.subject.rest().await;
+        Ok(())
+    }
+
+    /// Ends a stream in good order. On a network the server is done with the session when it ends the
+    /// connection, so that nobody's next step depends on when it gets to that.
+    async fn leave(&mut self, actor: &Actor) -> Result<(), String> {
+        let exact = self.subject.is_exact();
+        let patience = self.subject.patience();
+        let client = self.client(actor)?;
+        client.send(b"</stream:stream>").await?;
+        if !exact {
+            client.see_end(patience).await?;
+        }
+        self.clients.remove(actor);
         Ok(())
     }
 
@@ -224,8 +274,11 @@ impl Stage<'_> {
         templates: &[Template],
         unordered: bool,
     ) -> Result<(), String> {
+        // See `fence`.
+        let exact = self.subject.is_exact();
+        let expected = |template: &&Template| exact || !template.is("r", ns::SM);
         if !unordered {
-            for template in templates {
+            for template in templates.iter().filter(expected) {
                 let element = self.next_element(actor).await?;
                 template
                     .matches(&element, &mut self.bindings)
@@ -233,6 +286,8 @@ impl Stage<'_> {
             }
             return Ok(());
         }
+        let templates: Vec<Template> = templates.iter().filter(expected).cloned().collect();
+        let templates = templates.as_slice();
         let mut elements = Vec::new();
         for _ in templates {
             match self.next_element(actor).await {
@@ -276,67 +331,6 @@ impl Stage<'_> {
         match self.next(actor).await? {
             Some(Event::Cut) => Ok(()),
             other => Err(format!("the end of the connection expected, got {other:?}")),
-        }
-    }
-
-    /// Makes sure that all consequences of what was sent so far are in the inboxes.
-    async fn settle(&mut self) -> Result<(), String> {
-        if self.subject.is_exact() {
-            self.subject.rest().await;
-        } else {
-            // In order of appearance, and twice: what one client's fence brought forth for another
-            // is before the other's second fence.
-            for _ in 0..2 {
-                let live: Vec<Actor> = self
-                    .clients
-                    .iter()
-                    .filter(|(_, client)| client.is_live())
-                    .map(|(actor, _)| actor.clone())
-                    .collect();
-                for actor in live {
-                    self.fence(&actor).await?;
-                }
-            }
-        }
-        for client in self.clients.values_mut() {
-            while let Some(event) = client.read(Duration::ZERO).await {
-                client.inbox.push_back(event);
-            }
-        }
-        Ok(())
-    }
-
-    /// A ping to the server and back: all that was sent before has been processed, all that was
-    /// queued for this client before has arrived.
-    async fn fence(&mut self, actor: &Actor) -> Result<(), String> {
-        self.fences += 1;
-        let id = format!("fence-{}", self.fences);
-        let patience = self.subject.patience();
-        let domain = self.subject.domain();
-        let client = self.client(actor)?;
-        let from = if client.is_component {
-            format!(" from='{}'", actor.user)
-        } else {
-            String::new()
-        };
-        let ping = format!(
-            "<iq type='get' id='{id}'{from} to='{domain}'><ping xmlns='{}'/></iq>",
-            ns::PING
-        );
-        if client.send(ping.as_bytes()).await.is_err() {
-            return Ok(());
-        }
-        loop {
-            match client.read(patience).await {
-                Some(Event::Stream(StreamEvent::Element(element)))
-                    if element.attr("id") == Some(&id) =>
-                {
-                    return Ok(());
-                }
-                Some(event) => client.inbox.push_back(event),
-                None if !client.is_live() => return Ok(()),
-                None => return Err(format!("{actor}: a ping was not answered")),
-            }
         }
     }
 
@@ -384,18 +378,8 @@ impl Stage<'_> {
             self.presence(&contact, "subscribe", &user).await?;
         }
         self.settle().await?;
-        let patience = self.subject.patience();
         for actor in [user, contact] {
-            let client = self.client(&actor)?;
-            client.inbox.clear();
-            client.send(b"</stream:stream>").await?;
-            // The session must be gone before the play begins.
-            while let Some(event) = client.read(patience).await {
-                if event == Event::Cut || event == Event::Stream(StreamEvent::Close) {
-                    break;
-                }
-            }
-            self.clients.remove(&actor);
+            self.leave(&actor).await?;
         }
         self.subject.rest().await;
         Ok(())
