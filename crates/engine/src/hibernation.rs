@@ -285,18 +285,27 @@ pub(crate) fn heir(engine: &Engine, account: &BareJid, resource: &Resource) -> O
 
 /// Up to which id of the archive a session that has been replaced may have missed messages: what was
 /// handed over later went to its successor, and must not come to that one again. Nothing if it has
-/// no successor. To be asked when others can have found it in the table no more.
-pub(crate) fn missed_until(engine: &Engine, account: &BareJid, resource: &Resource) -> Option<u64> {
+/// no successor. `old` is who was found in the table in its place: what is on its way there comes
+/// before, or is refused and kept by who brings it. Nothing, too, where that is not known: better
+/// twice than never.
+pub(crate) fn missed_until(
+    engine: &Engine,
+    account: &BareJid,
+    resource: &Resource,
+    old: Option<&Resource>,
+) -> Option<u64> {
     // Before the look at the successor: what that one gets after the look is newer.
     let handed = engine.deliverer().handed();
     let successor = engine
         .registry()
         .resource(account, resource.jid.resource())
         .filter(|found| found.generation != resource.generation)?;
-    match successor.outbox.first() {
+    let last = old?.outbox.settle();
+    let before = match successor.outbox.first() {
         Some(first) => Some(first.saturating_sub(1)),
         None => Some(handed).filter(|handed| *handed > 0),
-    }
+    };
+    before.max(last)
 }
 
 /// Ends a session that has been taken over for that, and sees to what it did not get: what is in
@@ -309,30 +318,32 @@ pub(crate) async fn finish(
     resource: Option<&Resource>,
 ) {
     let heir = || resource.and_then(|resource| heir(engine, account, resource));
-    finish_with(engine, account, row, resource, heir).await;
+    finish_with(engine, account, row, (resource, resource), heir).await;
 }
 
 /// The same for a session whose address has been bound anew while it was taken over: whoever has
 /// done that has come after the messages, and has taken the old resource's presence away before it
-/// was noted. `resource` is what the session would have had, which nobody has seen.
+/// was noted. `resource` is what the session would have had, which nobody has seen, `old` what it
+/// had.
 pub(crate) async fn finish_replaced(
     engine: &Engine,
     account: &BareJid,
     row: &SmSession,
     resource: &Resource,
+    old: Option<&Resource>,
 ) {
     // Whoever replaced it has told those who saw it.
     resource.leave_presence();
     resource.take_directed();
     let heir = || Some(offline::waiting(engine, account));
-    finish_with(engine, account, row, Some(resource), heir).await;
+    finish_with(engine, account, row, (Some(resource), old), heir).await;
 }
 
 async fn finish_with(
     engine: &Engine,
     account: &BareJid,
     row: &SmSession,
-    resource: Option<&Resource>,
+    (resource, old): (Option<&Resource>, Option<&Resource>),
     heir: impl FnOnce() -> Option<Waiting>,
 ) {
     let mut left: Vec<_> = State::read(&row.state)
@@ -361,7 +372,7 @@ async fn finish_with(
         bounce(engine, account, one).await;
     }
     let waiting = heir();
-    let until = resource.and_then(|resource| missed_until(engine, account, resource));
+    let until = resource.and_then(|resource| missed_until(engine, account, resource, old));
     let ended = engine
         .store()
         .session_end(account.clone(), row.key(), until, waiting);

@@ -130,6 +130,10 @@ pub struct Outbox {
     bytes_max: usize,
 }
 
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each comes true at a moment of its own, and stays so"
+)]
 #[derive(Debug, Default)]
 struct Queue {
     items: VecDeque<Delivery>,
@@ -140,8 +144,10 @@ struct Queue {
     successor: Option<Arc<Resource>>,
     /// The session can be resumed: whatever happens to it, it finds again what is archived.
     resumable: bool,
-    /// The first message of the archive that came here.
-    first: Option<u64>,
+    /// The first and the last message of the archive that came here, whatever became of them.
+    span: Option<(u64, u64)>,
+    /// What the session has missed has been seen to: whatever comes now is somebody else's to keep.
+    settled: bool,
     asleep: Option<Box<Asleep>>,
 }
 
@@ -168,6 +174,13 @@ impl Outbox {
                 drop(queue);
                 return successor.outbox.push(delivery);
             }
+            if queue.settled {
+                return Err(Refused::Closed);
+            }
+            if let Some(id) = delivery.archived() {
+                let (first, _) = queue.span.unwrap_or((id, id));
+                queue.span = Some((first, id));
+            }
             if let Some(asleep) = &mut queue.asleep {
                 return asleep.take(delivery);
             }
@@ -187,7 +200,6 @@ impl Outbox {
                 return if safe { Ok(()) } else { Err(Refused::Full) };
             }
             queue.bytes += bytes;
-            queue.first = queue.first.or(delivery.archived());
             let slow = queue.items.len() >= SHARED_MAX;
             let delivery = if slow { delivery.detached() } else { delivery };
             queue.items.push_back(delivery);
@@ -326,7 +338,16 @@ impl Outbox {
 
     /// The first message of the archive that came here: what is older came before the session.
     pub(crate) fn first(&self) -> Option<u64> {
-        self.queue.lock().first
+        let span = self.queue.lock().span;
+        span.map(|(first, _)| first)
+    }
+
+    /// Refuses everything from now on, also what the archive has, and gives the last message of the
+    /// archive that came before: those up to it are seen to by whoever calls.
+    pub(crate) fn settle(&self) -> Option<u64> {
+        let mut queue = self.queue.lock();
+        queue.settled = true;
+        queue.span.map(|(_, last)| last)
     }
 
     /// Whether the session has no stream for now.

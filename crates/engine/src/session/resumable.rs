@@ -291,7 +291,8 @@ impl Session {
     async fn finish_row(&self, resumable: Resumable) {
         let account = self.state.account.clone();
         let waiting = self.missed(&resumable);
-        let until = hibernation::missed_until(&self.engine, &account, &self.state.resource);
+        let resource = &self.state.resource;
+        let until = hibernation::missed_until(&self.engine, &account, resource, Some(resource));
         let ended = self
             .engine
             .store()

@@ -46,7 +46,7 @@ pub(super) async fn take_over(
     };
     let view = engine.view(account).await.map_err(|_| gone())?;
     let row = take(engine, account, &resume.previd, connection).await;
-    let (row, _right) = row.map_err(failed)?.ok_or_else(gone)?;
+    let (row, _right, old) = row.map_err(failed)?.ok_or_else(gone)?;
     let state = State::read(&row.state);
     let (received, listed, after) = match (missing(&state, resume.h), &state.end) {
         // What the client had before it enabled resumption is not among what was sent.
@@ -68,7 +68,7 @@ pub(super) async fn take_over(
         Err(Outrun::Resumed) => return Err(gone()),
         Err(Outrun::Replaced) => {
             // Whoever replaced it could not end what we had taken.
-            hibernation::finish_replaced(engine, account, &row, &resource).await;
+            hibernation::finish_replaced(engine, account, &row, &resource, old.as_deref()).await;
             return Err(gone());
         }
     };
@@ -80,6 +80,13 @@ pub(super) async fn take_over(
     Ok((session, row.handled))
 }
 
+/// A session, the right to change its place in the table, and who was found there.
+type Taken = (
+    SmSession,
+    Option<Right<Arc<Resource>>>,
+    Option<Arc<Resource>>,
+);
+
 /// Makes the caller the owner of a session, and the only one who changes its place in the table for
 /// as long as the right is kept; nothing if there is none.
 async fn take(
@@ -87,7 +94,7 @@ async fn take(
     account: &BareJid,
     id: &str,
     connection: u64,
-) -> Result<Option<(SmSession, Option<Right<Arc<Resource>>>)>, StoreError> {
+) -> Result<Option<Taken>, StoreError> {
     let mut tries = TAKE_OVERS_MAX;
     loop {
         tries -= 1;
@@ -123,7 +130,7 @@ async fn take(
             .session_take(account.clone(), row.key())
             .await
         {
-            Ok(row) => return Ok(Some((row, right))),
+            Ok(row) => return Ok(Some((row, right, old))),
             Err(StoreError::Conflict) if tries > 0 => {}
             Err(error) => {
                 if let Some(resource) = old {
