@@ -1,8 +1,10 @@
 //! The allocation budget of the routing path (`ARCHITECTURE.md`): one 1:1 message between two local
-//! sessions that nobody keeps, from the sender's bytes to the recipient's, costs at most this many.
+//! sessions that nobody keeps, from the sender's bytes to the recipient's, costs at most this many; and
+//! a message to a room costs the same for however many it goes to.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test")]
 
 use allocation_counter::measure;
+use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use bytes::{Bytes, BytesMut};
 use std::{
     future::Future,
@@ -40,9 +42,9 @@ fn a_message_between_two_local_sessions_stays_within_its_budget() {
         .build()
         .unwrap();
     let _timers = runtime.enter();
-    let engine = engine();
-    let mut alice = log_in(&engine, "alice", "AGFsaWNlAHB3");
-    let mut bob = log_in(&engine, "bob", "AGJvYgBwdw==");
+    let engine = engine(&["alice", "bob"].map(String::from));
+    let mut alice = log_in(&engine, "alice");
+    let mut bob = log_in(&engine, "bob");
     // The first message warms up what is made once and kept.
     for round in 0..3 {
         let mut input = BytesMut::from(MESSAGE);
@@ -69,9 +71,76 @@ fn a_message_between_two_local_sessions_stays_within_its_budget() {
     }
 }
 
-fn engine() -> Engine {
+/// Beyond the entry in each occupant's queue, for which there is room already.
+#[test]
+fn a_message_to_a_room_costs_no_allocation_for_each_occupant() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .unwrap();
+    let _timers = runtime.enter();
+    assert_eq!(said_to(20), said_to(200));
+}
+
+/// Allocations of a message that somebody says to so many others, from its bytes to their queues.
+fn said_to(others: usize) -> u64 {
+    let people: Vec<String> = (0..=others)
+        .map(|number| format!("person{number}"))
+        .collect();
+    let engine = engine(&people);
+    let mut sessions: Vec<Connection> = people.iter().map(|name| log_in(&engine, name)).collect();
+    let tell = |session: &mut Connection, text: &str| {
+        let mut input = BytesMut::from(text);
+        finish(session.handle(&mut input));
+    };
+    for (session, name) in sessions.iter_mut().zip(&people) {
+        tell(session, &entrance(name));
+        if name == "person0" {
+            tell(session, INSTANT_ROOM);
+        }
+    }
+    for session in &mut sessions {
+        while let Poll::Ready(event) = poll_once(session.event()) {
+            finish(session.on_event(event));
+        }
+        session.output().clear();
+    }
+    // The first message makes what is kept: the list of those who are there, and room in the queues.
+    tell(&mut sessions[0], SPEECH);
+    let mut input = BytesMut::from(SPEECH);
+    let used = measure(|| finish(sessions[0].handle(&mut input)));
+    for session in &mut sessions {
+        while let Poll::Ready(event) = poll_once(session.event()) {
+            finish(session.on_event(event));
+        }
+        let heard: Vec<Bytes> = session.output().drain(..).collect();
+        let heard = heard.concat();
+        let heard = String::from_utf8_lossy(&heard);
+        assert_eq!(
+            heard.matches("Did my heart love till now?").count(),
+            2,
+            "{heard}"
+        );
+    }
+    used.count_total
+}
+
+const SPEECH: &str = "<message to='room@groups.localhost' type='groupchat' id='5c0a1f'>\
+    <body>Did my heart love till now?</body><no-store xmlns='urn:xmpp:hints'/></message>";
+
+const INSTANT_ROOM: &str = "<iq to='room@groups.localhost' type='set' id='i1'>\
+    <query xmlns='http://jabber.org/protocol/muc#owner'><x xmlns='jabber:x:data' type='submit'/></query></iq>";
+
+fn entrance(nick: &str) -> String {
+    format!(
+        "<presence to='room@groups.localhost/{nick}'><x xmlns='http://jabber.org/protocol/muc'/></presence>"
+    )
+}
+
+fn engine(users: &[String]) -> Engine {
     let store = Arc::new(MemoryStore::new());
-    for user in ["alice", "bob"] {
+    for user in users {
         let account = BareJid::parse(&format!("{user}@localhost")).unwrap();
         let credentials = Verifiers::derive("pw", b"sixteen bytes of", 2).unwrap();
         finish(store.account_create(account, credentials, 0)).unwrap();
@@ -82,12 +151,13 @@ fn engine() -> Engine {
 }
 
 /// A client that is bound and available, over a transport without bytes.
-fn log_in(engine: &Engine, user: &str, plain: &str) -> Connection {
+fn log_in(engine: &Engine, user: &str) -> Connection {
     let mut connection = Connection::new(
         engine,
         IpAddr::V4(Ipv4Addr::LOCALHOST),
         Transport::Tls(TlsInfo::default()),
     );
+    let plain = BASE64.encode(format!("\0{user}\0pw"));
     let auth =
         format!("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>{plain}</auth>");
     let bind = "<iq type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'>\
