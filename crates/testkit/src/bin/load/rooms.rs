@@ -18,7 +18,7 @@ use std::{
 use tokio::{sync::watch, task::JoinSet, time::timeout};
 
 /// The longest that anything is waited for.
-const PATIENCE: Duration = Duration::from_mins(2);
+const PATIENCE: Duration = Duration::from_mins(5);
 /// For how long nothing must have come before something is measured.
 const QUIET: Duration = Duration::from_secs(1);
 
