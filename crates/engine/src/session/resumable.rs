@@ -241,6 +241,7 @@ impl Session {
             seen = archived.fold(seen, u64::max);
         }
         End {
+            generation: key.generation,
             acknowledged,
             seen,
             sent,
