@@ -102,6 +102,8 @@ pub const MUC_OWNER: &str = "http://jabber.org/protocol/muc#owner";
 pub const MUC_USER: &str = "http://jabber.org/protocol/muc#user";
 /// Search for rooms (XEP-0433).
 pub const CHANNEL_SEARCH: &str = "urn:xmpp:channel-search:0:search";
+/// Invitations to rooms for whoever has them (XEP-0488).
+pub const TOKENS: &str = "urn:xmpp:muc-token-invite:0";
 /// Versions of the lists of people of rooms (XEP-0463).
 pub const MUC_AFFILIATIONS: &str = "urn:xmpp:muc:affiliations:1";
 /// Moderated messages (XEP-0425).

@@ -6,6 +6,7 @@ use super::{
     room::{Effect, Event, Room, SECRET_BYTES},
     speech::{Heard, Said, Speech, Spoken, Subject},
     table::{Held, Rooms, reread},
+    tokens,
 };
 use crate::{
     Engine,
@@ -72,6 +73,10 @@ async fn presence_arrives(arrival: Arrival<'_>) -> Result<Routed, StanzaError> {
     let engine = arrival.engine;
     let room = Rooms::hold(engine, &arrival.to.to_bare()).await?;
     let joins = arrival.draft.root().child("x", ns::MUC).is_some();
+    if joins {
+        let room_jid = arrival.to.to_bare();
+        tokens::redeem(engine, &room, &room_jid, &arrival.draft, &arrival.from).await?;
+    }
     let id = arrival.draft.stanza().id().map(String::from);
     let event = Event::Presence {
         draft: arrival.draft,

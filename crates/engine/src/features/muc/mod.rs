@@ -48,6 +48,7 @@ mod tell;
 mod templates;
 #[cfg(test)]
 mod tests;
+mod tokens;
 mod vcard;
 mod versions;
 
@@ -98,8 +99,14 @@ pub(crate) const FEATURE: Feature = Feature {
             coverage: Coverage::Complete,
         },
         Xep {
-            number: 500,
+            number: 488,
             version: "0.1.0",
+            title: "MUC Token Invite",
+            coverage: Coverage::Complete,
+        },
+        Xep {
+            number: 500,
+            version: "0.1.1",
             title: "MUC Slow Mode",
             coverage: Coverage::Complete,
         },
@@ -128,6 +135,7 @@ pub(crate) const FEATURE: Feature = Feature {
         room(ns::RETRACTION),
         room(ns::TOMBSTONES),
         room(ns::MUC_AFFILIATIONS),
+        room(ns::TOKENS),
         service(ns::DISCO_INFO),
         service(ns::DISCO_ITEMS),
         service(ns::MUC),
@@ -166,6 +174,9 @@ pub(crate) const FEATURE: Feature = Feature {
         to_room(IqKind::Set, "query", ns::MAM, requests::archive),
         to_room(IqKind::Get, "query", ns::MAM, requests::archive_form),
         to_room(IqKind::Get, "metadata", ns::MAM, requests::archive_ends),
+        to_room(IqKind::Set, "request", ns::TOKENS, tokens::request),
+        to_room(IqKind::Get, "tokens", ns::TOKENS, tokens::list),
+        to_room(IqKind::Set, "revoke", ns::TOKENS, tokens::revoke),
         to_room(
             IqKind::Set,
             "moderate",

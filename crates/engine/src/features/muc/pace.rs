@@ -1,4 +1,4 @@
-//! Slow mode ([XEP-0500](https://xmpp.org/extensions/xep-0500.html), 0.1.0): how long people wait
+//! Slow mode ([XEP-0500](https://xmpp.org/extensions/xep-0500.html), 0.1.1): how long people wait
 //! between two messages. All sessions and nicks of an account wait together; admins and owners do not.
 
 use super::{errors::Refusal, rights::Affiliation, room::Room};

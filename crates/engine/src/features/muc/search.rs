@@ -30,6 +30,10 @@ const PAGE_MAX: u32 = 50;
 const WORDS_MAX: usize = 16;
 
 /// What is looked for.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "they are the independent switches of a form"
+)]
 #[derive(Debug, PartialEq, Eq)]
 struct Wish {
     /// Every one of these, in small letters; none is all rooms.
