@@ -418,6 +418,47 @@ fn a_port_for_servers_that_is_taken_is_named_with_what_to_do() {
 }
 
 #[test]
+fn the_report_of_keys_reads_the_database() {
+    let server = Server::start("");
+    let run = |arguments: &[&str], input: &str| {
+        let output = server.command(arguments, input);
+        let text = [output.stdout, output.stderr].concat();
+        (output.status.success(), String::from_utf8(text).unwrap())
+    };
+    for name in ["alice", "bob"] {
+        let address = format!("{name}@{DOMAIN}");
+        assert!(run(&["user", "add", &address], "one\n").0);
+    }
+    let (ok, text) = run(&["omemo", "report"], "");
+    assert!(ok && text.starts_with("0 accounts with keys"), "{text}");
+    let mut alice = Tls::default().connect(connect(server.direct_tls)).unwrap();
+    alice.log_in("alice", "one");
+    let space = "eu.siacs.conversations.axolotl";
+    let list = format!("<list xmlns='{space}'><device id='1'/><device id='2'/></list>");
+    let keys = "<prekeys><preKeyPublic preKeyId='1'>QQ==</preKeyPublic></prekeys>";
+    let bundle = format!("<bundle xmlns='{space}'>{keys}</bundle>");
+    for (node, payload) in [("devicelist", list), ("bundles:1", bundle)] {
+        let item = format!("<item id='current'>{payload}</item>");
+        let publish = format!("<publish node='{space}.{node}'>{item}</publish>");
+        alice.send(&format!(
+            "<iq type='set' id='p'><pubsub xmlns='http://jabber.org/protocol/pubsub'>{publish}</pubsub></iq>"
+        ));
+        let answer = alice.expect("</iq>");
+        assert!(answer.contains("type='result'"), "{answer}");
+    }
+    // The server may run meanwhile: the report only reads.
+    let dead = "alice@example.org  OMEMO 0.3  device 2  is listed and has no keys\n\
+                1 accounts with keys, 2 devices, 1 of them with a fault.\n";
+    assert_eq!(run(&["omemo", "report"], ""), (true, dead.to_owned()));
+    let one = run(&["omemo", "report", "alice@example.org"], "");
+    assert_eq!(one, (true, dead.to_owned()));
+    let (ok, text) = run(&["omemo", "report", "bob@example.org"], "");
+    assert!(ok && text.starts_with("0 accounts with keys"), "{text}");
+    let (ok, text) = run(&["omemo", "report", "nobody@example.org"], "");
+    assert!(!ok && text.contains("there is no account"), "{text}");
+}
+
+#[test]
 fn check_looks_at_components() {
     let mut server = Server::start("");
     server.signal("TERM");

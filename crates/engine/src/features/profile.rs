@@ -1,7 +1,9 @@
 //! What people say about themselves by publishing it on nodes of their accounts, where the server
 //! only keeps it and tells of it: vCard4 ([XEP-0292](https://xmpp.org/extensions/xep-0292.html), 0.12.0),
 //! nicknames ([XEP-0172](https://xmpp.org/extensions/xep-0172.html), 1.1), tunes, moods,
-//! activities, places. A vCard4 is what its owner publishes; nothing is made of an older vCard.
+//! activities, places. A vCard4 is what its owner publishes; nothing is made of an older vCard. The
+//! requests of their own that XEP-0292 once had for it were taken out with version 0.12 in favour of the
+//! node, so there are none here.
 
 use crate::feature::{Coverage, Disco, Feature, Place, Xep};
 use waxwing_proto::ns;

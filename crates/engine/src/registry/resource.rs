@@ -64,6 +64,8 @@ pub(super) struct Shown {
     farewell: String,
     /// What it could do when it was last sent the newest items of nodes (XEP-0163 § 4.3.4).
     served: Option<Features>,
+    /// In this presence session it was sent the newest items of what its user has subscribed to.
+    has_begun: bool,
     /// Who was sent directed presence and so must learn when it goes (RFC 6121 § 4.6).
     directed: BTreeSet<Jid>,
 }
@@ -169,6 +171,7 @@ impl Resource {
         self.changed();
         if stanza.is_none() {
             shown.served = None;
+            shown.has_begun = false;
         }
         std::mem::replace(&mut shown.presence, stanza)
     }
@@ -235,6 +238,11 @@ impl Resource {
     pub fn set_caps(&self, caps: Option<Features>) {
         *self.caps.lock() = caps;
         self.changed();
+    }
+    /// Whether it has just become available and is to be sent the newest items of what its user has
+    /// subscribed to; says so once in a presence session.
+    pub(crate) fn begin_served(&self) -> bool {
+        !std::mem::replace(&mut self.shown.lock().has_begun, true)
     }
     /// Remembers with which capabilities it is being sent the newest items of nodes, and gives those
     /// before in this presence session.

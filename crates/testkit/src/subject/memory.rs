@@ -286,6 +286,7 @@ fn apply(settings: &mut Settings, name: &str, value: &str) -> Option<()> {
         "blocked_max" => limits.blocked_max = value.parse().ok()?,
         "pubsub_nodes_max" => limits.pubsub_nodes_max = value.parse().ok()?,
         "pubsub_bytes_max" => limits.pubsub_bytes_max = value.parse().ok()?,
+        "pubsub_service_bytes_max" => settings.pubsub.bytes_max = value.parse().ok()?,
         "pubsub_service_nodes_max" => settings.pubsub.nodes_max = value.parse().ok()?,
         "pubsub_creators" => {
             settings.pubsub.creators = match value {

@@ -233,7 +233,7 @@ async fn has_blocked(engine: &Engine, account: &BareJid, owner: &BareJid) -> boo
 }
 
 /// What an available client shows of itself: `online` if nothing else.
-fn show(resource: &Resource) -> Option<String> {
+pub(super) fn show(resource: &Resource) -> Option<String> {
     let presence = resource.presence()?.to_bytes();
     let tree = Tree::parse(presence, ns::CLIENT, &Limits::S2S).ok()?;
     let show = tree.root().child("show", ns::CLIENT);

@@ -1,8 +1,13 @@
 //! The newest items for a resource that has become available, or has said what it is interested in
-//! (XEP-0163 § 4.3.4).
+//! (XEP-0163 § 4.3.4); and those of the nodes of services that its user has subscribed to.
 
-use super::{config::SendLast, event::Source, far, list, node::Known, relations::Relations};
-use crate::{Engine, features::caps::Features, outbox::Delivery, registry::Resource};
+use super::{
+    audience::show, config::SendLast, event::Source, far, list, node::Known, relations::Relations,
+    terms::Terms,
+};
+use crate::{
+    Engine, feature::Service, features::caps::Features, outbox::Delivery, registry::Resource,
+};
 use waxwing_proto::{BareJid, Jid, stanza::Sealed};
 use waxwing_store::NodeHead;
 
@@ -16,12 +21,15 @@ pub(super) const BYTES_MAX: usize = 1024 * 1024;
 /// A resource's presence or capabilities are new: sends the newest items of the nodes that it has
 /// not been sent those of since it became available.
 pub(crate) async fn on_caps(engine: &Engine, account: &BareJid, resource: &Resource) {
-    let Some(features) = resource.caps() else {
-        return;
-    };
     if resource.priority().is_none() {
         return;
     }
+    if resource.begin_served() {
+        of_services(engine, account, resource).await;
+    }
+    let Some(features) = resource.caps() else {
+        return;
+    };
     let before = resource.replace_served(features.clone());
     list::send(engine, account, resource, (&features, before.as_ref())).await;
     let wishes = wishes(&features, before.as_ref());
@@ -56,6 +64,82 @@ pub(crate) async fn on_caps(engine: &Engine, account: &BareJid, resource: &Resou
             }
         }
     }
+}
+
+/// A resource has become available: sends the newest items of the services' nodes that its user has
+/// subscribed to, where the node wants that (XEP-0060 § 16.4.4, `send_last_published_item`). It costs
+/// one look for all subscriptions, and one for each of the first such nodes.
+async fn of_services(engine: &Engine, account: &BareJid, resource: &Resource) {
+    let services = engine.settings().services.iter();
+    let mut sent = 0;
+    for service in services.filter(|service| service.kind == Service::PubSub) {
+        let Ok(owner) = BareJid::parse(&service.name) else {
+            continue;
+        };
+        let nodes = engine.store().nodes_with(owner.clone(), account.clone());
+        // Whoever is not sent them now asks, or hears of the next ones.
+        let nodes = nodes.await.unwrap_or_default().into_iter();
+        let own = nodes.filter_map(|node| Known::new(node, engine.env().now()));
+        let due = own.filter_map(|known| {
+            let config = &known.config;
+            let wanted = config.send_last == SendLast::OnSubAndPresence && config.notify;
+            let subscriber = wanted.then(|| subscriber(&known, resource))??;
+            Some((known.node.key.name, subscriber))
+        });
+        for (node, subscriber) in due.take(WISHES_MAX).collect::<Vec<_>>() {
+            let Some(stanza) = of_service(engine, &owner, node, &subscriber).await else {
+                continue;
+            };
+            sent += stanza.len();
+            if sent > BYTES_MAX {
+                return;
+            }
+            if resource.outbox.push(Delivery::Stanza(stanza)).is_ok() {
+                engine.metrics().deliveries.inc();
+                engine.metrics().pubsub_notifications.inc();
+            }
+        }
+    }
+}
+
+/// The address by which a resource's user has subscribed to a node of a service, if it wants to be told
+/// now.
+fn subscriber(known: &Known, resource: &Resource) -> Option<Jid> {
+    let full = Jid::from(&resource.jid);
+    let subscriptions = known.node.subscriptions.iter();
+    let found = subscriptions.filter(|one| !one.pending).find(|one| {
+        let terms = Terms::decode(&one.options);
+        let is_it = one.jid == full || !one.jid.is_full() && resource.takes_messages();
+        let shown = || show(resource).is_some_and(|show| terms.suits(&show));
+        is_it && terms.deliver && (terms.shows.is_empty() || shown())
+    });
+    found.map(|one| one.jid.clone())
+}
+
+/// The newest item of a service's node, for a subscriber that may read it.
+async fn of_service(
+    engine: &Engine,
+    owner: &BareJid,
+    node: String,
+    subscriber: &Jid,
+) -> Option<Sealed> {
+    let heads = engine.store().node_heads(vec![(owner.clone(), vec![node])]);
+    let NodeHead { node, item, .. } = heads.await.ok()?.into_iter().next()?;
+    let now = engine.env().now();
+    let (known, item) = (Known::new(node, now)?, item?);
+    let since = known.config.since(now);
+    let relations = Relations::read(engine, owner, Some(&known)).await.ok()?;
+    let reads = relations.may_read(&subscriber.to_bare(), &known);
+    if !reads || since.is_some_and(|since| item.at < since) {
+        return None;
+    }
+    let id = engine.env().token();
+    let source = Source {
+        owner,
+        known: &known,
+        id: &id,
+    };
+    Some(source.last(&item).with_to(subscriber))
 }
 
 /// A contact has just been let in: sends its resources the newest items that they are interested in.
