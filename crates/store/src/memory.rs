@@ -79,13 +79,6 @@ impl MemoryStore {
         count
     }
 
-    /// Drops what waits, as a crash does, and ends [`MemoryStore::hold`].
-    pub fn lose(&self) {
-        let mut inner = self.inner.lock();
-        inner.held = false;
-        inner.waiting.clear();
-    }
-
     /// How many writes wait for [`MemoryStore::release`].
     pub fn held(&self) -> usize {
         self.inner.lock().waiting.len()

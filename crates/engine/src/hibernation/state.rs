@@ -40,9 +40,6 @@ pub(crate) struct State {
 /// Where a stream ended.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(crate) struct End {
-    /// The row's generation at the time. Who takes the session over raises it: if it is higher by
-    /// more than that, somebody else had it since, for whom a crash kept this from being replaced.
-    pub(crate) generation: u64,
     /// Stanzas that the client has acknowledged, modulo 2^32.
     pub(crate) acknowledged: u32,
     /// The newest message of the archive that was sent to it, was passed over for it, or is in one
@@ -173,7 +170,6 @@ impl End {
 
     fn write(&self, xml: &mut Writer) {
         xml.start("end")
-            .attr("generation", &self.generation.to_string())
             .attr("acknowledged", &self.acknowledged.to_string())
             .attr("seen", &self.seen.to_string());
         for (name, list) in [("sent", &self.sent), ("queued", &self.queued)] {
@@ -194,7 +190,6 @@ impl End {
                 .collect()
         };
         Self {
-            generation: number(element, "generation"),
             acknowledged: number(element, "acknowledged"),
             seen: number(element, "seen"),
             sent: list("sent"),
@@ -266,7 +261,6 @@ mod tests {
             directed: vec![Jid::parse("room@rooms.example/a&b").unwrap()],
             interests: vec!["urn:x".into(), "urn:y?<".into()],
             end: Some(End {
-                generation: 3,
                 acknowledged: u32::MAX,
                 seen: u64::MAX,
                 sent: [

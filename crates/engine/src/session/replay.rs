@@ -7,7 +7,7 @@ use crate::{
     feature::Side,
     features::offline::Replayed,
     features::{caps, carbons, offline, pubsub},
-    hibernation::{State, Unacknowledged, kept},
+    hibernation::{End, State, Unacknowledged, kept},
     outbox::{Copies, Message, Presence},
     output::Output,
     presence,
@@ -378,26 +378,26 @@ impl Session {
 
 /// Of what was noted when the stream ended: the last message of the archive that the client has
 /// received, what it has not, and up to where the archive was read for it. Nothing after a crash, or
-/// if the client cannot have received so many. `generation` is the row's, now that it is taken.
+/// if the client cannot have received so many.
 pub(super) fn missing(
     state: &State,
-    generation: u64,
     h: u32,
 ) -> Option<(Option<u64>, VecDeque<Unacknowledged>, u64)> {
-    let end = state.end.clone()?;
-    let received = usize::try_from(h.wrapping_sub(end.acknowledged)).ok()?;
-    let is_last = generation == end.generation.saturating_add(1);
-    if is_last && received > end.sent.len() {
+    let End {
+        acknowledged,
+        seen,
+        mut sent,
+        queued,
+    } = state.end.clone()?;
+    let received = usize::try_from(h.wrapping_sub(acknowledged)).ok()?;
+    if received > sent.len() {
         return None;
     }
-    let seen = end.seen;
-    let mut left: VecDeque<_> = end.left().collect();
-    // A stream whose server crashed may have begun with all of it and gone on.
-    let received = left.drain(..received.min(left.len()));
-    let received = received.filter_map(|sent| match sent {
+    let received = sent.drain(..received).filter_map(|sent| match sent {
         Unacknowledged::Archived(id) => Some(id),
         Unacknowledged::Nothing | Unacknowledged::Stanza(_) | Unacknowledged::Message(_) => None,
     });
     let received = received.last();
-    Some((received, left, seen))
+    sent.extend(queued);
+    Some((received, sent, seen))
 }

@@ -241,7 +241,6 @@ impl Session {
             seen = archived.fold(seen, u64::max);
         }
         End {
-            generation: key.generation,
             acknowledged,
             seen,
             sent,

@@ -48,7 +48,7 @@ pub(super) async fn take_over(
     let row = take(engine, account, &resume.previd, connection).await;
     let (row, _right, old) = row.map_err(failed)?.ok_or_else(gone)?;
     let state = State::read(&row.state);
-    let (received, listed, after) = match (missing(&state, row.generation, resume.h), &state.end) {
+    let (received, listed, after) = match (missing(&state, resume.h), &state.end) {
         // What the client had before it enabled resumption is not among what was sent.
         (Some((received, listed, seen)), _) => (received, listed, seen.max(row.acknowledged)),
         (None, None) => (None, VecDeque::new(), row.acknowledged),

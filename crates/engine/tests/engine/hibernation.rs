@@ -5,7 +5,6 @@ use crate::{
     resumption::{enable, messages, resume},
     server::{Client, Server, account},
 };
-use futures_util::FutureExt as _;
 use std::time::Duration;
 
 const SM: &str = "urn:xmpp:sm:3";
@@ -409,39 +408,6 @@ async fn an_account_goes_with_its_sessions() {
             .resources(&account("bob"))
             .is_empty()
     );
-}
-
-#[tokio::test]
-async fn a_server_that_dies_right_after_a_resumption_lets_the_client_resume_again() {
-    let mut server = Server::start().await;
-    let mut alice = server.available("alice", "pc").await;
-    let mut bob = server.available("bob", "phone").await;
-    let id = enable(&mut bob).await;
-    alice.chat("bob@localhost", "1").await;
-    assert_eq!(bob.ids().await, ["1"]);
-    bob.end().await;
-    alice.chat("bob@localhost", "2").await;
-
-    let mut bob = server.connect();
-    bob.authenticate("bob").await;
-    server.store.hold();
-    bob.input(&format!("<resume xmlns='{SM}' previd='{id}' h='0'/>"));
-    {
-        let mut asked = std::pin::pin!(bob.run());
-        assert!(asked.as_mut().now_or_never().is_none());
-        // The session is taken; what it was before is still beside it when the server dies.
-        assert_eq!(server.store.release_some(1), 1);
-        asked.await;
-    }
-    let received = bob.take();
-    assert_eq!(messages(&received), ["1", "2"], "{received}");
-    server.store.lose();
-    bob.forget();
-    server.crash().await;
-
-    let (_, received) = resume(&server, "bob", &id, 2).await;
-    assert!(received.contains("<resumed"), "{received}");
-    assert!(!messages(&received).contains(&"1".into()), "{received}");
 }
 
 #[tokio::test]

@@ -176,20 +176,15 @@ impl Client {
         self.send(&header).await;
     }
 
-    /// What the connection will find when it next reads.
-    pub(crate) fn input(&mut self, xml: &str) {
-        self.input.extend_from_slice(xml.as_bytes());
-    }
-
     /// Gives the connection bytes and lets it do all it can.
     pub(crate) async fn send(&mut self, xml: &str) {
-        self.input(xml);
+        self.input.extend_from_slice(xml.as_bytes());
         self.run().await;
     }
 
     /// Gives the connection bytes, and writes what it answers at once.
     pub(crate) async fn push(&mut self, xml: &str) {
-        self.input(xml);
+        self.input.extend_from_slice(xml.as_bytes());
         self.connection.handle(&mut self.input).await;
         self.write();
     }
