@@ -100,6 +100,8 @@ pub const MUC_ADMIN: &str = "http://jabber.org/protocol/muc#admin";
 pub const MUC_OWNER: &str = "http://jabber.org/protocol/muc#owner";
 /// Rooms, what is said to one user of them (XEP-0045).
 pub const MUC_USER: &str = "http://jabber.org/protocol/muc#user";
+/// Hats: titles of a room's own (XEP-0317).
+pub const HATS: &str = "urn:xmpp:hats:0";
 /// Search for rooms (XEP-0433).
 pub const CHANNEL_SEARCH: &str = "urn:xmpp:channel-search:0:search";
 /// Invitations to rooms for whoever has them (XEP-0488).

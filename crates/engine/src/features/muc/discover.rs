@@ -1,6 +1,6 @@
 //! What rooms and their service say of themselves (XEP-0045 § 6, XEP-0030).
 
-use super::{room::Room, table::Rooms};
+use super::{hat_commands, rights::Action, room::Room, table::Rooms};
 use crate::{
     Engine, error,
     feature::{IqCx, Place, Reply, Service},
@@ -132,7 +132,12 @@ fn own_nick(room: &Room, cx: &IqCx<'_>) -> DiscoInfo {
 pub(super) fn room_items(cx: IqCx<'_>) -> BoxFuture<'_, Result<Reply, StanzaError>> {
     Box::pin(async move {
         let room = Rooms::hold(cx.engine, cx.to).await?;
-        if cx.payload.attr("node").is_some() || !room.ask(Room::exists) {
+        let node = cx.payload.attr("node");
+        if node.as_deref() == Some(ns::COMMANDS) && room.ask(Room::exists) {
+            let is_admin = room.ask(|room| room.allows(Action::EditMembers, cx.from));
+            return Ok(Reply::Payload(hat_commands::listed(cx.to, is_admin)));
+        }
+        if node.is_some() || !room.ask(Room::exists) {
             return Err(Condition::ItemNotFound.into());
         }
         Ok(disco::listed(cx.to, None, Vec::new()))
@@ -190,6 +195,7 @@ impl Room {
             (SLOW_MODE, slow.into_iter().collect()),
             (ACTIVITY, activity.into_iter().collect()),
             ("muc#roominfo_avatarhash", self.picture.clone()),
+            ("hats#hash", self.hats_hash().into_iter().collect()),
         ];
         let more = more.into_iter().filter(|(_, values)| !values.is_empty());
         let fields = fields.into_iter().filter(|(_, value)| !value.is_empty());

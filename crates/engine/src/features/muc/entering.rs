@@ -282,7 +282,7 @@ impl Room {
     }
 
     /// Tells everybody of an occupant, if there is one of that nick.
-    fn tell_as_it_is(&self, nick: &Nick, effects: &mut Vec<Effect>) {
+    pub(super) fn tell_as_it_is(&self, nick: &Nick, effects: &mut Vec<Effect>) {
         if let Some(occupant) = self.occupants.get(nick)
             && let Some(news) = News::of(self, occupant)
         {

@@ -2,6 +2,7 @@
 
 use super::{
     config::{HISTORY_MAX, RoomConfig},
+    hats,
     nick::Nick,
     people::{Change, PersonChange},
     rights::Affiliation,
@@ -66,6 +67,7 @@ pub(super) async fn read(engine: &Engine, jid: &BareJid) -> Result<Room, StoreEr
     }
     room.versions = Versions::kept(versions, kept.people_since);
     room.picture = vcard::read(engine, jid).await?;
+    room.hats = hats::read(engine, jid).await?;
     read_past(engine, &mut room).await?;
     Ok(room)
 }

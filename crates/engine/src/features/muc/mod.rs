@@ -29,6 +29,8 @@ mod config;
 mod discover;
 mod entering;
 mod errors;
+mod hat_commands;
+mod hats;
 mod invite;
 mod kept;
 mod moderation;
@@ -117,6 +119,12 @@ pub(crate) const FEATURE: Feature = Feature {
             coverage: Coverage::Complete,
         },
         Xep {
+            number: 317,
+            version: "0.3.1",
+            title: "Hats",
+            coverage: Coverage::Complete,
+        },
+        Xep {
             number: 433,
             version: "0.1.0",
             title: "Extended Channel Search",
@@ -135,6 +143,8 @@ pub(crate) const FEATURE: Feature = Feature {
         room(ns::RETRACTION),
         room(ns::TOMBSTONES),
         room(ns::MUC_AFFILIATIONS),
+        room(ns::HATS),
+        room(ns::COMMANDS),
         room(ns::TOKENS),
         service(ns::DISCO_INFO),
         service(ns::DISCO_ITEMS),
@@ -174,6 +184,7 @@ pub(crate) const FEATURE: Feature = Feature {
         to_room(IqKind::Set, "query", ns::MAM, requests::archive),
         to_room(IqKind::Get, "query", ns::MAM, requests::archive_form),
         to_room(IqKind::Get, "metadata", ns::MAM, requests::archive_ends),
+        to_room(IqKind::Set, "command", ns::COMMANDS, hat_commands::command),
         to_room(IqKind::Set, "request", ns::TOKENS, tokens::request),
         to_room(IqKind::Get, "tokens", ns::TOKENS, tokens::list),
         to_room(IqKind::Set, "revoke", ns::TOKENS, tokens::revoke),

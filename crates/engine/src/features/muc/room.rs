@@ -9,6 +9,7 @@ use super::{
     activity::Activity,
     config::RoomConfig,
     errors::Refusal,
+    hats::Hats,
     nick::{Look, Nick},
     pace::Pace,
     people::Change,
@@ -56,6 +57,8 @@ pub(crate) struct Room {
     pub(super) activity: Activity,
     /// The hashes of its picture, in each format that it has.
     pub(super) picture: Vec<String>,
+    /// Titles of its own.
+    pub(super) hats: Hats,
     /// What newcomers are shown, oldest first.
     pub(super) history: VecDeque<Past>,
 }
@@ -131,6 +134,8 @@ pub(crate) enum Event {
     Roles(super::people::RoleChanges),
     /// An account is about to say something that it may have to wait for.
     Speaks(BareJid, Micros),
+    /// There are other hats, or other people wear them, and that is on disk.
+    Hats(Hats),
     /// Its picture has changed, and that is on disk; the hashes of it.
     Redecorated(Vec<String>),
     /// What was said at this time is not told to newcomers any more.
@@ -178,6 +183,7 @@ impl Room {
             pace: Pace::default(),
             activity: Activity::default(),
             picture: Vec::new(),
+            hats: Hats::default(),
             history: VecDeque::new(),
         }
     }
@@ -218,6 +224,10 @@ impl Room {
                 Ok(())
             }
             Event::Speaks(account, now) => self.speaks(&account, now),
+            Event::Hats(hats) => {
+                self.rehat(hats, &mut effects);
+                Ok(())
+            }
             Event::Redecorated(picture) => {
                 self.redecorate(picture, &mut effects);
                 Ok(())

@@ -134,7 +134,11 @@ impl<'a> News<'a> {
             status(&mut xml, *code);
         }
         xml.end();
-        self.presence.with_child(xml.finish())
+        let hats = room.hats_of(&self.session.to_bare());
+        match hats.filter(|_| self.leaves.is_none()) {
+            Some(hats) => self.presence.with_child(xml.finish()).with_child(hats),
+            None => self.presence.with_child(xml.finish()),
+        }
     }
 
     /// XEP-0463 § 5.2: which version a change makes, and which one is the newest.
@@ -220,7 +224,7 @@ impl Room {
         draft.hide_all(|child| {
             matches!(
                 child.ns(),
-                ns::MUC | ns::MUC_USER | ns::OCCUPANT_ID | ns::STANZA_ID
+                ns::MUC | ns::MUC_USER | ns::OCCUPANT_ID | ns::STANZA_ID | ns::HATS
             )
         });
         draft.set_from(self.occupant_jid(nick));
