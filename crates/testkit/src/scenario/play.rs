@@ -79,20 +79,7 @@ impl Stage<'_> {
                 let subject = self.subject;
                 self.client(actor)?.start_tls(subject).await
             }
-            Deed::Sends(text) => {
-                let text = self.fill(actor, text)?;
-                let client = self.client(actor)?;
-                // A question behind one that begins to count might be counted itself.
-                match &mut client.questions {
-                    Some(questions) => {
-                        *questions += text.matches("<r xmlns=\"urn:xmpp:sm:3\"").count();
-                    }
-                    None if text.contains(ns::SM) => return client.send(text.as_bytes()).await,
-                    None => {}
-                }
-                self.unheard.insert(actor.clone());
-                self.client(actor)?.send(text.as_bytes()).await
-            }
+            Deed::Sends(text) => self.send(actor, text).await,
             Deed::SendsRaw(pieces) => self.send_raw(actor, pieces).await,
             Deed::Receives {
                 templates,
@@ -131,16 +118,7 @@ impl Stage<'_> {
             }
             Deed::Disconnects => self.disconnect(actor).await,
             Deed::Closes => self.client(actor)?.send(b"</stream:stream>").await,
-            Deed::Drops => {
-                let exact = self.subject.is_exact();
-                let patience = self.subject.patience();
-                let client = self.client(actor)?;
-                if exact {
-                    client.drop_wire();
-                    return Ok(());
-                }
-                client.hang_up(patience).await
-            }
+            Deed::Drops => self.drop(actor).await,
         }
     }
 
@@ -250,6 +228,33 @@ impl Stage<'_> {
         })
     }
 
+    async fn send(&mut self, actor: &Actor, text: &Pattern) -> Result<(), String> {
+        let text = self.fill(actor, text)?;
+        let client = self.client(actor)?;
+        // A question behind one that begins to count might be counted itself.
+        match &mut client.questions {
+            Some(questions) => {
+                *questions += text.matches("<r xmlns=\"urn:xmpp:sm:3\"").count();
+            }
+            None if text.contains(ns::SM) => return client.send(text.as_bytes()).await,
+            None => {}
+        }
+        self.unheard.insert(actor.clone());
+        self.client(actor)?.send(text.as_bytes()).await
+    }
+
+    /// Ends a connection without a word; on a network the server has noticed then.
+    async fn drop(&mut self, actor: &Actor) -> Result<(), String> {
+        let exact = self.subject.is_exact();
+        let patience = self.subject.patience();
+        let client = self.client(actor)?;
+        if exact {
+            client.drop_wire();
+            return Ok(());
+        }
+        client.hang_up(patience).await
+    }
+
     async fn send_raw(&mut self, actor: &Actor, pieces: &[Raw]) -> Result<(), String> {
         let mut bytes = Vec::new();
         for piece in pieces {
@@ -276,7 +281,8 @@ impl Stage<'_> {
     ) -> Result<(), String> {
         // See `fence`.
         let exact = self.subject.is_exact();
-        let expected = |template: &&Template| exact || !template.is("r", ns::SM);
+        let is_question = |template: &Template| template.name == (ns::SM.into(), "r".into());
+        let expected = |template: &&Template| exact || !is_question(template);
         if !unordered {
             for template in templates.iter().filter(expected) {
                 let element = self.next_element(actor).await?;

@@ -36,7 +36,7 @@ pub(super) const PREFIXES: &[(&str, &str)] = &[
 /// An element with holes.
 #[derive(Debug, Clone)]
 pub struct Template {
-    name: Name,
+    pub(super) name: Name,
     attrs: BTreeMap<Name, Pattern>,
     more_attrs: bool,
     text: Pattern,
@@ -67,10 +67,6 @@ pub fn parse_templates(text: &str) -> Result<Vec<Template>, String> {
 }
 
 impl Template {
-    /// Whether it is for elements of this name.
-    pub(super) fn is(&self, name: &str, ns: &str) -> bool {
-        self.name.0 == ns && self.name.1 == name
-    }
     /// Compares; on success the captures are in `bindings`, on failure it is unchanged.
     pub fn matches(&self, element: &Element, bindings: &mut Bindings) -> Result<(), Mismatch> {
         let mut tentative = bindings.clone();
