@@ -95,6 +95,34 @@ fn request(action: &str, asker: &Jid) -> Request {
     }
 }
 
+/// The node, which whoever asks may have a subscription to.
+fn node(access: Access, publish: PublishModel, (from, pending): (&Jid, Option<bool>)) -> Known {
+    let config = NodeConfig {
+        access,
+        publish,
+        ..NodeConfig::of_service()
+    };
+    let subscription = pending.map(|pending| NodeSubscription {
+        jid: from.to_bare().into(),
+        pending,
+        options: Bytes::new(),
+    });
+    let other = (BareJid::parse("o@a.example").unwrap(), Affiliation::Owner);
+    Known {
+        node: Node {
+            key: NodeKey {
+                name: "n".into(),
+                version: 1,
+            },
+            config: config.encode().into(),
+            affiliations: vec![other],
+            subscriptions: subscription.into_iter().collect(),
+        },
+        config,
+        ended: Vec::new(),
+    }
+}
+
 /// What the machine says, as whoever asks is told it.
 fn cell(
     place: Place,
@@ -112,30 +140,7 @@ fn cell(
         "none, subscribed" => Some(false),
         _ => None,
     };
-    let config = NodeConfig {
-        access,
-        publish,
-        ..NodeConfig::of_service()
-    };
-    let subscription = pending.map(|pending| NodeSubscription {
-        jid: from.to_bare().into(),
-        pending,
-        options: Bytes::new(),
-    });
-    let other = (BareJid::parse("o@a.example").unwrap(), Affiliation::Owner);
-    let known = Known {
-        node: Node {
-            key: NodeKey {
-                name: "n".into(),
-                version: 1,
-            },
-            config: config.encode().into(),
-            affiliations: vec![other],
-            subscriptions: subscription.into_iter().collect(),
-        },
-        config,
-        ended: Vec::new(),
-    };
+    let known = node(access, publish, (&from, pending));
     let publisher = match action {
         "remove own item" => asker,
         _ => "other@a.example",

@@ -18,6 +18,9 @@ const VER: &str = "1lGo3oj4agUSGHqpb6xOxem45r8=";
 /// each notification.
 const PATIENCE: Duration = Duration::from_mins(5);
 
+/// After so much of it nothing is expected to come any more.
+const SILENCE: Duration = Duration::from_secs(30);
+
 /// One publisher, many subscribers that are online; microseconds of server CPU for each notification.
 pub(crate) async fn publish(options: &Options) -> Result<()> {
     let peer = options.peer()?;
@@ -146,7 +149,7 @@ async fn come(peer: &Peer, contacts: usize) -> Result<()> {
     client.send(presence.as_bytes()).await?;
     let mut come = 0;
     while come < contacts {
-        let heard = tokio::time::timeout(PATIENCE, client.take()).await;
+        let heard = tokio::time::timeout(SILENCE, client.take()).await;
         let heard = heard.map_err(|_| format!("{come} items came"))??;
         come += memmem::find_iter(&heard, b"</items>").count();
         let answers = answers(&heard);
