@@ -286,7 +286,7 @@ fn hand_over(engine: &Engine, handover: &mut Handover) -> Result<(), StanzaError
             }))?;
             if let Some(spoken) = spoken {
                 for account in room.ask(Room::away) {
-                    room.wake(&account, &spoken);
+                    room.wake(&account, &spoken, true);
                 }
             }
         }

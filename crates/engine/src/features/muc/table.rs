@@ -254,7 +254,7 @@ impl Held {
                 found.forget_directed(occupant);
             }
             if let Some(spoken) = effect.said.as_ref().filter(|_| found.is_asleep()) {
-                self.wake(&account, spoken);
+                self.wake(&account, spoken, false);
             }
             if found.outbox.push(Delivery::Stanza(copy)).is_ok() {
                 engine.metrics().room_deliveries.inc();
@@ -262,12 +262,17 @@ impl Held {
         }
     }
 
-    /// Wakes the devices of an account that are away, if it wants to hear of what was said.
-    pub(super) fn wake(&self, account: &BareJid, spoken: &Spoken) {
+    /// Wakes the devices of an account that are away, if it wants to hear of what was said. `absent`: it
+    /// has no session in the room.
+    pub(super) fn wake(&self, account: &BareJid, spoken: &Spoken, absent: bool) {
         if *account != spoken.author && self.engine.is_local(account.domain()) {
             let said = (&spoken.stanza, &spoken.from);
             let named = || self.ask(|room| room.names(&spoken.stanza, account));
-            push::wake_in_room(&self.engine, account, said, named);
+            if absent {
+                push::wake_absent(&self.engine, account, said, named);
+            } else {
+                push::wake_in_room(&self.engine, account, said, named);
+            }
         }
     }
 

@@ -165,7 +165,8 @@ pub(crate) fn nameless(resource: &str) -> String {
 /// A message to `account` was handed over, or is kept for it: wakes those of its clients that are
 /// away. Costs next to nothing for who has registered none.
 pub(crate) fn wake(engine: &Engine, account: &BareJid, message: &Handover) {
-    wake_for(engine, account, (&message.stanza, &message.from), || false);
+    let said = (&message.stanza, &message.from);
+    wake_for(engine, account, said, false, || false);
 }
 
 /// The same for something that was said in a room, by the address that it is from there. `named`:
@@ -176,13 +177,24 @@ pub(crate) fn wake_in_room(
     (said, from): (&Stanza, &Jid),
     named: impl FnOnce() -> bool,
 ) {
-    wake_for(engine, account, (said, from), named);
+    wake_for(engine, account, (said, from), false, named);
+}
+
+/// The same for a member of the room who is not in it (ADR 8).
+pub(crate) fn wake_absent(
+    engine: &Engine,
+    account: &BareJid,
+    (said, from): (&Stanza, &Jid),
+    named: impl FnOnce() -> bool,
+) {
+    wake_for(engine, account, (said, from), true, named);
 }
 
 fn wake_for(
     engine: &Engine,
     account: &BareJid,
     (stanza, from): (&Stanza, &Jid),
+    absent: bool,
     named: impl FnOnce() -> bool,
 ) {
     let concerns = |push: &Push| !is_here(engine, account, &push.client);
@@ -202,6 +214,7 @@ fn wake_for(
             from: from.clone(),
             body: body.map(|body| body.text().into()),
             mentioned: settings::mentions(stanza, account) || named(),
+            absent,
         },
     });
 }

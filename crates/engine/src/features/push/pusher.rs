@@ -54,6 +54,8 @@ pub(super) enum News {
         from: Jid,
         body: Option<Box<str>>,
         mentioned: bool,
+        /// It was said in a room that the account is not in.
+        absent: bool,
     },
     /// This client is here again.
     Back { owner: String },
@@ -173,13 +175,14 @@ impl Pusher {
                 from,
                 body,
                 mentioned,
+                absent,
             } => {
                 let away = self.away(&account, &view, &mut known, None);
                 let now = engine.env().now();
                 let cares = away
                     .iter()
                     .any(|push| find(&mut known, push).state.cares(worth, now));
-                if cares && is_silenced(&engine, &account, &from, mentioned).await {
+                if cares && is_silenced(&engine, &account, &from, (mentioned, absent)).await {
                     self.keep(account, known);
                     return;
                 }
@@ -380,22 +383,31 @@ fn find<'a>(known: &'a mut Vec<Registration>, push: &Push) -> &'a mut Registrati
     &mut known[at]
 }
 
-/// Whether the account wants to hear nothing of this chat (XEP-0492).
-async fn is_silenced(engine: &Engine, account: &BareJid, from: &Jid, mentioned: bool) -> bool {
+/// Whether the account wants to hear nothing of this chat (XEP-0492). Who has closed a room, so that
+/// its clients do not enter it by themselves (XEP-0402 § 3), hears of it only if they say so.
+async fn is_silenced(
+    engine: &Engine,
+    account: &BareJid,
+    from: &Jid,
+    (mentioned, absent): (bool, bool),
+) -> bool {
     let items = engine.store().items_by_id(
         account.clone(),
         ns::BOOKMARKS.to_owned(),
         vec![from.bare_str().to_owned()],
     );
     let Ok(items) = items.await else { return false };
-    let notify = items.first().and_then(|item| {
-        let tree = Tree::parse(item.payload.clone(), "", &Limits::S2S).ok()?;
-        settings::of_bookmark(tree.root())
-    });
-    match notify {
+    let bookmark = items
+        .first()
+        .and_then(|item| Tree::parse(item.payload.clone(), "", &Limits::S2S).ok());
+    let Some(bookmark) = bookmark else {
+        return false;
+    };
+    match settings::of_bookmark(bookmark.root()) {
         Some(Notify::Never) => true,
         Some(Notify::OnMention) => !mentioned,
-        Some(Notify::Always) | None => false,
+        Some(Notify::Always) => false,
+        None => absent && !settings::enters_by_itself(bookmark.root()),
     }
 }
 

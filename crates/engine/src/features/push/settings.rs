@@ -1,7 +1,11 @@
 //! Which chats a person wants to hear of
 //! ([XEP-0492](https://xmpp.org/extensions/xep-0492.html), 0.2.0).
 
-use waxwing_proto::{BareJid, Jid, ns, stanza::Stanza, xml::Element};
+use waxwing_proto::{
+    BareJid, Jid, ns,
+    stanza::Stanza,
+    xml::{self, Element},
+};
 
 /// When a chat may notify (§ 2.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +44,12 @@ pub(super) fn read(notify: Element<'_>) -> Option<Notify> {
         }
     }
     best.map(|(_, meaning)| meaning)
+}
+
+/// Whether clients enter a bookmarked room by themselves (XEP-0402 § 3).
+pub(super) fn enters_by_itself(conference: Element<'_>) -> bool {
+    let autojoin = conference.attr("autojoin");
+    autojoin.and_then(|value| xml::boolean(&value)) == Some(true)
 }
 
 /// The setting in a bookmark (XEP-0402 § 3), whose `extensions` it is among.
