@@ -8,6 +8,7 @@ import sys
 import tempfile
 import traceback
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pep
 import rooms
@@ -129,6 +130,31 @@ async def check_avatar(owner, friend, stranger):
     )
 
 
+async def check_told(here: Site, there: Site):
+    """Contacts are told what their clients want, beginning with the newest; others nothing."""
+    for home, away in ((here, there), (there, here)):
+        owner = await pep.user(home.server, "owner")
+        await pep.publish(owner, pep.OTHER, ElementTree.Element("{urn:test}one"))
+        eager = await pep.user(away.server, "eager", [pep.OTHER])
+        other = await pep.user(away.server, "other")
+        for friend in (eager, other):
+            await befriend(owner, friend)
+        jid = owner.boundjid.bare
+        told = await eager.expect("message", sender=jid, has=pep.EVENT)
+        assert told.find(".//{urn:test}one") is not None
+        await pep.publish(owner, pep.OTHER, ElementTree.Element("{urn:test}two"))
+        told = await eager.expect("message", sender=jid, has=pep.EVENT)
+        assert told.find(".//{urn:test}two") is not None
+        await eager.logout()
+        await owner.expect("presence", sender=eager.boundjid.full, type="unavailable")
+        again = await pep.client(away.server, eager.boundjid.user, [pep.OTHER], "again")
+        told = await again.expect("message", sender=jid, has=pep.EVENT)
+        assert told.find(".//{urn:test}two") is not None
+        await other.nothing("message", has=pep.EVENT)
+        for bot in (owner, other, again):
+            await bot.logout()
+
+
 async def check_blocking(here: Site, there: Site):
     """Whoever is blocked at one server is refused at the other, and sees nobody."""
     alice, bob = await pair(here, there)
@@ -174,7 +200,15 @@ async def check_outage(here: Site, there: Site):
         await bot.logout()
 
 
-CHECKS = [check_chat, check_presence, check_rooms, check_nodes, check_blocking, check_outage]
+CHECKS = [
+    check_chat,
+    check_presence,
+    check_rooms,
+    check_nodes,
+    check_told,
+    check_blocking,
+    check_outage,
+]
 
 
 def main() -> int:

@@ -213,11 +213,18 @@ pub async fn route(
 
 /// Whether the sender of a request to a full JID knows already that it may be there: by a
 /// subscription or by directed presence. Others are answered as if nobody were (RFC 6121
-/// § 8.5.3.1).
+/// § 8.5.3.1). The server of somebody who sees the account has been sent its presence as well: ejabberd
+/// asks in its own name what clients can do (XEP-0115).
 fn may_ask(engine: &Engine, view: &View, from: &Jid, to: &Jid) -> bool {
     let (asker, account) = (from.to_bare(), to.to_bare());
     if asker == account || view.contact(&asker).is_some_and(Contact::sees_user) {
         return true;
+    }
+    if asker.local().is_none() {
+        let mut seeing = view.contacts().iter().filter(|one| one.sees_user());
+        if seeing.any(|contact| contact.jid.domain() == asker.domain()) {
+            return true;
+        }
     }
     let resource = to
         .resource()
