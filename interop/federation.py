@@ -30,6 +30,23 @@ async def pair(here: Site, there: Site):
     return users
 
 
+async def check_reach(here: Site, there: Site):
+    """`waxwing check DOMAIN` finds the other server as it is."""
+    binary, _, *rest = here.command
+    words = [binary, "check", *rest, there.domain]
+    process = await asyncio.create_subprocess_exec(*map(str, words), stdout=asyncio.subprocess.PIPE)
+    said = (await process.communicate())[0].decode()
+    trusted = WORLD[there.domain][2] == "certificate"
+    assert (process.returncode == 0) == trusted, said
+    if not trusted:
+        assert "no authority that is trusted here" in said, said
+        assert f'federation.policies = {{ "{there.domain}" = "dialback" }}' in said, said
+    elif there.program != "ejabberd":
+        assert "STARTTLS, certificate and dialback work" in said, said
+    else:
+        assert "dialback" in said, said
+
+
 async def check_chat(here: Site, there: Site):
     """Messages both ways, and the answer to a request."""
     alice, bob = await pair(here, there)
@@ -201,6 +218,7 @@ async def check_outage(here: Site, there: Site):
 
 
 CHECKS = [
+    check_reach,
     check_chat,
     check_presence,
     check_rooms,

@@ -4,6 +4,7 @@ mod backup;
 mod check;
 mod generate;
 mod omemo;
+mod reach;
 mod run;
 mod user;
 
@@ -36,8 +37,11 @@ pub(crate) struct Source {
 enum Command {
     /// Run the server
     Run,
-    /// Look for mistakes in configuration, certificates, data folder and ports
+    /// Look for mistakes in configuration, certificates, data folder and ports; or, with a domain, in how
+    /// other servers reach it: DNS, ports, TLS, certificates, dialback
     Check {
+        /// The domain, one of ours or another
+        domain: Option<String>,
         /// Do not look through the whole database for damage: it takes a second for some hundred
         /// megabytes
         #[arg(long)]
@@ -77,7 +81,11 @@ pub(crate) fn main() -> ExitCode {
     let cli = Cli::parse();
     let done = match cli.command {
         Command::Run => run::run(&cli.source),
-        Command::Check { quick } => check::check(&cli.source, quick),
+        Command::Check {
+            domain: Some(domain),
+            ..
+        } => reach::check(&cli.source, &domain),
+        Command::Check { quick, .. } => check::check(&cli.source, quick),
         Command::Backup { file } => backup::backup(&cli.source, &file),
         Command::User(command) => user::user(&cli.source, command),
         Command::Omemo(command) => omemo::omemo(&cli.source, command),

@@ -215,6 +215,11 @@ pub(crate) fn speaks_http(tls: &Connection) -> bool {
     tls.alpn_protocol() == Some(ALPN_HTTP)
 }
 
+/// Whether both sides have agreed on streams between servers.
+pub(crate) fn speaks_server(tls: &Connection) -> bool {
+    tls.alpn_protocol() == Some(ALPN_SERVER)
+}
+
 /// Shows one certificate to whoever asks.
 #[derive(Debug)]
 struct Own(Arc<CertifiedKey>);

@@ -3,7 +3,7 @@
 //! Nothing is allocated for a connection that waits: bytes are read when they are there, into a
 //! buffer that the caller drops when it is empty, and output is encrypted when it is written.
 
-use super::tls::{Role, Setup, speaks_http};
+use super::tls::{Role, Setup, speaks_http, speaks_server};
 use bytes::{Buf as _, Bytes, BytesMut};
 use rustls::Connection;
 use std::collections::VecDeque;
@@ -73,6 +73,11 @@ impl Transport {
     /// Whether the client has asked for HTTP in its handshake.
     pub(crate) fn speaks_http(&self) -> bool {
         self.tls.as_ref().is_some_and(|tls| speaks_http(tls))
+    }
+
+    /// Whether streams between servers were agreed on in the handshake.
+    pub(crate) fn speaks_server(&self) -> bool {
+        self.tls.as_ref().is_some_and(|tls| speaks_server(tls))
     }
 
     /// Waits until there may be something to read. Cancel-safe.

@@ -1,6 +1,8 @@
 //! Connections to other servers: found, made, and given to the engine.
 
+pub(crate) mod advice;
 mod resolve;
+pub(crate) mod survey;
 pub(crate) mod trust;
 
 use crate::net::connection::{self, Role};

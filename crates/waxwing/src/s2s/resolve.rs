@@ -8,7 +8,7 @@ use hickory_resolver::{ResolverBuilder, TokioResolver};
 use std::net::{IpAddr, SocketAddr};
 
 /// The port of servers without service records (RFC 6120 § 3.2.2).
-const PORT: u16 = 5269;
+pub(super) const PORT: u16 = 5269;
 /// Places that are tried, at most: whoever names more names them for something else.
 const PLACES_MAX: usize = 16;
 
@@ -35,13 +35,26 @@ pub(super) enum Nowhere {
 
 /// A service record.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Service {
+pub(super) struct Service {
     priority: u16,
     weight: u16,
-    port: u16,
+    pub(super) port: u16,
     /// Empty for "decidedly not available".
-    host: String,
-    direct: bool,
+    pub(super) host: String,
+    pub(super) direct: bool,
+}
+
+impl Service {
+    /// Where a server is of which no record tells.
+    pub(super) fn at(host: String, port: u16) -> Self {
+        Self {
+            priority: 0,
+            weight: 0,
+            port,
+            host,
+            direct: false,
+        }
+    }
 }
 
 impl Dns {
@@ -94,13 +107,7 @@ impl Dns {
         }
         let mut places = Vec::new();
         let services = if services.is_empty() {
-            vec![Service {
-                priority: 0,
-                weight: 0,
-                port: PORT,
-                host: format!("{ascii}."),
-                direct: false,
-            }]
+            vec![Service::at(format!("{ascii}."), PORT)]
         } else {
             in_order(services, chance)
         };
@@ -129,7 +136,8 @@ impl Dns {
         }
     }
 
-    async fn services(&self, name: &str, direct: bool) -> Result<Vec<Service>, Nowhere> {
+    /// The records of one service; none if there are none.
+    pub(super) async fn services(&self, name: &str, direct: bool) -> Result<Vec<Service>, Nowhere> {
         let found = match self.0.lookup(name, RecordType::SRV).await {
             Ok(found) => found,
             Err(error) if error.is_no_records_found() => return Ok(Vec::new()),
@@ -156,7 +164,7 @@ impl Dns {
     }
 
     /// IPv6 and IPv4 in turns, so that one that does not work costs one attempt (RFC 8305 § 4).
-    async fn addresses(&self, host: &str) -> Result<Vec<IpAddr>, Nowhere> {
+    pub(super) async fn addresses(&self, host: &str) -> Result<Vec<IpAddr>, Nowhere> {
         let found = match self.0.lookup_ip(host).await {
             Ok(found) => found,
             Err(error) if error.is_no_records_found() => return Err(Nowhere::NotFound),

@@ -19,16 +19,20 @@ pub struct Certificate {
 impl Certificate {
     /// Whether it shows that its owner is the XMPP server of this prepared domainpart.
     pub fn proves(&self, domain: &str) -> bool {
+        self.trusted && self.names(domain)
+    }
+
+    /// Whether it is for this prepared domainpart, whoever vouches for it or does not.
+    pub fn names(&self, domain: &str) -> bool {
         let Some(ascii) = ascii_domain(domain) else {
             return false;
         };
-        self.trusted
-            && (self.dns_names.iter().any(|name| matches(name, &ascii))
-                || self.srv_names.iter().any(|name| is_srv_of(name, &ascii))
-                || self
-                    .xmpp_addresses
-                    .iter()
-                    .any(|address| super::domain(address).as_deref() == Some(domain)))
+        self.dns_names.iter().any(|name| matches(name, &ascii))
+            || self.srv_names.iter().any(|name| is_srv_of(name, &ascii))
+            || self
+                .xmpp_addresses
+                .iter()
+                .any(|address| super::domain(address).as_deref() == Some(domain))
     }
 }
 
