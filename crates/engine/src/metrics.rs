@@ -169,6 +169,8 @@ metrics! {
     room_occupants: Gauge,
     /// Messages reflected to all in a room.
     room_messages: Counter,
+    /// Stanzas to rooms refused by `room_messages_per_second_max` or `room_presences_per_minute_max`.
+    room_stanzas_too_fast: Counter,
     /// Stanzas of rooms handed to sessions.
     room_deliveries: Counter,
     /// Messages whose record is on disk and that were handed over, or wait.

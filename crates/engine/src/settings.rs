@@ -241,6 +241,10 @@ pub struct Limits {
     pub roster_name_bytes_max: usize,
     /// Entities that one session may send directed presence to.
     pub directed_presence_max: usize,
+    /// Messages and requests of one account to one room in a second, after ten times as many at once.
+    pub room_messages_per_second_max: u32,
+    /// Entrances and changes of presence of one account in one room in a minute.
+    pub room_presences_per_minute_max: u32,
     /// Messages waiting for one account.
     pub offline_messages_max: u32,
     /// Bytes of messages waiting for one account.
@@ -295,6 +299,8 @@ impl Default for Limits {
             roster_groups_max: 32,
             roster_name_bytes_max: 1023,
             directed_presence_max: 500,
+            room_messages_per_second_max: 20,
+            room_presences_per_minute_max: 60,
             offline_messages_max: 1000,
             offline_bytes_max: 16 * 1024 * 1024,
             blocked_max: 2000,

@@ -98,6 +98,8 @@ fn configuration(data: &Path, transport: &str, address: SocketAddr) -> String {
          unauthenticated_per_address_max = 1000\n\
          sessions_per_account_max = 1000\n\
          scram_iterations = 8\n\
+         room_messages_per_second_max = 1000000\n\
+         room_presences_per_minute_max = 1000000\n\
          [registration]\n\
          open = true\n\
          per_address_hour_max = 100000\n\

@@ -40,6 +40,14 @@ pub(super) fn copy(
     );
 }
 
+/// Lets every feature add copies for those clients of a message's local sender that are `chosen`.
+pub(crate) fn copy_sent(engine: &Engine, message: &Handover, chosen: impl Fn(&Resource) -> bool) {
+    let sender = message.from.to_bare();
+    let mut own = engine.registry().resources(&sender);
+    own.retain(|found| chosen(found));
+    copy_to(engine, message, Side::Sender, &sender, &own, &[]);
+}
+
 fn copy_to(
     engine: &Engine,
     message: &Handover,

@@ -15,6 +15,7 @@ mod remote;
 pub mod service;
 
 pub(crate) use ask::Questions;
+pub(crate) use copy::copy_sent;
 pub use remote::{Remote, Route};
 pub use service::{Arrival, Hosted};
 

@@ -273,6 +273,12 @@ fn apply(settings: &mut Settings, name: &str, value: &str) -> Option<()> {
         "sessions_per_account_max" => limits.sessions_per_account_max = value.parse().ok()?,
         "roster_items_max" => limits.roster_items_max = value.parse().ok()?,
         "directed_presence_max" => limits.directed_presence_max = value.parse().ok()?,
+        "room_messages_per_second_max" => {
+            limits.room_messages_per_second_max = value.parse().ok()?;
+        }
+        "room_presences_per_minute_max" => {
+            limits.room_presences_per_minute_max = value.parse().ok()?;
+        }
         "offline_messages_max" => limits.offline_messages_max = value.parse().ok()?,
         "offline_bytes_max" => limits.offline_bytes_max = value.parse().ok()?,
         "clients_per_account_max" => {

@@ -122,6 +122,14 @@ section! {
         roster_name_bytes_max: AtLeastOne = size(engine().roster_name_bytes_max);
         /// Addresses that one session may send directed presence to (chat rooms above all).
         directed_presence_max: AtLeastOne = size(engine().directed_presence_max);
+        /// Messages and requests of one account to one room (XEP-0045) in a second, after ten times as
+        /// many at once; more are refused. A whole domain of another server may send 20 times as many.
+        room_messages_per_second_max: AtLeastOne =
+            AtLeastOne::new(engine().room_messages_per_second_max);
+        /// Entrances, new nicks and changes of presence of one account in one room in a minute; more are
+        /// refused.
+        room_presences_per_minute_max: AtLeastOne =
+            AtLeastOne::new(engine().room_presences_per_minute_max);
         /// Addresses in one block list.
         blocked_max: AtLeastOne = AtLeastOne::new(engine().blocked_max);
         /// Messages that wait for one account while it is offline; more are answered with an error

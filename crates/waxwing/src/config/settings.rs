@@ -181,6 +181,8 @@ impl Config {
             roster_groups_max: limits.roster_groups_max.size(),
             roster_name_bytes_max: limits.roster_name_bytes_max.size(),
             directed_presence_max: limits.directed_presence_max.size(),
+            room_messages_per_second_max: limits.room_messages_per_second_max.count(),
+            room_presences_per_minute_max: limits.room_presences_per_minute_max.count(),
             offline_messages_max: limits.offline_messages_max.count(),
             offline_bytes_max: limits.offline_bytes_max.count().into(),
             blocked_max: limits.blocked_max.count(),

@@ -5,6 +5,7 @@ use super::{
     kept, relay,
     room::{Effect, Event, Room, SECRET_BYTES},
     speech::{Heard, Said, Speech, Spoken, Subject},
+    storm::Deed,
     table::{Held, Rooms, reread},
     tokens,
 };
@@ -13,7 +14,7 @@ use crate::{
     feature::{RecordCx, Service},
     features::{mam::rules, push},
     outbox::{Copies, Delivery, Message},
-    route::{Arrival, Handover, Hosted, Routed, guard_recipient, service},
+    route::{Arrival, Handover, Hosted, Routed, copy_sent, guard_recipient, service},
 };
 use bytes::Bytes;
 use std::sync::Arc;
@@ -53,7 +54,16 @@ pub(crate) enum Carried {
         to: Vec<Jid>,
         /// The address that it is from, here.
         from: Jid,
+        /// As it was sent, for the sender's other clients under this nick (XEP-0280 § 6.1).
+        sent: Option<Sent>,
     },
+}
+
+/// A private message for those who share its sender's nick.
+#[derive(Debug)]
+pub(crate) struct Sent {
+    message: Box<Handover>,
+    sharing: Vec<Jid>,
 }
 
 fn arrive(arrival: Arrival<'_>) -> BoxFuture<'_, Result<Routed, StanzaError>> {
@@ -78,6 +88,7 @@ async fn presence_arrives(arrival: Arrival<'_>) -> Result<Routed, StanzaError> {
         tokens::redeem(engine, &room, &room_jid, &arrival.draft, &arrival.from).await?;
     }
     let id = arrival.draft.stanza().id().map(String::from);
+    let kind = arrival.draft.stanza().type_attr().map(String::from);
     let event = Event::Presence {
         draft: arrival.draft,
         now: engine.env().now(),
@@ -86,7 +97,12 @@ async fn presence_arrives(arrival: Arrival<'_>) -> Result<Routed, StanzaError> {
         secret: engine.env().secret(),
         template: engine.settings().room_template,
     };
-    match room.apply(event) {
+    let moves = match kind.as_deref() {
+        None => room.pace(&arrival.from, Deed::Move),
+        // To go is always possible.
+        Some(_) => Ok(()),
+    };
+    match moves.and_then(|()| room.apply(event)) {
         Err(refusal) if joins => {
             let refused = not_admitted(refusal, (&arrival.from, &arrival.to), id.as_deref());
             let knows = room.ask(|room| room.knows(&arrival.from, &arrival.to));
@@ -123,6 +139,9 @@ async fn message_arrives(arrival: Arrival<'_>) -> Result<Routed, StanzaError> {
     let now = engine.env().now();
     let draft = arrival.draft.clone();
     let heard = room.ask(|room| room.hear(draft, now))?;
+    if !matches!(heard, Heard::Gone | Heard::Nothing) {
+        room.pace(&arrival.from, Deed::Speak)?;
+    }
     match heard {
         Heard::Speech(speech) => {
             if speech.paced {
@@ -130,7 +149,13 @@ async fn message_arrives(arrival: Arrival<'_>) -> Result<Routed, StanzaError> {
             }
             Ok(say(&arrival, &jid, room, *speech))
         }
-        Heard::Whisper(draft, to) => whisper(&arrival, draft, to).await,
+        Heard::Whisper(draft, to) => {
+            let sharing = match arrival.sender {
+                Some(_) => room.ask(|room| room.sharing(&arrival.from)),
+                None => Vec::new(),
+            };
+            whisper(&arrival, draft, to, sharing).await
+        }
         Heard::Members(_, _) => {
             // Asked again in turn: somebody may just be changing who may do that.
             let _turn = room.turn().await;
@@ -210,7 +235,12 @@ fn say(arrival: &Arrival<'_>, room: &BareJid, held: Held, speech: Speech) -> Rou
 }
 
 /// A message to one occupant: in the archive of its account, like any message.
-async fn whisper(arrival: &Arrival<'_>, draft: Draft, to: Vec<Jid>) -> Result<Routed, StanzaError> {
+async fn whisper(
+    arrival: &Arrival<'_>,
+    draft: Draft,
+    to: Vec<Jid>,
+    sharing: Vec<Jid>,
+) -> Result<Routed, StanzaError> {
     let engine = arrival.engine;
     let Some(first) = to.first() else {
         return Err(Refusal::NotFound.into());
@@ -241,7 +271,17 @@ async fn whisper(arrival: &Arrival<'_>, draft: Draft, to: Vec<Jid>) -> Result<Ro
     if let Some(record) = &mut record {
         record.stanza = handover.sealed.with_to(first).to_bytes();
     }
-    handover.room = Some(Box::new(Carried::Whisper { account, to, from }));
+    let sent = (!sharing.is_empty()).then(|| Sent {
+        message: Box::new(arrival.handover(Service::Rooms, arrival.draft.clone())),
+        sharing,
+    });
+    let carried = Carried::Whisper {
+        account,
+        to,
+        from,
+        sent,
+    };
+    handover.room = Some(Box::new(carried));
     Ok(Routed::Handover(handover, record))
 }
 
@@ -290,7 +330,12 @@ fn hand_over(engine: &Engine, handover: &mut Handover) -> Result<(), StanzaError
                 }
             }
         }
-        Carried::Whisper { account, to, from } => {
+        Carried::Whisper {
+            account,
+            to,
+            from,
+            sent,
+        } => {
             let sealed = match id {
                 Some(id) => handover
                     .sealed
@@ -300,6 +345,13 @@ fn hand_over(engine: &Engine, handover: &mut Handover) -> Result<(), StanzaError
             let domain = handover.to.domain();
             push::wake_in_room(engine, &account, (&handover.stanza, &from), || true);
             hand_over_whisper(engine, &sealed, (domain, &to), id);
+            if let Some(Sent { message, sharing }) = sent {
+                copy_sent(engine, &message, |resource| {
+                    sharing
+                        .iter()
+                        .any(|jid| jid.as_str() == resource.jid.as_str())
+                });
+            }
         }
     }
     Ok(())

@@ -120,7 +120,7 @@ impl Room {
             && !here.any(|occupant| occupant.account == change.jid)
     }
 
-    /// § 17.1.1: what those are told whose affiliation a change makes another while they are away.
+    /// § 18.1.1: what those are told whose affiliation a change makes another while they are away.
     pub(super) fn notices(&self, change: &Change) -> Vec<Draft> {
         let away = change.people.iter();
         let away =

@@ -26,7 +26,7 @@ const SLOW_MODE: &str = "muc#roominfo_slow_mode_duration";
 const ACTIVITY: &str = "{urn:xmpp:muc-activity}message-activity";
 /// § 7.12
 const OWN_NICK: &str = "x-roomuser-item";
-/// § 17.1.2
+/// § 18.1.2
 const TRAFFIC: &str = "http://jabber.org/protocol/muc#traffic";
 
 /// § 6.2
@@ -104,7 +104,7 @@ pub(super) fn room_info(cx: IqCx<'_>) -> BoxFuture<'_, Result<Reply, StanzaError
         let info = match node.as_deref() {
             None => room.ask(|room| room.info(cx.engine)),
             Some(OWN_NICK) => room.ask(|room| room.exists().then(|| own_nick(room, &cx))),
-            // § 17.1.2: nothing is kept back.
+            // § 18.1.2: nothing is kept back.
             Some(TRAFFIC) if room.ask(Room::exists) => {
                 return Err(Condition::ServiceUnavailable.into());
             }

@@ -39,6 +39,8 @@ pub(crate) enum Refusal {
     RegistrationClosed,
     /// A bound on what a room keeps was reached.
     TooMuch,
+    /// § 14.6: faster than anybody may be.
+    Flood,
     /// XEP-0500 § 6
     TooFast,
     /// Not offered.
@@ -61,6 +63,9 @@ impl From<Refusal> for StanzaError {
             R::NickTaken | R::Conflict => Condition::Conflict.into(),
             R::BadRequest => Condition::BadRequest.into(),
             R::TooMuch => Condition::ResourceConstraint.into(),
+            R::Flood => Self::new(Condition::PolicyViolation)
+                .kind(ErrorType::Wait)
+                .text("Not so fast, please."),
             R::TooFast => Self::new(Condition::PolicyViolation)
                 .kind(ErrorType::Wait)
                 .text("This room is in slow mode: wait before you say something again."),

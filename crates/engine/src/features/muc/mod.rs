@@ -45,6 +45,7 @@ mod rights;
 mod room;
 mod search;
 mod speech;
+mod storm;
 mod table;
 mod tell;
 mod templates;

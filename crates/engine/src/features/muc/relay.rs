@@ -10,6 +10,7 @@ use super::{
     nick::Nick,
     rights::Action,
     room::{Effect, Occupant, Phase, Room},
+    storm::Deed,
     table::Rooms,
 };
 use crate::{
@@ -60,6 +61,9 @@ pub(super) async fn arrive(arrival: Arrival<'_>) -> Result<Routed, StanzaError> 
         Ok(Routed::Done)
     };
     match room.ask(|room| room.relay(draft.stanza(), from, to))? {
+        Relay::ToClient(..) | Relay::ToAccount(..) if room.pace(from, Deed::Speak).is_err() => {
+            Err(Refusal::Flood.into())
+        }
         Relay::Here => send(answer(draft.stanza(), to, from, None), from),
         Relay::ToClient(request, client) => {
             if is_reachable(engine, &request, &client).await? {

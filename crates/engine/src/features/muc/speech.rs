@@ -205,6 +205,13 @@ impl Room {
         Ok(Heard::Whisper(draft, to))
     }
 
+    /// The other clients that are here under the nick of one.
+    pub(crate) fn sharing(&self, session: &Jid) -> Vec<Jid> {
+        let occupant = self.occupant(session);
+        let own = occupant.map_or_else(Vec::new, |(_, occupant)| own_sessions(occupant));
+        own.into_iter().filter(|jid| jid != session).collect()
+    }
+
     /// It has been said; everybody hears it now, and newcomers later.
     pub(super) fn said(&mut self, said: Said, effects: &mut Vec<Effect>) {
         let to = self.everyone();

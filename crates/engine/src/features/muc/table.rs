@@ -9,6 +9,7 @@ use super::{
     kept,
     room::{Effect, Event, Room},
     speech::Spoken,
+    storm::{DOMAIN_ACCOUNTS, Deed, Paces, Rate},
 };
 use crate::{
     Engine, error,
@@ -29,7 +30,11 @@ use waxwing_proto::{
     BareJid, Jid,
     stanza::{Draft, StanzaError},
 };
-use waxwing_store::StoreError;
+use waxwing_store::{Micros, StoreError};
+
+const SECOND: Micros = 1_000_000;
+/// What may be said at once is what may be said in so many seconds.
+const SPEECH_SECONDS: i64 = 10;
 
 /// The table.
 #[derive(Debug, Clone, Default)]
@@ -62,6 +67,7 @@ struct State {
     sent: u64,
     /// Somebody is sending.
     carrying: bool,
+    paces: Paces,
 }
 
 /// A room that stays in memory as long as somebody has this.
@@ -126,6 +132,7 @@ impl Hosted {
                 taken: 0,
                 sent: 0,
                 carrying: false,
+                paces: Paces::default(),
             }),
             sent: Notify::new(),
             idle: AtomicBool::new(true),
@@ -147,6 +154,34 @@ impl Held {
     /// Asks the room something that changes nothing.
     pub(crate) fn ask<T>(&self, question: impl FnOnce(&Room) -> T) -> T {
         question(&self.hosted().state.lock().room)
+    }
+
+    /// Whether somebody may do something now, as fast as they are.
+    pub(super) fn pace(&self, who: &Jid, deed: Deed) -> Result<(), Refusal> {
+        let engine = &self.engine;
+        let limits = &engine.settings().limits;
+        let rate = match deed {
+            Deed::Speak => Rate {
+                every: SECOND / i64::from(limits.room_messages_per_second_max.max(1)),
+                burst: i64::from(limits.room_messages_per_second_max.max(1)) * SPEECH_SECONDS,
+            },
+            Deed::Move => Rate {
+                every: 60 * SECOND / i64::from(limits.room_presences_per_minute_max.max(1)),
+                burst: i64::from(limits.room_presences_per_minute_max.max(1)),
+            },
+        };
+        let (account, now) = (who.to_bare(), engine.env().now());
+        let paces = &mut self.hosted().state.lock().paces;
+        let far = !engine.is_local(account.domain());
+        let wide = rate.times(DOMAIN_ACCOUNTS);
+        // Whoever is too fast takes nothing from the others of the same domain.
+        let may = paces.take(&account, deed, rate, now)
+            && (!far || paces.take(&account.to_domain(), deed, wide, now));
+        if may {
+            return Ok(());
+        }
+        engine.metrics().room_stanzas_too_fast.inc();
+        Err(Refusal::Flood)
     }
 
     /// Tells the room what has happened, and sends what follows from it.

@@ -21,6 +21,8 @@ metrics = []
 self_signed = true
 [limits]
 scram_iterations = 8
+room_messages_per_second_max = 1000000
+room_presences_per_minute_max = 1000000
 offline_messages_max = 100000
 offline_bytes_max = 1000000000
 [registration]
