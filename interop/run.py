@@ -14,6 +14,7 @@ from pathlib import Path
 
 import account
 import archive
+import calls
 import component
 import encryption
 import login
@@ -33,7 +34,7 @@ from servers import start
 
 MODULES = [
     login, messaging, archive, resumption, services, rooms, rooms_aioxmpp, rooms_encrypted, pep, pubsub,
-    encryption, component, push, account, profanity, upload, xmppjs,
+    encryption, component, push, account, profanity, upload, calls, xmppjs,
 ]
 
 

@@ -59,7 +59,7 @@ class Server:
 def start(name: str, folder: Path, binary: str | None):
     """Starts the server, waits until its ports answer, and stops it at the end."""
     certificate, key = self_signed(folder)
-    ports = free_ports(5)
+    ports = free_ports(6)
     make = {"waxwing": waxwing, "prosody": prosody}[name]
     command, add_account, admin, environment = make(folder, certificate, key, ports, binary)
     log = folder / "server.log"
@@ -105,6 +105,10 @@ direct_tls = ["127.0.0.1:{ports[1]}"]
 metrics = ["127.0.0.1:{ports[2]}"]
 components = ["127.0.0.1:{ports[3]}"]
 https = ["127.0.0.1:{ports[4]}"]
+turn = ["127.0.0.1:{ports[5]}"]
+[turn]
+addresses = ["127.0.0.1"]
+private_peers = true
 [component."{COMPONENT}"]
 secret = "{COMPONENT_SECRET}"
 [registration]

@@ -10,6 +10,10 @@ use std::process::{Command, Stdio};
 
 const PACKAGES: &[Package] = &[
     Package {
+        name: "coturn",
+        program: "turnutils_uclient",
+    },
+    Package {
         name: "openssl",
         program: "openssl",
     },

@@ -54,6 +54,7 @@ struct Inner {
     decoy_secret: [u8; 32],
     client_secret: clients::Secret,
     upload_secret: [u8; 32],
+    relay_secret: [u8; 32],
     started: waxwing_store::Micros,
 }
 
@@ -68,6 +69,7 @@ impl Engine {
         let id_secret = store.secret(stanza_id::SECRET, env.secret()).await?;
         let client_secret = store.secret("clients", env.secret()).await?;
         let upload_secret = store.secret("uploads", env.secret()).await?;
+        let relay_secret = store.secret("relay", env.secret()).await?;
         let dialback_secret = store.secret("dialback", env.secret()).await?;
         let streams = Arc::new(stream_settings(&settings));
         let component_streams = Arc::new(component_settings(&settings));
@@ -99,6 +101,7 @@ impl Engine {
             decoy_secret,
             client_secret: clients::Secret::new(client_secret),
             upload_secret,
+            relay_secret,
         })))
     }
 
@@ -205,6 +208,10 @@ impl Engine {
     }
     pub(crate) fn decoy_secret(&self) -> &[u8; 32] {
         &self.0.decoy_secret
+    }
+    /// What names and passwords for the relay are made with.
+    pub fn relay_secret(&self) -> &[u8; 32] {
+        &self.0.relay_secret
     }
     pub(crate) fn upload_secret(&self) -> &[u8; 32] {
         &self.0.upload_secret

@@ -46,5 +46,5 @@ pub use federation::{
 pub use served::Served;
 pub use settings::{
     Archives, Clients, ComponentSettings, Contacts, Creators, DomainSettings, Federation, Limits,
-    PubSub, Push, RoomTemplate, ServiceSettings, Settings, Uploads,
+    PubSub, Push, RelaySettings, RoomTemplate, ServiceSettings, Settings, Uploads,
 };

@@ -20,6 +20,8 @@ pub struct Settings {
     pub room_template: RoomTemplate,
     /// What people can upload.
     pub uploads: Uploads,
+    /// The relay for calls, if there is one.
+    pub relay: Option<RelaySettings>,
     /// What app servers are told.
     pub push: Push,
     /// Named bounds.
@@ -109,6 +111,17 @@ pub enum RoomTemplate {
     Channel,
     /// The same, and newcomers only listen.
     Announcements,
+}
+
+/// The relay for calls (STUN and TURN), as people are told of it (XEP-0215).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RelaySettings {
+    /// Its name or address; the domain of those who ask if there is none.
+    pub host: Option<String>,
+    /// Its port for UDP.
+    pub port: u16,
+    /// How long a name and a password can be used to begin or go on with a call.
+    pub credential_lifetime: Duration,
 }
 
 /// What people can upload by HTTP (XEP-0363).
@@ -396,6 +409,7 @@ impl Settings {
             pubsub: PubSub::default(),
             room_template: RoomTemplate::default(),
             uploads: Uploads::default(),
+            relay: None,
             push: Push::default(),
             federation: Federation::default(),
             archive: Archives::default(),

@@ -114,6 +114,8 @@ pub const MODERATION: &str = "urn:xmpp:message-moderate:1";
 pub const MODERATION_OLD: &str = "urn:xmpp:message-moderate:0";
 /// What is said of another message (XEP-0422, 0.1.1).
 pub const FASTENING: &str = "urn:xmpp:fasten:0";
+/// Services beside XMPP (XEP-0215).
+pub const EXTDISCO: &str = "urn:xmpp:extdisco:2";
 /// Uploads by HTTP (XEP-0363).
 pub const UPLOAD: &str = "urn:xmpp:http:upload:0";
 /// What a file is uploaded for (XEP-0363 § 5).

@@ -6,6 +6,7 @@
 //!                        │            (who gets in)     (one task each)
 //!                        │                 └──▶ http   what is served by HTTP
 //!                        ├──▶ s2s           connections to other servers: DNS, TCP, whom to trust
+//!                        ├──▶ relay         the relay for calls: its sockets
 //!                        ├──▶ net::tls, certificates, certificate_watch
 //!                        ├──▶ admin         commands of `waxwing user`, by a Unix socket
 //!                        ├──▶ upkeep        what is done now and then
@@ -24,6 +25,7 @@ mod env;
 mod files;
 mod http;
 mod net;
+mod relay;
 mod s2s;
 mod server;
 mod telemetry;

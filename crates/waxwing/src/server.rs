@@ -6,6 +6,7 @@ use crate::http::Web;
 use crate::net::admission::{Admission, connections_max};
 use crate::net::listener::{self, Kind, Repeated, Shared};
 use crate::net::tls::Tls;
+use crate::relay::Relay;
 use crate::telemetry::{self, metrics::Metrics};
 use crate::uploads::Uploads;
 use crate::{admin, env, s2s, upkeep};
@@ -45,6 +46,7 @@ impl Server {
         let metrics = Arc::new(Metrics::new(engine.clone()));
         metrics.certificates(&tls.current().certificates);
         let uploads = uploads(&config, &engine)?;
+        let relay = Relay::bind(&config, &engine, &metrics)?;
         let places = connections_max(config.limits.connections_max);
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let shared = Arc::new(Shared {
@@ -72,6 +74,9 @@ impl Server {
         tokio::spawn(shared.engine.clone().run());
         let (stop, stopped) = watch::channel(false);
         sockets.serve(&shared, &stopped);
+        if let Some(relay) = relay {
+            tokio::spawn(relay.run(stopped.clone()));
+        }
         if let Some(dns) = dns {
             tokio::spawn(s2s::serve(Arc::clone(&shared), dns, stopped));
         }

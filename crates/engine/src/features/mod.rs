@@ -14,6 +14,7 @@ pub mod cam;
 pub mod caps;
 pub mod carbons;
 pub mod disco;
+pub mod extdisco;
 pub mod forgery;
 pub mod last;
 pub mod mam;
@@ -70,6 +71,7 @@ pub const FEATURES: &[Feature] = &[
     mds::FEATURE,
     muc::FEATURE,
     upload::FEATURE,
+    extdisco::FEATURE,
     register::FEATURE,
     cam::FEATURE,
     mam::FEATURE,
@@ -206,6 +208,11 @@ mod tests {
         }
         let mut settings = Settings::for_domain("localhost");
         settings.archive.search = true;
+        settings.relay = Some(crate::RelaySettings {
+            host: None,
+            port: 3478,
+            credential_lifetime: std::time::Duration::from_hours(12),
+        });
         assert_eq!(offered(&settings).count(), FEATURES.len());
         let routes: usize = FEATURES.iter().map(|feature| feature.iq.len()).sum();
         assert_eq!(

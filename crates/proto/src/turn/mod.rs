@@ -10,6 +10,7 @@ pub mod attribute;
 mod credentials;
 mod message;
 mod peers;
+mod requests;
 mod server;
 
 pub use credentials::Credentials;

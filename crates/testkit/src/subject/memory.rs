@@ -30,8 +30,8 @@ use tokio::{
     time::Instant,
 };
 use waxwing_engine::{
-    ComponentConnection, ComponentSettings, Connection, Creators, Engine, Env, Push, RoomTemplate,
-    Served, Settings, Status, env,
+    ComponentConnection, ComponentSettings, Connection, Creators, Engine, Env, Push, RelaySettings,
+    RoomTemplate, Served, Settings, Status, env,
 };
 use waxwing_proto::{
     BareJid,
@@ -310,6 +310,13 @@ fn apply(settings: &mut Settings, name: &str, value: &str) -> Option<()> {
                 "announcements" => RoomTemplate::Announcements,
                 _ => return None,
             }
+        }
+        "relay" => {
+            settings.relay = Some(RelaySettings {
+                host: (value != "here").then(|| value.to_owned()),
+                port: 3478,
+                credential_lifetime: Duration::from_hours(12),
+            });
         }
         "upload_file_bytes_max" => settings.uploads.file_bytes_max = value.parse().ok()?,
         "upload_account_bytes_max" => settings.uploads.account_bytes_max = value.parse().ok()?,

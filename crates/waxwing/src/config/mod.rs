@@ -18,7 +18,7 @@ pub(crate) use error::ConfigError;
 pub(crate) use reference::{example, reference};
 pub(crate) use sections::{
     Archive, Clients, Component, Federation, Host, Http, Limits, Listen, Log, Push, Registration,
-    Services, Tls, Uploads,
+    Services, Tls, Turn, Uploads,
 };
 pub(crate) use values::{ContactUri, Domain, LogFormat, LogLevel};
 
@@ -68,6 +68,9 @@ pub(crate) struct Config {
     /// See [`Uploads`].
     #[serde(default)]
     pub(crate) uploads: Uploads,
+    /// See [`Turn`].
+    #[serde(default)]
+    pub(crate) turn: Turn,
     /// See [`Http`].
     #[serde(default)]
     pub(crate) http: Http,
@@ -127,6 +130,9 @@ impl Config {
         }
         if let Some((name, message)) = config.service_clash() {
             return Err(ConfigError::at_key(path, text, &name, &message));
+        }
+        if let Err((key, message)) = config.turn.is_sound(&config.listen) {
+            return Err(ConfigError::at_key(path, text, key, message));
         }
         let plain = &config.listen.plain_on_loopback;
         if let Some(address) = plain.iter().find(|address| !address.ip().is_loopback()) {
@@ -188,6 +194,7 @@ impl Config {
             },
             push: Push::default(),
             uploads: Uploads::default(),
+            turn: Turn::default(),
             http: Http::default(),
             log: Log::default(),
             hosts: BTreeMap::new(),
@@ -289,6 +296,7 @@ impl Config {
             ("clients", self.clients != other.clients),
             ("push", self.push != other.push),
             ("uploads", self.uploads != other.uploads),
+            ("turn", self.turn != other.turn),
             ("http", self.http != other.http),
             ("log.format", self.log.format != other.log.format),
             ("domain", self.hosts != other.hosts),

@@ -3,7 +3,7 @@
 use super::section::{Field, Section, Value};
 use super::{
     Archive, Clients, Component, Federation, Host, Http, Limits, Listen, Log, Push, Registration,
-    Services, Tls, Uploads,
+    Services, Tls, Turn, Uploads,
 };
 use std::fmt::Write as _;
 
@@ -72,7 +72,7 @@ pub(crate) fn example() -> String {
     out
 }
 
-fn sections() -> [Section; 15] {
+fn sections() -> [Section; 16] {
     [
         top(),
         Listen::reference(),
@@ -85,6 +85,7 @@ fn sections() -> [Section; 15] {
         Federation::reference(),
         Push::reference(),
         Uploads::reference(),
+        Turn::reference(),
         Http::reference(),
         Log::reference(),
         Host::reference(),

@@ -41,6 +41,9 @@ section! {
         /// Connections of other servers with TLS from the first byte (XEP-0368). Only used if
         /// `federation.enabled`; they find it by the DNS record `_xmpps-server._tcp`.
         servers_direct_tls: Vec<SocketAddr> = everywhere(5270);
+        /// The relay for calls, for STUN and TURN by UDP; see `[turn]`. None by default, because it needs
+        /// to know the machine's public addresses. Port 3478 is the registered one.
+        turn: Vec<SocketAddr> = Vec::new();
         /// Metrics for Prometheus at `/metrics` and health at `/health`. On this machine only by
         /// default: the figures name no person, but they are nobody else's business.
         metrics: Vec<SocketAddr> = vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 5290))];
@@ -334,6 +337,37 @@ section! {
         at_once_max: AtLeastOne = AtLeastOne::new(256);
         /// Megabytes of the disk that uploads leave free: messages need it more.
         disk_free_megabytes_min: u32 = 512;
+    }
+}
+
+section! {
+    /// The relay for calls (STUN and TURN), where `listen.turn` has an address: calls between people
+    /// whose networks do not let them reach each other go through it. Clients find it by XEP-0215, with
+    /// a name and a password for a while.
+    struct Turn in "turn" {
+        /// The public addresses of this machine, at most one of IPv4 and one of IPv6. Behind a translation
+        /// of addresses these are the outer ones, and the ports below must be passed on to the same ports.
+        addresses: Vec<IpAddr> = Vec::new();
+        /// The name by which clients reach it; the domain of their address if not set.
+        host: Option<String> = None, example "\"turn.example.org\"";
+        /// The first UDP port that calls are relayed through; a firewall must let these in.
+        relay_port_min: u16 = 49152;
+        /// The last of them.
+        relay_port_max: u16 = 65535;
+        /// For how many hours a name and a password are good. A call can go on that long after its device
+        /// has asked for them.
+        credential_hours: AtLeastOne = AtLeastOne::new(12);
+        /// Relayed addresses of one account at a time; a call needs one for each of its media and networks.
+        account_allocations_max: AtLeastOne = AtLeastOne::new(10);
+        /// Relayed addresses altogether.
+        allocations_max: AtLeastOne = AtLeastOne::new(1000);
+        /// Kilobytes that are relayed for one account in a second, both ways together; more is dropped. A
+        /// call with video takes 100 to 500.
+        account_kilobytes_per_second_max: AtLeastOne = AtLeastOne::new(1000);
+        /// Whether addresses can be relayed to that are not of the public Internet, such as those of one's
+        /// own network. Off by default: whoever has an account could reach from here what is not meant to be
+        /// reached.
+        private_peers: bool = false;
     }
 }
 

@@ -1,11 +1,11 @@
 //! The configuration as the engine wants it.
 
 use super::values::{CreatorsName, Label, MechanismName, SecretText, TemplateName};
-use super::{Component, Config, ContactUri, Domain, Services};
+use super::{Component, Config, ContactUri, Domain, Listen, Services, Turn};
 use std::time::Duration;
 use waxwing_engine::{
     Clients, ComponentSettings, Contacts, Creators, DomainSettings, Federation, Limits, PubSub,
-    RoomTemplate, Service, ServiceSettings, Settings, Uploads,
+    RelaySettings, RoomTemplate, Service, ServiceSettings, Settings, Uploads,
 };
 use waxwing_proto::sasl::Mechanism;
 use waxwing_proto::stream::{component::Secret, s2s::Policies};
@@ -36,6 +36,7 @@ impl Config {
             },
             pubsub: self.engine_pubsub(),
             uploads: self.engine_uploads(),
+            relay: self.engine_relay(),
             push: waxwing_engine::Push {
                 count: self.push.tell_count,
                 sender: self.push.tell_sender,
@@ -110,6 +111,15 @@ impl Config {
             nodes_max: services.pubsub_nodes_max.count(),
             bytes_max: u64::from(services.pubsub_megabytes_max.count()) << 20,
         }
+    }
+
+    fn engine_relay(&self) -> Option<RelaySettings> {
+        let first = self.listen.turn.first()?;
+        Some(RelaySettings {
+            host: self.turn.host.clone(),
+            port: first.port(),
+            credential_lifetime: Duration::from_hours(self.turn.credential_hours.count().into()),
+        })
     }
 
     fn engine_uploads(&self) -> Uploads {
@@ -212,6 +222,22 @@ impl super::Federation {
         same.policy = self.policy;
         same.policies.clone_from(&self.policies);
         same == *self
+    }
+}
+
+impl Turn {
+    /// What stands in the way of using it: the key, and what to do about it.
+    pub(super) fn is_sound(&self, listen: &Listen) -> Result<(), (&'static str, &'static str)> {
+        if !listen.turn.is_empty() && self.addresses.is_empty() {
+            let message =
+                "`listen.turn` needs `turn.addresses`: the public addresses of this machine";
+            return Err(("turn", message));
+        }
+        if self.relay_port_min > self.relay_port_max {
+            let message = "`turn.relay_port_min` must not be above `turn.relay_port_max`";
+            return Err(("relay_port_min", message));
+        }
+        Ok(())
     }
 }
 

@@ -30,6 +30,10 @@ pub(crate) struct Metrics {
     pub(crate) starttls_injections: Counter,
     /// Reloads that were refused because of a mistake.
     pub(crate) reload_failures: Counter,
+    /// Addresses that calls are relayed through now.
+    pub(crate) allocations: Gauge,
+    /// Datagrams relayed to peers.
+    pub(crate) relayed: Counter,
     /// When certificates end.
     certificate_not_after: Family<DomainLabel, Gauge>,
 }
@@ -78,6 +82,18 @@ impl Metrics {
                 "counter",
                 "",
                 "Reloads refused because of a mistake; what was in use stayed in use.",
+            ),
+            allocations: list.add(
+                "turn_allocations",
+                "gauge",
+                "",
+                "Addresses that calls are relayed through now.",
+            ),
+            relayed: list.add(
+                "turn_datagrams_relayed",
+                "counter",
+                "",
+                "Datagrams relayed to peers.",
             ),
             certificate_not_after: list.add(
                 "certificate_not_after_seconds",
