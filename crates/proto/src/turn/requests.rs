@@ -264,7 +264,7 @@ impl Turn {
     fn channel_bind(&mut self, signed: &Signed<'_>) -> Answer {
         let message = &signed.message;
         let number = match message.attribute(attribute::CHANNEL_NUMBER) {
-            Some([high @ 0x40..=0x4F, low, ..]) => u16::from_be_bytes([*high, *low]),
+            Some([high @ 0x40..=0x7F, low, ..]) => u16::from_be_bytes([*high, *low]),
             _ => return Err(BAD_REQUEST),
         };
         let peer = message.attribute(attribute::PEER_ADDRESS);

@@ -134,7 +134,8 @@ impl Turn {
     /// A datagram of a client. `now` is in microseconds since 1970.
     pub fn received(&mut self, client: Client, bytes: &[u8], now: i64) {
         match bytes.first() {
-            Some(0x40..=0x4F) => self.channel_data(client, bytes, now),
+            // COMPAT(libwebrtc, coturn): RFC 8656 § 12 ends at 0x4F; RFC 5766 had four times as many.
+            Some(0x40..=0x7F) => self.channel_data(client, bytes, now),
             Some(0x00..=0x3F) => {
                 if let Some(message) = Message::read(bytes) {
                     self.message(client, message, now);

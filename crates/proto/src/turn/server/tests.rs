@@ -238,7 +238,7 @@ fn data_goes_both_ways_by_permission_and_by_channel() {
         400,
         "it is another peer's"
     );
-    assert_eq!(world.bind(&phone, 0x5000, "192.0.32.9:7001"), 400);
+    assert_eq!(world.bind(&phone, 0x8000, "192.0.32.9:7001"), 400);
     world
         .turn
         .received(phone.client, b"\x40\x01\x00\x03abc\x00", world.now);
