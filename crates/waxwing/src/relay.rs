@@ -23,7 +23,7 @@ const DATAGRAM_BYTES_MAX: usize = 4096;
 const WAITING_MAX: usize = 4096;
 /// Datagrams handled between two looks at the clock.
 const BATCH_MAX: usize = 64;
-/// Ports tried for one address.
+/// Ports tried for one address. All are even, because clients may ask for that (RFC 8656 § 7.2).
 const PORTS_TRIED: u32 = 32;
 
 /// The relay and its sockets.
@@ -193,8 +193,11 @@ impl Relay {
         let [a, b, c, d, ..] = self.engine.env().secret();
         let start = u32::from_be_bytes([a, b, c, d]) % (last - first + 1);
         for step in 0..PORTS_TRIED {
-            let port = first + (start + step * 7919) % (last - first + 1);
-            let Ok(port) = u16::try_from(port) else {
+            let port = (first + (start + step * 7919) % (last - first + 1)) & !1;
+            let Some(port) = u16::try_from(port)
+                .ok()
+                .filter(|port| self.ports.contains(port))
+            else {
                 continue;
             };
             match open_at(public, port) {

@@ -24,6 +24,8 @@ pub const NONCE: u16 = 0x0015;
 pub const RELAYED_ADDRESS: u16 = 0x0016;
 /// Which kind of address is wanted.
 pub const FAMILY: u16 = 0x0017;
+/// That the port is to be even, and perhaps that the next is to be kept.
+pub const EVEN_PORT: u16 = 0x0018;
 /// How data is to travel to peers.
 pub const TRANSPORT: u16 = 0x0019;
 /// The address that a message came from.

@@ -181,6 +181,13 @@ impl Turn {
         if !self.settings.families.contains(&family) {
             return Err(WRONG_FAMILY);
         }
+        // Ports are even; two of them are for nobody who multiplexes (RFC 8656 § 7.2).
+        if matches!(
+            message.attribute(attribute::EVEN_PORT),
+            Some([0x80..=0xFF, ..])
+        ) {
+            return Err(FULL);
+        }
         let limits = &self.settings.limits;
         if self.allocations.len() + self.opening.len() >= limits.allocations_max {
             return Err(FULL);
@@ -322,12 +329,14 @@ pub(super) fn error(Refused(code): Refused, method: u16, transaction: [u8; 12]) 
 fn understood(message: &Message<'_>) -> Result<(), Writer> {
     let is_known = |kind: u16| {
         use attribute::{
-            CHANNEL_NUMBER, DATA, FAMILY, LIFETIME, NONCE, PEER_ADDRESS, REALM, TRANSPORT, USERNAME,
+            CHANNEL_NUMBER, DATA, EVEN_PORT, FAMILY, LIFETIME, NONCE, PEER_ADDRESS, REALM,
+            TRANSPORT, USERNAME,
         };
         kind >= 0x8000
             || [
                 CHANNEL_NUMBER,
                 DATA,
+                EVEN_PORT,
                 FAMILY,
                 LIFETIME,
                 NONCE,

@@ -41,7 +41,7 @@ impl Family {
 pub enum Effect {
     /// Send these bytes to a client.
     Send(Client, Vec<u8>),
-    /// Open an address for a client, and tell [`Turn::opened`].
+    /// Open an address with an even port for a client, and tell [`Turn::opened`].
     Open(Client, Family),
     /// Send these bytes from an address that was opened to a peer.
     Relay {

@@ -360,11 +360,13 @@ fn requests_are_signed_by_somebody_we_know_for_now() {
         438,
         "another's nonce"
     );
-    let unknown = request().attribute(0x0018, &[0x80]);
+    let pair = request().attribute(attribute::EVEN_PORT, &[0x80]);
+    assert_eq!(code(&world.ask(phone.client, &phone.sign(pair))), 508);
+    let unknown = request().attribute(0x001A, &[]);
     let answer = world.ask(phone.client, &phone.sign(unknown));
     assert_eq!(code(&answer), 420);
     let answer = Message::read(&answer).unwrap();
-    assert_eq!(answer.attribute(attribute::UNKNOWN), Some(&[0, 0x18][..]));
+    assert_eq!(answer.attribute(attribute::UNKNOWN), Some(&[0, 0x1A][..]));
     world.now += 3600 * SECOND;
     assert_eq!(code(&world.ask(phone.client, &phone.sign(request()))), 438);
 }
