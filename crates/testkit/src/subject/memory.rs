@@ -311,13 +311,7 @@ fn apply(settings: &mut Settings, name: &str, value: &str) -> Option<()> {
                 _ => return None,
             }
         }
-        "relay" => {
-            settings.relay = Some(RelaySettings {
-                host: (value != "here").then(|| value.to_owned()),
-                port: 3478,
-                credential_lifetime: Duration::from_hours(12),
-            });
-        }
+        "relay" => settings.relay = Some(relay()),
         "upload_file_bytes_max" => settings.uploads.file_bytes_max = value.parse().ok()?,
         "upload_account_bytes_max" => settings.uploads.account_bytes_max = value.parse().ok()?,
         "documents_bytes_max" => limits.documents_bytes_max = value.parse().ok()?,
@@ -325,6 +319,14 @@ fn apply(settings: &mut Settings, name: &str, value: &str) -> Option<()> {
         _ => return None,
     }
     Some(())
+}
+
+fn relay() -> RelaySettings {
+    RelaySettings {
+        host: None,
+        port: 3478,
+        credential_lifetime: Duration::from_hours(12),
+    }
 }
 
 fn days(text: &str) -> Option<Duration> {

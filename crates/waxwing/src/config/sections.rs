@@ -102,7 +102,7 @@ section! {
         /// available meanwhile, and what comes for it is kept.
         hibernation_hours: AtLeastOne = long(engine().hibernation.as_secs() / 3600);
         /// How many minutes other clients have, if that is less.
-        hibernation_others_minutes: AtLeastOne = minutes(engine().hibernation_others);
+        hibernation_others_minutes: AtLeastOne = long(engine().hibernation_others.as_secs() / 60);
         /// Sessions of one account that can be resumed, connected or not; the one that is away
         /// longest makes room.
         resumable_sessions_max: AtLeastOne = AtLeastOne::new(engine().resumable_sessions_max);
@@ -492,10 +492,6 @@ fn size(number: usize) -> AtLeastOne {
 
 fn long(number: u64) -> AtLeastOne {
     AtLeastOne::new(u32::try_from(number).unwrap_or(u32::MAX))
-}
-
-fn minutes(duration: std::time::Duration) -> AtLeastOne {
-    long(duration.as_secs() / 60)
 }
 
 fn seconds(duration: std::time::Duration) -> AtLeastOne {
