@@ -147,7 +147,7 @@ impl Default for Uploads {
             account_bytes_max: 10 << 30,
             account_files_max: 100_000,
             // XEP-0363 § 8.
-            slot_lifetime: Duration::from_secs(300),
+            slot_lifetime: Duration::from_mins(5),
             keep_days: None,
         }
     }

@@ -107,9 +107,10 @@ fn said_to(others: usize) -> u64 {
         session.output().clear();
     }
     // The first message makes what is kept: the list of those who are there, and room in the queues.
-    tell(&mut sessions[0], SPEECH);
+    let speaker = sessions.first_mut().unwrap();
+    tell(speaker, SPEECH);
     let mut input = BytesMut::from(SPEECH);
-    let used = measure(|| finish(sessions[0].handle(&mut input)));
+    let used = measure(|| finish(speaker.handle(&mut input)));
     for session in &mut sessions {
         while let Poll::Ready(event) = poll_once(session.event()) {
             finish(session.on_event(event));

@@ -32,7 +32,7 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
     )
 }
 
-/// Only what is given out for the Internet (2000::/3), without what is for documents, tunnels and
+/// Only what is given out for the Internet (`2000::/3`), without what is for documents, tunnels and
 /// tests.
 fn is_public_v6(address: Ipv6Addr) -> bool {
     let [first, second, ..] = address.segments();

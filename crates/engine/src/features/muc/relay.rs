@@ -227,14 +227,14 @@ impl Room {
     }
 
     /// What tells that a client has asked an account through this room.
-    fn mark(&self, asker: &Jid, asked: &BareJid) -> String {
+    fn mark(&self, asker: &Jid, account: &BareJid) -> String {
         let mut hash = Sha256::new();
         hash.update(self.secret);
         // No address has it, so these are no ids of occupants and no two pairs are the same.
         hash.update([0]);
         hash.update(asker.as_str().as_bytes());
         hash.update([0]);
-        hash.update(asked.as_str().as_bytes());
+        hash.update(account.as_str().as_bytes());
         let hash = hash.finalize();
         URL_SAFE_NO_PAD.encode(hash.get(..MARK_BYTES).unwrap_or_default())
     }

@@ -341,7 +341,7 @@ async fn an_upload_that_breaks_off_leaves_nothing() {
              Content-Length: 1000000\r\n\r\n"
         );
         tcp.write_all(head.as_bytes()).unwrap();
-        tcp.write_all(&[7; 500_000]).unwrap();
+        tcp.write_all(&vec![7; 500_000]).unwrap();
         tcp.shutdown(Shutdown::Write).unwrap();
         let mut answer = Vec::new();
         // Whether it still answers does not matter.
