@@ -30,8 +30,8 @@ use tokio::{
     time::Instant,
 };
 use waxwing_engine::{
-    ComponentConnection, ComponentSettings, Connection, Creators, Engine, Env, Push, RelaySettings,
-    RoomTemplate, Served, Settings, Status, env,
+    ComponentConnection, ComponentSettings, Connection, Creators, Engine, Env, Limits, Push,
+    RelaySettings, RoomTemplate, Served, Settings, Status, env,
 };
 use waxwing_proto::{
     BareJid,
@@ -253,6 +253,15 @@ fn settings(scenario: &Scenario) -> Result<Settings, String> {
     Ok(settings)
 }
 
+/// How fast people may be in rooms.
+fn room_limit<'a>(limits: &'a mut Limits, name: &str) -> Option<&'a mut u32> {
+    match name {
+        "room_messages_per_second_max" => Some(&mut limits.room_messages_per_second_max),
+        "room_presences_per_minute_max" => Some(&mut limits.room_presences_per_minute_max),
+        _ => None,
+    }
+}
+
 fn apply(settings: &mut Settings, name: &str, value: &str) -> Option<()> {
     let limits = &mut settings.limits;
     match name {
@@ -273,11 +282,8 @@ fn apply(settings: &mut Settings, name: &str, value: &str) -> Option<()> {
         "sessions_per_account_max" => limits.sessions_per_account_max = value.parse().ok()?,
         "roster_items_max" => limits.roster_items_max = value.parse().ok()?,
         "directed_presence_max" => limits.directed_presence_max = value.parse().ok()?,
-        "room_messages_per_second_max" => {
-            limits.room_messages_per_second_max = value.parse().ok()?;
-        }
-        "room_presences_per_minute_max" => {
-            limits.room_presences_per_minute_max = value.parse().ok()?;
+        name if name.starts_with("room_") && name.ends_with("_max") => {
+            *room_limit(limits, name)? = value.parse().ok()?;
         }
         "offline_messages_max" => limits.offline_messages_max = value.parse().ok()?,
         "offline_bytes_max" => limits.offline_bytes_max = value.parse().ok()?,

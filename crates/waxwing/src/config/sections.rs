@@ -125,18 +125,15 @@ section! {
         roster_name_bytes_max: AtLeastOne = size(engine().roster_name_bytes_max);
         /// Addresses that one session may send directed presence to (chat rooms above all).
         directed_presence_max: AtLeastOne = size(engine().directed_presence_max);
-        /// Messages and requests of one account to one room (XEP-0045) in a second, after ten times as
-        /// many at once; more are refused. A whole domain of another server may send 20 times as many.
+        /// Messages and requests of one account to one room in a second, after ten times as many at once.
         room_messages_per_second_max: AtLeastOne =
             AtLeastOne::new(engine().room_messages_per_second_max);
-        /// Entrances, new nicks and changes of presence of one account in one room in a minute; more are
-        /// refused.
+        /// Entrances and changes of presence of one account in one room in a minute.
         room_presences_per_minute_max: AtLeastOne =
             AtLeastOne::new(engine().room_presences_per_minute_max);
         /// Addresses in one block list.
         blocked_max: AtLeastOne = AtLeastOne::new(engine().blocked_max);
-        /// Messages that wait for one account while it is offline; more are answered with an error
-        /// to the sender, never dropped silently.
+        /// Messages that wait for one account while it is offline; the senders of more get errors.
         offline_messages_max: AtLeastOne = AtLeastOne::new(engine().offline_messages_max);
         /// Bytes of such messages for one account.
         offline_bytes_max: AtLeastOne = long(engine().offline_bytes_max);
