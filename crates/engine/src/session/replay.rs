@@ -148,6 +148,9 @@ async fn step(
             replay.given = stanza.id;
             out.sealed(&Sealed::from_bytes(Kind::Iq, stanza.stanza));
         }
+        if replay.replayed.listed.contains(&entry.id) {
+            continue;
+        }
         if let Some(sealed) = again(&engine, &account, &session.state.resource, entry) {
             out.copy(&sealed, entry.id);
         } else if !entry.outgoing {

@@ -426,8 +426,10 @@ impl Session {
 /// What is left of a stanza that was sent and not acknowledged.
 fn left(sent: Sent, presence: &mut Presence) -> Unacknowledged {
     match sent {
-        Sent::Nothing | Sent::Waiting(_) => Unacknowledged::Nothing,
-        Sent::Archived(id) => Unacknowledged::Archived(id),
+        Sent::Nothing => Unacknowledged::Nothing,
+        // Another device may take it out of the queue meanwhile; what no archive has is left there
+        // for whoever resumes.
+        Sent::Archived(id) | Sent::Waiting(id) => Unacknowledged::Archived(id),
         Sent::Message(message) => Unacknowledged::Message(message.sealed.to_bytes()),
         Sent::Stanza(stanza) => kept(stanza, presence).unwrap_or(Unacknowledged::Nothing),
     }

@@ -291,6 +291,35 @@ async fn a_resumed_session_is_given_nothing_before_its_beginning_is_on_disk() {
     assert_eq!(bob.ids().await, ["2"]);
 }
 
+/// What a session was given from the queue and had not acknowledged comes again, also when another
+/// device has acknowledged it meanwhile, and in its place; nothing comes twice.
+#[tokio::test]
+async fn what_waited_and_was_not_acknowledged_comes_again_to_who_resumes() {
+    for taken_by_another in [false, true] {
+        let server = Server::start().await;
+        let mut alice = server.available("alice", "pc").await;
+        let mut bob = server.bind("bob", "phone").await;
+        bob.take();
+        let id = enable(&mut bob).await;
+        alice.chat("bob@localhost", "1").await;
+        bob.send("<presence/>").await;
+        alice.chat("bob@localhost", "2").await;
+        bob.run().await;
+        assert_eq!(messages(&bob.take()), ["1", "2"]);
+        if taken_by_another {
+            let tablet = server.available("bob", "tablet").await;
+            assert_eq!(server.waiting("bob").await, [""; 0]);
+            tablet.end().await;
+        }
+        bob.end().await;
+        alice.chat("bob@localhost", "3").await;
+        let (mut bob, received) = resume(&server, "bob", &id, 0).await;
+        assert_eq!(messages(&received), ["1", "2", "3"], "{received}");
+        bob.run().await;
+        assert_eq!(messages(&bob.take()), [""; 0]);
+    }
+}
+
 #[tokio::test]
 async fn a_resend_after_a_crash_is_taken_once() {
     let mut server = Server::start().await;
