@@ -124,6 +124,8 @@ impl Session {
                 old.end(engine, StreamError::new(StreamCondition::Conflict))
                     .await;
                 presence::went_away(engine, account, &view, &old);
+                // What it leaves must be in its place before anything newer comes to this one.
+                drop(hibernation::right(old).await);
             }
             Ok(None) => {}
             Err(_) => {

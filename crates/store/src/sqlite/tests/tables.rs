@@ -65,9 +65,9 @@ fn the_columns_are_these() {
             "push: account service node client options failures retry",
             "resend: id account hash",
             "resend_key: account hash id",
-            "room: number secret config listed temporary subject",
+            "room: number secret config listed temporary subject people_since",
             "room_destroyed: jid destroyed_by destroyed_at",
-            "room_person: room jid affiliation nick",
+            "room_person: room jid affiliation nick version",
             "roster_item: account contact name group_lines subscription ask approved request \
              listed version",
             "roster_removal: account contact version",
