@@ -11,7 +11,7 @@ import twomemo.twomemo
 from bots import PASSWORD, SECONDS, Bot, befriend, fresh
 from omemo.session_manager import MessageNotForUs
 from omemo.storage import Just, Nothing, Storage
-from profanity import befriend, connect, profanity
+from profanity import befriend_at_terminal, connect, profanity
 from slixmpp import JID
 from slixmpp.plugins.base import register_plugin
 from slixmpp_omemo import XEP_0384
@@ -239,7 +239,7 @@ async def test_profanity(server):
         await juliet.shows("materials generated")
         juliet.type("/omemo trustmode blind")
         await juliet.shows("blind")
-        await befriend(juliet, jid, romeo)
+        await befriend_at_terminal(juliet, jid, romeo)
         juliet.type(f"/msg {bare}")
         juliet.type(f"/omemo start {bare}")
         await juliet.shows("[OMEMO]")

@@ -78,7 +78,7 @@ async def connect(terminal, server, user, port, tls):
     await terminal.shows("logged in successfully")
 
 
-async def befriend(terminal, jid, romeo):
+async def befriend_at_terminal(terminal, jid, romeo):
     """`jid`, who sits at the terminal, and a bot become contacts of each other."""
     bare = romeo.boundjid.bare
     terminal.type(f"/roster add {bare} Romeo")
@@ -101,7 +101,7 @@ async def test_contact_chat_offline(server):
     async with profanity(server, user) as juliet:
         await connect(juliet, server, user, server.starttls_port, "trust")
 
-        await befriend(juliet, jid, romeo)
+        await befriend_at_terminal(juliet, jid, romeo)
         online = await romeo.expect("presence", has="{http://jabber.org/protocol/caps}c")
         assert online.get("from").startswith(f"{jid}/"), online.get("from")
 

@@ -111,7 +111,7 @@ pub(crate) const FEATURE: Feature = Feature {
             number: 500,
             version: "0.1.1",
             title: "MUC Slow Mode",
-            coverage: Coverage::Complete,
+            coverage: Coverage::Partial("who is too fast is not told how long to wait"),
         },
         Xep {
             number: 502,
@@ -123,13 +123,13 @@ pub(crate) const FEATURE: Feature = Feature {
             number: 317,
             version: "0.3.1",
             title: "Hats",
-            coverage: Coverage::Complete,
+            coverage: Coverage::Partial("nodes of commands have no disco#info"),
         },
         Xep {
             number: 433,
             version: "0.1.0",
             title: "Extended Channel Search",
-            coverage: Coverage::Complete,
+            coverage: Coverage::Partial("of the first 500 rooms that are listed"),
         },
         Xep {
             number: 463,
