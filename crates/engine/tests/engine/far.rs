@@ -5,6 +5,7 @@ use crate::{
     network::{self, Cable, Proof, settle},
     server::{Client, Server},
 };
+use std::time::Duration;
 
 const BOB: &str = "bob@there.example";
 const PUBSUB: &str = "http://jabber.org/protocol/pubsub";
@@ -171,4 +172,34 @@ async fn an_open_node_is_read_from_another_server_as_items_and_as_an_archive() {
     assert_eq!(told(&read), ["1", "1"], "{read}");
     let message = read.find("<forwarded").unwrap();
     assert!(message < read.find("<fin").unwrap(), "{read}");
+}
+
+/// XEP-0357 § 6 and 7: app servers are at other servers as a rule.
+#[tokio::test(start_paused = true)]
+async fn an_app_server_of_another_server_is_asked_to_wake_a_device() {
+    let (here, _there, _cable, mut alice, mut bob) = two().await;
+    // So that requests of that domain come to this client.
+    bob.send("<presence to='localhost'/>").await;
+    alice
+        .send(&format!(
+            "<iq type='set' id='e'><enable xmlns='urn:xmpp:push:0' jid='{BOB}/laptop' node='n'/></iq>"
+        ))
+        .await;
+    assert!(received(&mut alice).await.contains("type='result'"));
+    alice.end().await;
+    let mut carol = here.available("carol", "pc").await;
+    carol.chat("alice@localhost", "1").await;
+    let push = received(&mut bob).await;
+    assert!(push.contains("<publish node='n'>"), "{push}");
+    let id = push.split("id='").nth(1).unwrap();
+    let id = id.split('\'').next().unwrap();
+    bob.send(&format!("<iq type='result' to='localhost' id='{id}'/>"))
+        .await;
+    // Longer than an app server may take to answer.
+    here.pass(Duration::from_mins(2)).await;
+    let metrics = here.engine.metrics();
+    assert_eq!(
+        (metrics.pushes.value(), metrics.push_failures.value()),
+        (1, 0)
+    );
 }

@@ -39,9 +39,7 @@ pub const FEATURE: Feature = Feature {
             number: 357,
             version: "0.4.1",
             title: "Push Notifications",
-            coverage: Coverage::Partial(
-                "App servers are reached at components, not at other servers.",
-            ),
+            coverage: Coverage::Complete,
         },
         Xep {
             number: 492,
